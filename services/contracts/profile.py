@@ -1,0 +1,88 @@
+"""What the profile service says on the wire to the other services."""
+
+from datetime import datetime
+from typing import Any, Literal
+from uuid import UUID
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from services.contracts.rules import Rule
+
+
+class RuleRegistration(BaseModel):
+    """A published rule of another service; profile keeps the state of its event leaves.
+
+    ``PUT /internal/v1/rules/{rule_id}``. A changed rule under the same id replaces the old one.
+    """
+
+    model_config = ConfigDict(extra="forbid")
+
+    kind: Literal["journey", "stage", "signal"]
+    owner: str = Field(description="What the rule belongs to, for people: `journey <id> branch b1`.")
+    rule: Rule
+    watch: bool = Field(
+        False, description="Append `rule.matched` to the feed whenever the truth changes."
+    )
+
+
+class RuleStatus(BaseModel):
+    rule_id: UUID
+    state: Literal["backfilling", "ready"]
+
+
+class StageDefinition(BaseModel):
+    """One stage of a published model. The first stage, from last to first, whose entry holds wins."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    id: str
+    entry: Rule
+
+
+class StageModel(BaseModel):
+    """``PUT /internal/v1/stage-models/{model_id}``: exclusive stages, in the order of the journey."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    name: str
+    stages: list[StageDefinition] = Field(min_length=1, max_length=50)
+
+
+class FactsRequest(BaseModel):
+    """``POST /internal/v1/facts``: what is true of these profiles now?"""
+
+    model_config = ConfigDict(extra="forbid")
+
+    rule_ids: list[UUID] = Field(default_factory=list, max_length=200)
+    profile_ids: list[UUID] = Field(max_length=10_000)
+    min_position: int = Field(
+        0, description="Answer only once profile has written this offset of its feed (503 if late)."
+    )
+
+
+class ProfileFacts(BaseModel):
+    """Facts of one asked profile; ``profile_id`` is the canonical one after merges."""
+
+    asked_id: UUID
+    profile_id: UUID
+    exists: bool = True
+    rules: dict[UUID, bool] = Field(default_factory=dict)
+    traits: dict[str, Any] = Field(default_factory=dict)
+    identifiers: dict[str, list[str]] = Field(
+        default_factory=dict, description="Values by namespace, most recent first."
+    )
+    consents: dict[str, Literal["granted", "withdrawn"]] = Field(default_factory=dict)
+    segments: list[UUID] = Field(default_factory=list)
+
+
+class Facts(BaseModel):
+    position: int = Field(description="Offset of the feed these facts are true at.")
+    at: datetime
+    profiles: list[ProfileFacts] = Field(description="In the order asked.")
+
+
+class SegmentMembers(BaseModel):
+    """``GET /internal/v1/segments/{segment_id}/members?cursor=&limit=``."""
+
+    profile_ids: list[UUID]
+    next_cursor: str | None = None

@@ -1,0 +1,151 @@
+"""What tracking answers: analytics queries, event scans and rule queries."""
+
+from datetime import datetime
+from typing import Any, Literal
+from uuid import UUID
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from services.contracts.rules import EventNode, Group, Rule
+
+
+class Window(BaseModel):
+    """A half-open interval of event time: ``since`` ≤ occurred_at < ``until``."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    since: datetime = Field(examples=["2018-01-01T00:00:00Z"])
+    until: datetime = Field(examples=["2018-02-01T00:00:00Z"])
+
+
+class Series(BaseModel):
+    """One line of a trend."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    event: str | None = Field(None, description="Name of the event; absent means any event.")
+    where: Group | None = Field(None, description="Filter over `properties.` and `context.` paths.")
+    measure: Literal["count", "people", "sum", "average", "min", "max"] = "count"
+    property: str | None = Field(
+        None, description="Path of the number for sum, average, min, max: `amount`."
+    )
+
+
+class TrendQuery(Window):
+    """Counts over time. Events of merged people count as one person's."""
+
+    series: list[Series] = Field(min_length=1, max_length=20)
+    interval: Literal["hour", "day", "week", "month", "total"] = "day"
+    timezone: str = Field("UTC", description="IANA name; day boundaries are drawn in it.")
+    breakdown: str | None = Field(None, description="`properties.` or `context.` path; top 25.")
+    segment_id: UUID | None = None
+
+
+class TrendPoint(BaseModel):
+    series: int
+    at: datetime | None = Field(description="Start of the interval; null for `total`.")
+    breakdown: str | None = None
+    value: float
+
+
+class Trend(BaseModel):
+    points: list[TrendPoint]
+
+
+class FunnelStep(BaseModel):
+    """A step is met by any of its events."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    name: str | None = None
+    any_of: list[EventNode] = Field(min_length=1, max_length=20)
+
+
+class FunnelQuery(Window):
+    steps: list[FunnelStep] = Field(min_length=1, max_length=20)
+    within_seconds: int = Field(
+        604_800, ge=1, le=31_536_000, description="The last step at most so long after the first."
+    )
+    segment_id: UUID | None = None
+
+
+class FunnelStepResult(BaseModel):
+    name: str
+    people: int
+    conversion_from_start: float | None = Field(description="0..1; null when nobody started.")
+    conversion_from_previous: float | None
+
+
+class Funnel(BaseModel):
+    steps: list[FunnelStepResult]
+
+
+class SignalQuery(Window):
+    """``POST /internal/v1/signals``: how often, and by how many people, each signal was seen."""
+
+    signals: dict[str, EventNode] = Field(max_length=500)
+    segment_id: UUID | None = None
+
+
+class SignalCount(BaseModel):
+    count: int
+    people: int
+    last_at: datetime | None = None
+
+
+class SignalCounts(BaseModel):
+    signals: dict[str, SignalCount]
+
+
+class LeafQuery(BaseModel):
+    """``POST /internal/v1/rules/query``: the occurrences of event leaves, for backfill.
+
+    Arrow stream answer with columns ``leaf_id`` string, ``profile_id`` string, ``times_ms``
+    list<int64> ascending (canonical profiles, log up to ``log_offset`` of the answer header
+    ``X-Log-Offset``).
+    """
+
+    model_config = ConfigDict(extra="forbid")
+
+    leaves: dict[str, EventNode] = Field(min_length=1, max_length=50)
+    max_log_offset: int | None = Field(
+        None, description="Only events of log rows up to this offset; what profile has read."
+    )
+
+
+class EventScan(BaseModel):
+    """``POST /internal/v1/events/scan``: past events for a replay, ordered by time.
+
+    Arrow stream answer: ``profile_id``, ``event``, ``message_id`` string, ``occurred_at_ms`` int64,
+    ``properties``, ``context`` string (JSON). Order: occurred_at, log offset, index in its row.
+    """
+
+    model_config = ConfigDict(extra="forbid")
+
+    events: list[str] = Field(min_length=1, max_length=100)
+    since: datetime | None = None
+    until: datetime | None = None
+
+
+class StoredEvent(BaseModel):
+    """One event as event search and timelines show it."""
+
+    message_id: str
+    source_id: str
+    type: str
+    event: str
+    profile_id: UUID
+    user_id: str
+    anonymous_id: str
+    occurred_at: datetime
+    received_at: datetime
+    properties: dict[str, Any]
+    context: dict[str, Any]
+
+
+class RuleQueryProfiles(BaseModel):
+    """Profiles for which a rule of event nodes only holds (segment preview)."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    rule: Rule
