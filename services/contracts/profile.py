@@ -18,7 +18,9 @@ class RuleRegistration(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
     kind: Literal["journey", "stage", "signal"]
-    owner: str = Field(description="What the rule belongs to, for people: `journey <id> branch b1`.")
+    owner: str = Field(
+        description="What the rule belongs to, for people: `journey <id> branch b1`."
+    )
     rule: Rule
     watch: bool = Field(
         False, description="Append `rule.matched` to the feed whenever the truth changes."

@@ -1,0 +1,122 @@
+"""How every service's HTTP app is made: problems, request ids, health, metrics, strict JSON."""
+
+import re
+from collections.abc import Awaitable, Callable
+from contextlib import AbstractAsyncContextManager
+from typing import Any
+
+import structlog
+from fastapi import APIRouter, FastAPI, Request, Response
+from fastapi.responses import JSONResponse
+from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from services.kit import logging
+from services.kit.auth import TokenVerifier
+from services.kit.http import REQUEST_ID_HEADER
+from services.kit.ids import uuid7
+from services.kit.problems import ProblemBody, add_problem_handlers
+from services.kit.settings import ServiceSettings
+from services.kit.strict import StrictRoute
+
+Check = Callable[[Request], Awaitable[None]]
+"""Raises when a dependency is not usable."""
+
+_REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,128}")
+
+
+class RequestIdMiddleware:
+    """Takes the caller's request id or makes one; binds it to the logs; answers with it."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        name = REQUEST_ID_HEADER.lower().encode()
+        given = next((v for k, v in scope["headers"] if k == name), b"").decode("latin-1")
+        request_id = given if _REQUEST_ID.fullmatch(given) else str(uuid7())
+        structlog.contextvars.bind_contextvars(request_id=request_id)
+
+        async def send_with_id(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                message["headers"] = [*message.get("headers", ()), (name, request_id.encode())]
+            await send(message)
+
+        await self._app(scope, receive, send_with_id)
+
+
+def create_app(
+    service: str,
+    settings: ServiceSettings,
+    *,
+    title: str,
+    description: str,
+    lifespan: Callable[[FastAPI], AbstractAsyncContextManager[Any]],
+    checks: dict[str, Check],
+) -> FastAPI:
+    """A FastAPI app named ``service`` (also the audience of its tokens).
+
+    ``checks`` are run by ``/readyz``; a failing one makes it 503 with the reason beside its name.
+    """
+    logging.configure(service, settings.log_level)
+    app = FastAPI(
+        title=title,
+        description=description,
+        lifespan=lifespan,
+        redirect_slashes=False,
+        docs_url=None,
+        redoc_url=None,
+    )
+    app.router.route_class = StrictRoute
+    app.state.token_verifier = TokenVerifier(service, settings.trusted_keys)
+    app.add_middleware(RequestIdMiddleware)
+    add_problem_handlers(app)
+    app.include_router(_health(checks))
+    _register_problem_schema(app)
+    return app
+
+
+def _health(checks: dict[str, Check]) -> APIRouter:
+    router = APIRouter(include_in_schema=False)
+
+    @router.get("/livez")
+    async def livez() -> dict[str, str]:
+        return {"status": "ok"}
+
+    @router.get("/readyz")
+    async def readyz(request: Request) -> JSONResponse:
+        reasons: dict[str, str] = {}
+        for name, check in checks.items():
+            try:
+                await check(request)
+                reasons[name] = "ok"
+            except Exception as error:
+                reasons[name] = f"{type(error).__name__}: not answering"
+        ready = all(reason == "ok" for reason in reasons.values())
+        status = "ready" if ready else "not ready"
+        return JSONResponse({"status": status, "checks": reasons}, 200 if ready else 503)
+
+    @router.get("/metrics")
+    async def metrics() -> Response:
+        return Response(generate_latest(), media_type=CONTENT_TYPE_LATEST)
+
+    return router
+
+
+def _register_problem_schema(app: FastAPI) -> None:
+    """``problem_responses`` refers to this component; FastAPI adds only what routes name."""
+    original = app.openapi
+
+    def openapi() -> dict[str, Any]:
+        document = original()
+        schemas = document.setdefault("components", {}).setdefault("schemas", {})
+        if "ProblemBody" not in schemas:
+            schema = ProblemBody.model_json_schema(ref_template="#/components/schemas/{model}")
+            schemas.update(schema.pop("$defs", {}))
+            schemas["ProblemBody"] = schema
+        return document
+
+    app.openapi = openapi  # type: ignore[method-assign]

@@ -1,0 +1,150 @@
+"""Append-only feeds of blocks: the codec, the wire form, the append rule and the reader.
+
+A row holds one block of entries. Offsets are per partition, start at 1, have no gaps, and become
+visible in their order: an append takes an advisory lock that is held until its commit, so no reader
+can pass a row that commits late.
+"""
+
+import asyncio
+from collections.abc import AsyncIterator, Sequence
+from typing import Any, TypeVar
+from uuid import UUID
+
+import msgspec
+import zstandard
+from sqlalchemy import text
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from services.kit.http import ServiceClient
+from services.kit.problems import Unavailable
+
+T = TypeVar("T")
+
+MEDIA_TYPE = "application/x-msgpack"
+MAX_WAIT_SECONDS = 10.0
+MAX_PAGE_BYTES = 8 * 1024 * 1024
+_MAX_BLOCK_BYTES = 256 * 1024 * 1024
+
+_encoder = msgspec.msgpack.Encoder()
+
+
+class FeedRow(msgspec.Struct):
+    """One block. ``drop`` is a bitmap: bit i set (LSB first) = entry i is a duplicate."""
+
+    offset: int
+    count: int
+    at: int
+    """When the row was appended, ms since the epoch."""
+    data: bytes
+    drop: bytes | None = None
+
+    def entries(self, kind: type[T]) -> list[T]:
+        """The entries that count, duplicates left out."""
+        found = unpack(self.data, kind)
+        if self.drop is None:
+            return found
+        return [e for i, e in enumerate(found) if not self.drop[i >> 3] >> (i & 7) & 1]
+
+
+class FeedPage(msgspec.Struct):
+    """Rows after the asked offset; ``end`` is the last offset that can be read now."""
+
+    rows: list[FeedRow]
+    end: int
+
+
+def pack(entries: Sequence[Any]) -> bytes:
+    """Entries (dataclasses, structs or plain values) → zstd(msgpack)."""
+    # A compressor is not safe to share between threads and costs little to make.
+    return zstandard.ZstdCompressor(level=1).compress(_encoder.encode(entries))
+
+
+def unpack(data: bytes, kind: type[T]) -> list[T]:
+    raw = zstandard.ZstdDecompressor().decompress(data, max_output_size=_MAX_BLOCK_BYTES)
+    return msgspec.msgpack.decode(raw, type=list[kind])  # type: ignore[valid-type]
+
+
+def encode_page(page: FeedPage) -> bytes:
+    return _encoder.encode(page)
+
+
+def decode_page(data: bytes) -> FeedPage:
+    return msgspec.msgpack.decode(data, type=FeedPage)
+
+
+async def lock_partition(session: AsyncSession, feed: str, partition: str) -> None:
+    """Serialise appends of one partition until this transaction ends (sequence = commit order)."""
+    await session.execute(
+        text("SELECT pg_advisory_xact_lock(hashtextextended(:name, 0))"),
+        {"name": f"{feed}:{partition}"},
+    )
+
+
+class Bell:
+    """Wakes long polls of one process when a partition may have grown."""
+
+    def __init__(self) -> None:
+        self._events: dict[str, asyncio.Event] = {}
+
+    def ring(self, partition: str) -> None:
+        event = self._events.pop(partition, None)
+        if event is not None:
+            event.set()
+
+    async def wait(self, partition: str, seconds: float) -> None:
+        """Returns when rung or after ``seconds``; callers read again either way."""
+        event = self._events.setdefault(partition, asyncio.Event())
+        try:
+            await asyncio.wait_for(event.wait(), seconds)
+        except TimeoutError:
+            return
+
+
+class FeedClient:
+    """Reads another service's feed by long poll."""
+
+    def __init__(self, client: ServiceClient, path: str) -> None:
+        """``path`` is ``/internal/v1/log`` or ``/internal/v1/feed``."""
+        self._client = client
+        self._path = path
+
+    async def partitions(self) -> list[str]:
+        response = await self._client.request("GET", f"{self._path}/partitions")
+        response.raise_for_status()
+        return list(response.json()["partitions"])
+
+    async def read(
+        self,
+        partition: str,
+        after: int,
+        *,
+        limit: int = 200,
+        wait: float = MAX_WAIT_SECONDS,
+        workspace_id: UUID | None = None,
+    ) -> FeedPage:
+        """One page after ``after``; empty when nothing came within ``wait`` seconds."""
+        response = await self._client.request(
+            "GET",
+            self._path,
+            params={"partition": partition, "after": after, "limit": limit, "wait": wait},
+            workspace_id=workspace_id,
+        )
+        response.raise_for_status()
+        return decode_page(response.content)
+
+    async def follow(
+        self, partition: str, after: int, *, limit: int = 200
+    ) -> AsyncIterator[FeedPage]:
+        """Pages for ever, empty ones left out. Outages of the other side are waited over."""
+        backoff = 0.1
+        while True:
+            try:
+                page = await self.read(partition, after, limit=limit)
+            except Unavailable:
+                await asyncio.sleep(backoff)
+                backoff = min(backoff * 2, 5.0)
+                continue
+            backoff = 0.1
+            if page.rows:
+                after = page.rows[-1].offset
+                yield page

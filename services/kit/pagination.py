@@ -1,0 +1,67 @@
+"""Cursor paging: ``?cursor=&limit=`` → ``{"items", "next_cursor"}``."""
+
+import base64
+import binascii
+from typing import Annotated, Generic, TypeVar
+
+import msgspec
+from fastapi import Depends, Query
+from pydantic import BaseModel, Field
+
+from services.kit.problems import InvalidRequest
+
+T = TypeVar("T")
+
+
+class Page(BaseModel, Generic[T]):
+    items: list[T]
+    next_cursor: str | None = Field(
+        None, description="Pass it as `cursor` for the next page; null on the last one."
+    )
+
+
+def encode_cursor(*key: str | int) -> str:
+    """The sort key of the last item as an opaque text."""
+    return base64.urlsafe_b64encode(msgspec.json.encode(key)).decode().rstrip("=")
+
+
+class Paging:
+    """The paging parameters of a request. ``after`` is the decoded key of the last item seen."""
+
+    def __init__(self, limit: int, cursor: str | None) -> None:
+        self.limit = limit
+        self._cursor = cursor
+
+    def after(self, *types: type) -> tuple[str | int, ...] | None:
+        """The key in the cursor, checked against ``types``; None on the first page."""
+        if self._cursor is None:
+            return None
+        try:
+            padded = self._cursor + "=" * (-len(self._cursor) % 4)
+            key = msgspec.json.decode(base64.urlsafe_b64decode(padded))
+        except (binascii.Error, ValueError, msgspec.MsgspecError) as error:
+            raise _bad_cursor() from error
+        if (
+            not isinstance(key, list)
+            or len(key) != len(types)
+            or not all(isinstance(part, kind) for part, kind in zip(key, types, strict=True))
+            or any(isinstance(part, str) and "\x00" in part for part in key)
+        ):
+            raise _bad_cursor()
+        return tuple(key)
+
+
+def _bad_cursor() -> InvalidRequest:
+    return InvalidRequest.at("#/query/cursor", "Use the next_cursor of an earlier answer.")
+
+
+def _paging(
+    limit: Annotated[int, Query(ge=1, le=500, description="Items per page.")] = 50,
+    cursor: Annotated[
+        str | None, Query(max_length=1000, description="`next_cursor` of the page before.")
+    ] = None,
+) -> Paging:
+    return Paging(limit, cursor)
+
+
+PagingParams = Annotated[Paging, Depends(_paging)]

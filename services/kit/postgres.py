@@ -1,0 +1,60 @@
+"""One engine per process, one transaction per request, row-level security in each of them."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Annotated
+from uuid import UUID
+
+from fastapi import Depends, Request
+from sqlalchemy import text
+from sqlalchemy.ext.asyncio import (
+    AsyncEngine,
+    AsyncSession,
+    async_sessionmaker,
+    create_async_engine,
+)
+
+from services.kit.auth import UserCaller
+from services.kit.settings import PostgresSettings
+
+SessionMaker = async_sessionmaker[AsyncSession]
+
+SET_WORKSPACE = text("SELECT set_config('app.workspace_id', :workspace_id, true)")
+
+
+def create_engine(settings: PostgresSettings) -> AsyncEngine:
+    # pre_ping: after a restart of PostgreSQL a pooled connection is dead; the caller should not
+    # be the one to find out.
+    return create_async_engine(
+        settings.postgres_dsn.get_secret_value(),
+        pool_size=settings.postgres_pool_size,
+        pool_pre_ping=True,
+    )
+
+
+def create_sessionmaker(engine: AsyncEngine) -> SessionMaker:
+    return async_sessionmaker(engine, expire_on_commit=False)
+
+
+@asynccontextmanager
+async def workspace_tx(maker: SessionMaker, workspace_id: UUID) -> AsyncIterator[AsyncSession]:
+    """One transaction that sees the rows of one workspace; commits at the end of the block."""
+    async with maker.begin() as session:
+        await session.execute(SET_WORKSPACE, {"workspace_id": str(workspace_id)})
+        yield session
+
+
+async def _session(request: Request, caller: UserCaller) -> AsyncIterator[AsyncSession]:
+    async with workspace_tx(request.state.sessionmaker, caller.workspace_id) as session:
+        yield session
+
+
+# scope="function": FastAPI's default leaves the dependency after the response was sent,
+# so a failing COMMIT would reach the client as a 200.
+Session = Annotated[AsyncSession, Depends(_session, scope="function")]
+
+
+async def ping(maker: SessionMaker) -> None:
+    """Raises when the database does not answer; for ``/readyz``."""
+    async with maker() as session:
+        await session.execute(text("SELECT 1"))

@@ -1,0 +1,78 @@
+"""Strict JSON bodies: what FastAPI's own parser lets through and no store can hold is a 400."""
+
+from collections.abc import Callable, Coroutine
+from typing import Any
+
+import msgspec
+from fastapi import Request, Response
+from fastapi.routing import APIRoute
+
+from services.kit.problems import BodyTooLarge, MalformedBody
+
+MAX_BODY_BYTES = 1_048_576
+MAX_DEPTH = 64
+
+
+def decode(body: bytes) -> Any:
+    """JSON text → Python value.
+
+    Refuses (``MalformedBody``) invalid UTF-8, NaN and infinities, lone surrogates, U+0000 (which
+    PostgreSQL cannot store) and deeper nesting than ``MAX_DEPTH``.
+    """
+    try:
+        value = msgspec.json.decode(body)
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
+        reason = "nested too deeply" if isinstance(error, RecursionError) else str(error)
+        raise MalformedBody(f"The body is not strict JSON in UTF-8: {reason}") from error
+    _check(value)
+    return value
+
+
+def _check(value: Any) -> None:
+    stack: list[tuple[Any, int, str]] = [(value, 0, "#")]
+    while stack:
+        item, depth, pointer = stack.pop()
+        if isinstance(item, str):
+            if "\x00" in item:
+                raise MalformedBody(f"{pointer}: the character U+0000 is not accepted")
+        elif isinstance(item, dict | list):
+            if depth >= MAX_DEPTH:
+                raise MalformedBody(f"The body is nested deeper than {MAX_DEPTH} levels")
+            pairs = item.items() if isinstance(item, dict) else enumerate(item)
+            for key, inner in pairs:
+                if isinstance(key, str) and "\x00" in key:
+                    raise MalformedBody(f"{pointer}: the character U+0000 is not accepted")
+                stack.append((inner, depth + 1, f"{pointer}/{key}"))
+
+
+class StrictRequest(Request):
+    """A request whose ``json()`` is strict and bounded."""
+
+    async def body(self) -> bytes:
+        if not hasattr(self, "_body"):
+            chunks: list[bytes] = []
+            size = 0
+            async for chunk in self.stream():
+                size += len(chunk)
+                if size > MAX_BODY_BYTES:
+                    raise BodyTooLarge(f"At most {MAX_BODY_BYTES} bytes are accepted here.")
+                chunks.append(chunk)
+            self._body = b"".join(chunks)
+        return self._body
+
+    async def json(self) -> Any:
+        if not hasattr(self, "_json"):
+            self._json = decode(await self.body())
+        return self._json
+
+
+class StrictRoute(APIRoute):
+    """Routes of every router: ``APIRouter(route_class=StrictRoute)``."""
+
+    def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
+        handler = super().get_route_handler()
+
+        async def strict(request: Request) -> Response:
+            return await handler(StrictRequest(request.scope, request.receive))
+
+        return strict
