@@ -33,7 +33,7 @@ class RuleStatus(BaseModel):
 
 
 class StageDefinition(BaseModel):
-    """One stage of a published model. The first stage, from last to first, whose entry holds wins."""
+    """One stage of a model. Of the stages whose entry holds, the last in order wins."""
 
     model_config = ConfigDict(extra="forbid")
 
@@ -42,7 +42,7 @@ class StageDefinition(BaseModel):
 
 
 class StageModel(BaseModel):
-    """``PUT /internal/v1/stage-models/{model_id}``: exclusive stages, in the order of the journey."""
+    """``PUT /internal/v1/stage-models/{model_id}``: exclusive stages, first to last."""
 
     model_config = ConfigDict(extra="forbid")
 

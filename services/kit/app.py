@@ -9,18 +9,19 @@ import structlog
 from fastapi import APIRouter, FastAPI, Request, Response
 from fastapi.responses import JSONResponse
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
+from sqlalchemy.exc import SQLAlchemyError
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from services.kit import logging
 from services.kit.auth import TokenVerifier
 from services.kit.http import REQUEST_ID_HEADER
 from services.kit.ids import uuid7
-from services.kit.problems import ProblemBody, add_problem_handlers
+from services.kit.problems import Problem, ProblemBody, add_problem_handlers
 from services.kit.settings import ServiceSettings
 from services.kit.strict import StrictRoute
 
 Check = Callable[[Request], Awaitable[None]]
-"""Raises when a dependency is not usable."""
+"""Raises a ``Problem``, a database error or an OS error when a dependency is not usable."""
 
 _REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,128}")
 
@@ -93,8 +94,8 @@ def _health(checks: dict[str, Check]) -> APIRouter:
             try:
                 await check(request)
                 reasons[name] = "ok"
-            except Exception as error:
-                reasons[name] = f"{type(error).__name__}: not answering"
+            except (Problem, SQLAlchemyError, OSError, TimeoutError) as error:
+                reasons[name] = f"not answering ({type(error).__name__})"
         ready = all(reason == "ok" for reason in reasons.values())
         status = "ready" if ready else "not ready"
         return JSONResponse({"status": status, "checks": reasons}, 200 if ready else 503)

@@ -47,7 +47,7 @@ async def upgrade(package: str, dsn: str, revision: str = "head") -> None:
         with EnvironmentContext(
             config,
             script,
-            fn=lambda rev, _: script._upgrade_revs(revision, rev),  # type: ignore[arg-type]
+            fn=lambda rev, _: script._upgrade_revs(revision, rev),
             destination_rev=revision,
         ) as environment:
             environment.configure(connection=connection, transaction_per_migration=True)
@@ -69,7 +69,7 @@ def main(package: str) -> None:
     class Settings(OwnerSettings):
         model_config = SettingsConfigDict(env_prefix=prefix)
 
-    dsn = Settings().postgres_owner_dsn.get_secret_value()  # type: ignore[call-arg]
+    dsn = Settings().postgres_owner_dsn.get_secret_value()
     asyncio.run(upgrade(package, dsn))
 
 
