@@ -1,0 +1,102 @@
+"""The one place that imports the ClickHouse driver: embedded chDB and servers, the same SQL.
+
+Every call runs in a thread. Writes share one handle; reads have a few of their own, which on chDB are
+set read-only for good (there, ``file()`` could otherwise read any file of the machine). For a server
+give the reads a DSN of a read-only user.
+"""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import asynccontextmanager
+from typing import Any, TypeVar
+
+import clickhouse_connect
+import pyarrow as pa
+from clickhouse_connect.driver.client import Client
+from clickhouse_connect.driver.exceptions import (
+    ClickHouseError,
+    DatabaseError,
+    OperationalError,
+)
+
+T = TypeVar("T")
+Params = Mapping[str, Any]
+
+_LIMITS = {"max_execution_time": 60, "max_memory_usage": 2_000_000_000}
+
+
+class ClickHouse:
+    """Handles on one database. Errors are the driver's: ``ClickHouseError`` and its subclasses."""
+
+    def __init__(self, writer: Client, readers: list[Client]) -> None:
+        self._writer = writer
+        self._writing = asyncio.Lock()
+        self._readers: asyncio.Queue[Client] = asyncio.Queue()
+        self._all = [writer, *readers]
+        for reader in readers:
+            self._readers.put_nowait(reader)
+
+    @classmethod
+    async def open(cls, dsn: str, *, read_dsn: str | None = None, readers: int = 2) -> "ClickHouse":
+        """Connects. A chDB path belongs to one process: a second one is refused by the engine."""
+        writer = await asyncio.to_thread(_connect, dsn)
+        handles = [
+            await asyncio.to_thread(_connect_reader, read_dsn or dsn) for _ in range(readers)
+        ]
+        return cls(writer, handles)
+
+    async def query(self, sql: str, params: Params | None = None) -> list[tuple[Any, ...]]:
+        """Rows of a SELECT; ``params`` are bound on the server side as ``{name:Type}``."""
+        return await self._read(lambda c: list(c.query(sql, parameters=_bound(params)).result_rows))
+
+    async def arrow(self, sql: str, params: Params | None = None) -> pa.Table:
+        return await self._read(lambda c: c.query_arrow(sql, parameters=_bound(params)))
+
+    async def command(self, sql: str, params: Params | None = None) -> None:
+        """DDL and other statements without rows."""
+        async with self._writing:
+            await asyncio.to_thread(self._writer.command, sql, parameters=_bound(params))
+
+    async def insert_arrow(
+        self, table: str, data: pa.Table, settings: dict[str, Any] | None = None
+    ) -> None:
+        async with self._writing:
+            await asyncio.to_thread(self._writer.insert_arrow, table, data, settings=settings)
+
+    async def ping(self) -> None:
+        await self.query("SELECT 1")
+
+    async def close(self) -> None:
+        for client in self._all:
+            await asyncio.to_thread(client.close)
+
+    async def _read(self, run: Callable[[Client], T]) -> T:
+        async with self._reader() as client:
+            return await asyncio.to_thread(run, client)
+
+    @asynccontextmanager
+    async def _reader(self) -> AsyncIterator[Client]:
+        client = await self._readers.get()
+        try:
+            yield client
+        finally:
+            self._readers.put_nowait(client)
+
+
+def _bound(params: Params | None) -> dict[str, Any]:
+    return dict(params or {})
+
+
+def _connect(dsn: str) -> Client:
+    return clickhouse_connect.get_client(dsn=dsn)
+
+
+def _connect_reader(dsn: str) -> Client:
+    client = clickhouse_connect.get_client(dsn=dsn, settings=dict(_LIMITS))
+    if dsn.startswith("chdb:"):
+        # Not as a per-call setting: that would poison the handle half-way (and can't be undone).
+        client.command("SET readonly = 1")
+    return client
+
+
+__all__ = ["ClickHouse", "ClickHouseError", "DatabaseError", "OperationalError"]
