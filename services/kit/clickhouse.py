@@ -1,8 +1,8 @@
 """The one place that imports the ClickHouse driver: embedded chDB and servers, the same SQL.
 
-Every call runs in a thread. Writes share one handle; reads have a few of their own, which on chDB are
-set read-only for good (there, ``file()`` could otherwise read any file of the machine). For a server
-give the reads a DSN of a read-only user.
+Every call runs in a thread. Writes share one handle; reads have a few of their own, which on chDB
+are set read-only for good (there, ``file()`` could otherwise read any file of the machine). For a
+server give the reads a DSN of a read-only user.
 """
 
 import asyncio
@@ -47,7 +47,7 @@ class ClickHouse:
 
     async def query(self, sql: str, params: Params | None = None) -> list[tuple[Any, ...]]:
         """Rows of a SELECT; ``params`` are bound on the server side as ``{name:Type}``."""
-        return await self._read(lambda c: list(c.query(sql, parameters=_bound(params)).result_rows))
+        return await self._read(lambda c: _rows(c, sql, params))
 
     async def arrow(self, sql: str, params: Params | None = None) -> pa.Table:
         return await self._read(lambda c: c.query_arrow(sql, parameters=_bound(params)))
@@ -81,6 +81,10 @@ class ClickHouse:
             yield client
         finally:
             self._readers.put_nowait(client)
+
+
+def _rows(client: Client, sql: str, params: Params | None) -> list[tuple[Any, ...]]:
+    return [tuple(row) for row in client.query(sql, parameters=_bound(params)).result_rows]
 
 
 def _bound(params: Params | None) -> dict[str, Any]:
