@@ -6,7 +6,7 @@ from uuid import UUID
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from services.contracts.rules import Rule
+from services.contracts.rules import Group
 
 
 class RuleRegistration(BaseModel):
@@ -21,7 +21,7 @@ class RuleRegistration(BaseModel):
     owner: str = Field(
         description="What the rule belongs to, for people: `journey <id> branch b1`."
     )
-    rule: Rule
+    rule: Group
     watch: bool = Field(
         False, description="Append `rule.matched` to the feed whenever the truth changes."
     )
@@ -38,7 +38,7 @@ class StageDefinition(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
     id: str
-    entry: Rule
+    entry: Group
 
 
 class StageModel(BaseModel):

@@ -6,7 +6,7 @@ from uuid import UUID
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from services.contracts.rules import EventNode, Group, Rule
+from services.contracts.rules import EventNode, WhereGroup
 
 
 class Window(BaseModel):
@@ -24,7 +24,7 @@ class Series(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
     event: str | None = Field(None, description="Name of the event; absent means any event.")
-    where: Group | None = Field(None, description="Filter over `properties.` and `context.` paths.")
+    where: WhereGroup | None = Field(None, description="Filter over `properties.` and `context.` paths.")
     measure: Literal["count", "people", "sum", "average", "min", "max"] = "count"
     property: str | None = Field(
         None, description="Path of the number for sum, average, min, max: `amount`."
@@ -38,7 +38,6 @@ class TrendQuery(Window):
     interval: Literal["hour", "day", "week", "month", "total"] = "day"
     timezone: str = Field("UTC", description="IANA name; day boundaries are drawn in it.")
     breakdown: str | None = Field(None, description="`properties.` or `context.` path; top 25.")
-    segment_id: UUID | None = None
 
 
 class TrendPoint(BaseModel):
@@ -66,7 +65,6 @@ class FunnelQuery(Window):
     within_seconds: int = Field(
         604_800, ge=1, le=31_536_000, description="The last step at most so long after the first."
     )
-    segment_id: UUID | None = None
 
 
 class FunnelStepResult(BaseModel):
@@ -84,7 +82,6 @@ class SignalQuery(Window):
     """``POST /internal/v1/signals``: how often, and by how many people, each signal was seen."""
 
     signals: dict[str, EventNode] = Field(max_length=500)
-    segment_id: UUID | None = None
 
 
 class SignalCount(BaseModel):
@@ -141,11 +138,3 @@ class StoredEvent(BaseModel):
     received_at: datetime
     properties: dict[str, Any]
     context: dict[str, Any]
-
-
-class RuleQueryProfiles(BaseModel):
-    """Profiles for which a rule of event nodes only holds (segment preview)."""
-
-    model_config = ConfigDict(extra="forbid")
-
-    rule: Rule
