@@ -1,0 +1,132 @@
+"""Bounded state per (leaf, profile): enough to answer every rule that reads the leaf."""
+
+from bisect import bisect_left
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from heapq import nlargest
+from typing import Any, NamedTuple
+
+from services.rules.model import AtLeast, Leaf, Rule, walk
+
+
+class LeafState(NamedTuple):
+    """All times in milliseconds since 1970. A plain tuple on the wire: (total, first, …).
+
+    `recent`: the latest times, newest first, at most `leaf.keep` (sliding leaves only).
+    `buckets`: (index, count) pairs, newest first, at most 66 (bucketed leaves only); bucket
+    `i` holds the times in [i * width, (i + 1) * width).
+    """
+
+    total: int
+    first: int | None
+    last: int | None
+    recent: tuple[int, ...]
+    buckets: tuple[tuple[int, int], ...]
+
+    @classmethod
+    def from_wire(cls, values: Iterable[Any]) -> "LeafState":
+        """Rebuild a state from the lists that msgpack or JSON give back."""
+        total, first, last, recent, buckets = values
+        return cls(total, first, last, tuple(recent), tuple((i, n) for i, n in buckets))
+
+
+EMPTY = LeafState(0, None, None, (), ())
+MAX_BUCKETS = 66
+
+
+def inside(leaf: Leaf, time_ms: int) -> bool:
+    """Whether a fixed window holds the time; a sliding one holds every time once."""
+    return (leaf.after_ms is None or time_ms >= leaf.after_ms) and (
+        leaf.before_ms is None or time_ms < leaf.before_ms
+    )
+
+
+def update(state: LeafState, leaf: Leaf, times_ms: Iterable[int]) -> LeafState:
+    """Return the state after events at these times (any order) that match event and `where`.
+
+    Events outside a fixed window are left out here. The result does not depend on the order
+    of times or of calls.
+    """
+    times = [time for time in times_ms if inside(leaf, time)]
+    if not times:
+        return state
+    buckets: tuple[tuple[int, int], ...] = ()
+    if leaf.last_ms is not None and not leaf.keep:
+        width = leaf.width_ms
+        buckets = tuple(Counter(time // width for time in times).items())
+    recent = tuple(nlargest(leaf.keep, times)) if leaf.keep else ()
+    return merge(state, LeafState(len(times), min(times), max(times), recent, buckets), leaf)
+
+
+def merge(one: LeafState, other: LeafState, leaf: Leaf) -> LeafState:
+    """Return the state of two disjoint sets of events, as when two profiles become one."""
+    if not one.total:
+        return other._replace(buckets=_newest(other.buckets))
+    if not other.total:
+        return one
+    counts = Counter(dict(one.buckets))
+    counts.update(dict(other.buckets))
+    return LeafState(
+        one.total + other.total,
+        min(t for t in (one.first, other.first) if t is not None),
+        max(t for t in (one.last, other.last) if t is not None),
+        tuple(sorted(one.recent + other.recent, reverse=True)[: leaf.keep]),
+        _newest(counts.items()),
+    )
+
+
+def _newest(buckets: Iterable[tuple[int, int]]) -> tuple[tuple[int, int], ...]:
+    # A window of 64 widths touches 65 buckets; what lies further back than the newest event's
+    # window can only count again if the clock runs backwards.
+    ordered = sorted(buckets, reverse=True)
+    return tuple(b for b in ordered if b[0] > ordered[0][0] - MAX_BUCKETS)
+
+
+def leaf_count(state: LeafState, leaf: Leaf, now_ms: int) -> int:
+    """Return the count now; a sliding leaf with `keep` counts no further than `keep`.
+
+    A sliding window holds the times t with now - length < t. A bucketed leaf lets all events
+    of a bucket leave together, when the last millisecond of the bucket has left.
+    """
+    if leaf.last_ms is None:
+        return state.total
+    since = now_ms - leaf.last_ms
+    if leaf.keep:
+        # `recent` is newest first: negate for the ascending order bisect needs.
+        return bisect_left(state.recent, -since, key=lambda time: -time)
+    width = leaf.width_ms
+    return sum(n for i, n in state.buckets if (i + 1) * width - 1 > since)
+
+
+def next_change(state: LeafState, leaf: Leaf, at_least: int, now_ms: int) -> int | None:
+    """Return when "at least n times" stops holding by time passing alone, or None.
+
+    In a sliding window a count only falls unless an event comes, so a comparison that does not
+    hold now changes only with an event. The returned millisecond is the first one at which it
+    no longer holds.
+    """
+    if leaf.last_ms is None or leaf_count(state, leaf, now_ms) < at_least:
+        return None
+    if leaf.keep:
+        return state.recent[at_least - 1] + leaf.last_ms
+    held = 0
+    for index, n in state.buckets:
+        held += n
+        if held >= at_least:
+            return (index + 1) * leaf.width_ms - 1 + leaf.last_ms
+    return None
+
+
+def next_due(rule: Rule, states: Mapping[str, LeafState], now_ms: int) -> int | None:
+    """Return the first instant after now at which a rule's truth may change without an event.
+
+    It is the earliest change of any comparison in it: early at times, never late.
+    """
+    due = [
+        change
+        for node in walk(rule.root)
+        if isinstance(node, AtLeast)
+        and (state := states.get(node.leaf.leaf_id)) is not None
+        and (change := next_change(state, node.leaf, node.n, now_ms)) is not None
+    ]
+    return min(due, default=None)

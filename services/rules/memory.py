@@ -1,0 +1,138 @@
+"""The rule language evaluated in memory, for one person at a time."""
+
+from collections.abc import Callable, Iterable, Mapping, Set
+from dataclasses import dataclass, field, replace
+from typing import Any, NamedTuple
+
+from services.rules.filters import filter_of
+from services.rules.leaves import EMPTY, LeafState, inside, leaf_count, update
+from services.rules.model import All, AtLeast, Const, Expr, Leaf, Not, Rule, Some, Test
+from services.rules.values import compile_check, look_up
+
+
+@dataclass(slots=True)
+class Person:
+    """What a rule can read of a person; `leaf_states` by `leaf_id`, absent = never."""
+
+    traits: Mapping[str, Any] = field(default_factory=dict)
+    computed: Mapping[str, Any] = field(default_factory=dict)
+    segments: Set[str] = frozenset()
+    stage: str | None = None
+    consents: Mapping[str, str] = field(default_factory=dict)
+    account: Mapping[str, Any] = field(default_factory=dict)
+    leaf_states: Mapping[str, LeafState] = field(default_factory=dict)
+
+
+class PastEvent(NamedTuple):
+    """One raw event, for `evaluate_events`."""
+
+    event: str
+    properties: Mapping[str, Any]
+    context: Mapping[str, Any]
+    time_ms: int
+
+
+Predicate = Callable[[Person, int], bool]
+
+
+def evaluate(rule: Rule, person: Person, now_ms: int) -> bool:
+    """Return whether the rule holds for the person now. Compile it once to ask often."""
+    return compile_memory(rule)(person, now_ms)
+
+
+def compile_memory(rule: Rule) -> Predicate:
+    """Return a function from (person, now in ms) to whether the rule holds."""
+    return _compile(rule.root)
+
+
+def evaluate_events(rule: Rule, person: Person, events: Iterable[PastEvent], now_ms: int) -> bool:
+    """Return whether the rule holds, counting raw events instead of reading leaf states.
+
+    The slow and obvious reading of the language, which the others are tested against.
+    """
+    past = list(events)
+
+    def holds(expr: Expr) -> bool:
+        match expr:
+            case Not(child):
+                return not holds(child)
+            case All(children):
+                return all(map(holds, children))
+            case Some(children):
+                return any(map(holds, children))
+            case AtLeast(leaf, n):
+                return count_events(leaf, past, now_ms) >= n
+        return _compile(expr)(person, now_ms)
+
+    return holds(rule.root)
+
+
+def count_events(leaf: Leaf, events: Iterable[PastEvent], now_ms: int) -> int:
+    """Return how many raw events the leaf's window holds now."""
+    matches = filter_of(leaf.where)
+    times = [
+        e.time_ms for e in events if e.event == leaf.event and matches(e.properties, e.context)
+    ]
+    if leaf.last_ms is None:
+        return sum(inside(leaf, time) for time in times)
+    since = now_ms - leaf.last_ms
+    if not leaf.keep:
+        width = leaf.width_ms
+        times = [time - time % width + width - 1 for time in times]
+    return sum(time > since for time in times)
+
+
+def with_events(person: Person, rule: Rule, events: Iterable[PastEvent]) -> Person:
+    """Return the person with the leaf states that these events, and no others, give."""
+    past = list(events)
+    states: dict[str, LeafState] = {}
+    for leaf in rule.leaves:
+        matches = filter_of(leaf.where)
+        states[leaf.leaf_id] = update(
+            EMPTY,
+            leaf,
+            (e.time_ms for e in past if e.event == leaf.event and matches(e.properties, e.context)),
+        )
+    return replace(person, leaf_states=states)
+
+
+def _compile(expr: Expr) -> Predicate:
+    match expr:
+        case Const(value):
+            return lambda person, now_ms: value
+        case Not(child):
+            inner = _compile(child)
+            return lambda person, now_ms: not inner(person, now_ms)
+        case All(children):
+            parts = tuple(map(_compile, children))
+            return lambda person, now_ms: all(part(person, now_ms) for part in parts)
+        case Some(children):
+            parts = tuple(map(_compile, children))
+            return lambda person, now_ms: any(part(person, now_ms) for part in parts)
+        case AtLeast(leaf, n):
+            leaf_id = leaf.leaf_id
+            return lambda person, now_ms: (
+                leaf_count(person.leaf_states.get(leaf_id, EMPTY), leaf, now_ms) >= n
+            )
+        case Test():
+            return _test(expr)
+
+
+def _test(test: Test) -> Predicate:
+    path = test.path
+    if test.source == "segment":
+        wanted = frozenset(test.value if isinstance(test.value, tuple) else (test.value,))
+        return lambda person, now_ms: not wanted.isdisjoint(person.segments)
+    check = compile_check(test)
+    if test.source == "stage":
+        return lambda person, now_ms: check(person.stage)
+    if test.source == "consent":
+        return lambda person, now_ms: check(person.consents.get(path[0]))
+    if test.source == "account":
+        return lambda person, now_ms: check(look_up(person.account, path))
+    if test.source == "computed":
+        return lambda person, now_ms: check(person.computed.get(path[0]))
+    if len(path) == 1:
+        key = path[0]
+        return lambda person, now_ms: check(person.traits.get(key))
+    return lambda person, now_ms: check(look_up(person.traits, path))
