@@ -24,7 +24,9 @@ class Series(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
     event: str | None = Field(None, description="Name of the event; absent means any event.")
-    where: WhereGroup | None = Field(None, description="Filter over `properties.` and `context.` paths.")
+    where: WhereGroup | None = Field(
+        None, description="Filter over `properties.` and `context.` paths."
+    )
     measure: Literal["count", "people", "sum", "average", "min", "max"] = "count"
     property: str | None = Field(
         None, description="Path of the number for sum, average, min, max: `amount`."
@@ -37,13 +39,11 @@ class TrendQuery(Window):
     series: list[Series] = Field(min_length=1, max_length=20)
     interval: Literal["hour", "day", "week", "month", "total"] = "day"
     timezone: str = Field("UTC", description="IANA name; day boundaries are drawn in it.")
-    breakdown: str | None = Field(None, description="`properties.` or `context.` path; top 25.")
 
 
 class TrendPoint(BaseModel):
     series: int
     at: datetime | None = Field(description="Start of the interval; null for `total`.")
-    breakdown: str | None = None
     value: float
 
 
@@ -111,10 +111,11 @@ class LeafQuery(BaseModel):
 
 
 class EventScan(BaseModel):
-    """``POST /internal/v1/events/scan``: past events for a replay, ordered by time.
+    """``POST /internal/v1/events/scan``: past events for a replay, ordered by time, in pages.
 
     Arrow stream answer: ``profile_id``, ``event``, ``message_id`` string, ``occurred_at_ms`` int64,
-    ``properties``, ``context`` string (JSON). Order: occurred_at, log offset, index in its row.
+    ``properties``, ``context`` string (JSON). Order: occurred_at, log offset, index in its row. The
+    header ``X-Next-Cursor`` is absent on the last page.
     """
 
     model_config = ConfigDict(extra="forbid")
@@ -122,6 +123,8 @@ class EventScan(BaseModel):
     events: list[str] = Field(min_length=1, max_length=100)
     since: datetime | None = None
     until: datetime | None = None
+    cursor: str | None = None
+    limit: int = Field(100_000, ge=1, le=200_000)
 
 
 class StoredEvent(BaseModel):
@@ -131,7 +134,7 @@ class StoredEvent(BaseModel):
     source_id: str
     type: str
     event: str
-    profile_id: UUID
+    profile_id: UUID = Field(description="The canonical profile, merges applied.")
     user_id: str
     anonymous_id: str
     occurred_at: datetime
