@@ -36,23 +36,29 @@ class Paging:
         """The key in the cursor, checked against ``types``; None on the first page."""
         if self._cursor is None:
             return None
-        try:
-            padded = self._cursor + "=" * (-len(self._cursor) % 4)
-            key = msgspec.json.decode(base64.urlsafe_b64decode(padded))
-        except (binascii.Error, ValueError, msgspec.MsgspecError) as error:
-            raise _bad_cursor() from error
-        if (
-            not isinstance(key, list)
-            or len(key) != len(types)
-            or not all(isinstance(part, kind) for part, kind in zip(key, types, strict=True))
-            or any(isinstance(part, str) and "\x00" in part for part in key)
-        ):
-            raise _bad_cursor()
-        return tuple(key)
+        return decode_cursor(self._cursor, "#/query/cursor", *types)
 
 
-def _bad_cursor() -> InvalidRequest:
-    return InvalidRequest.at("#/query/cursor", "Use the next_cursor of an earlier answer.")
+def decode_cursor(cursor: str, pointer: str, *types: type) -> tuple[str | int, ...]:
+    """The sort key in ``cursor``; ``InvalidRequest`` at ``pointer`` for anything we did not make.
+
+    Numbers are bound to 64 bits, as they end up in a query.
+    """
+    bad = InvalidRequest.at(pointer, "Use the next_cursor of an earlier answer.")
+    try:
+        padded = cursor + "=" * (-len(cursor) % 4)
+        key = msgspec.json.decode(base64.urlsafe_b64decode(padded))
+    except (binascii.Error, ValueError, msgspec.MsgspecError) as error:
+        raise bad from error
+    if (
+        not isinstance(key, list)
+        or len(key) != len(types)
+        or not all(type(part) is kind for part, kind in zip(key, types, strict=True))
+        or any(isinstance(part, str) and "\x00" in part for part in key)
+        or any(isinstance(part, int) and not 0 <= part < 2**63 for part in key)
+    ):
+        raise bad
+    return tuple(key)
 
 
 def _paging(

@@ -1,0 +1,121 @@
+"""Events over HTTP: search and timelines for users; scans and leaf times for the other services."""
+
+from datetime import datetime
+from typing import Annotated
+from uuid import UUID
+
+import pyarrow as pa
+from fastapi import APIRouter, Query, Request, Response
+
+from services.contracts.tracking import EventScan, LeafQuery, StoredEvent
+from services.kit.auth import ServiceCaller, UserCaller
+from services.kit.pagination import Page, PagingParams, decode_cursor, encode_cursor
+from services.kit.problems import InvalidRequest, Unavailable, problem_responses
+from services.kit.strict import StrictRoute
+from services.tracking.events import store
+from services.tracking.events.store import Position
+from services.tracking.loader.store import loaded_offset
+
+ARROW = "application/vnd.apache.arrow.stream"
+
+router = APIRouter(
+    prefix="/api/v1",
+    tags=["events"],
+    route_class=StrictRoute,
+    responses=problem_responses(InvalidRequest, Unavailable),
+)
+internal_router = APIRouter(
+    prefix="/internal/v1", tags=["internal"], route_class=StrictRoute, include_in_schema=False
+)
+
+Text = Annotated[str | None, Query(min_length=1, max_length=500, pattern=r"^[^\x00]*$")]
+
+
+@router.get("/events", summary="Search events, newest first")
+async def search_events(
+    request: Request,
+    caller: UserCaller,
+    paging: PagingParams,
+    event: Text = None,
+    since: datetime | None = None,
+    until: datetime | None = None,
+) -> Page[StoredEvent]:
+    """Everything that was accepted, optionally of one event name and one interval of time."""
+    for name, at in (("since", since), ("until", until)):
+        if at is not None and at.tzinfo is None:
+            raise InvalidRequest.at(f"#/query/{name}", "Write the time with its zone.")
+    found = await store.search(
+        request.state.clickhouse,
+        caller.workspace_id,
+        event=event,
+        since=since,
+        until=until,
+        before=_before(paging.after(int, int, int)),
+        limit=paging.limit + 1,
+    )
+    return _page(found, paging.limit)
+
+
+@router.get("/profiles/{profile_id}/events", summary="The timeline of a person, newest first")
+async def read_timeline(
+    profile_id: UUID, request: Request, caller: UserCaller, paging: PagingParams
+) -> Page[StoredEvent]:
+    """Includes what happened under every identifier that now belongs to the person; an id that was
+    merged away shows the timeline of the person it became part of.
+    """
+    clickhouse = request.state.clickhouse
+    person = await store.canonical(clickhouse, caller.workspace_id, profile_id)
+    before = _before(paging.after(int, int, int))
+    found = await store.timeline(clickhouse, caller.workspace_id, person, before, paging.limit + 1)
+    return _page(found, paging.limit)
+
+
+@internal_router.post("/events/scan")
+async def scan_events(body: EventScan, request: Request, caller: ServiceCaller) -> Response:
+    after = store.FIRST
+    if body.cursor is not None:
+        ms, offset, index = decode_cursor(body.cursor, "#/cursor", int, int, int)
+        after = (int(ms), int(offset), int(index))
+    table = await store.scan(request.state.clickhouse, caller.workspace_id, body, after)
+    headers = {}
+    if table.num_rows == body.limit:
+        last = table.slice(table.num_rows - 1).to_pylist()[0]
+        headers["X-Next-Cursor"] = encode_cursor(
+            last["occurred_at_ms"], last["log_offset"], last["log_index"]
+        )
+    return _arrow(table.drop_columns(["log_offset", "log_index"]), headers)
+
+
+@internal_router.post("/rules/query")
+async def query_leaves(body: LeafQuery, request: Request, caller: ServiceCaller) -> Response:
+    """503 while ClickHouse does not hold the log up to ``max_log_offset`` yet."""
+    loaded = await loaded_offset(request.state.sessionmaker, caller.workspace_id)
+    if body.max_log_offset is not None and loaded < body.max_log_offset:
+        raise Unavailable(f"ClickHouse holds the log up to {loaded} only.", retry_after_seconds=1)
+    until = loaded if body.max_log_offset is None else body.max_log_offset
+    tables = [
+        await store.leaf_times(request.state.clickhouse, caller.workspace_id, leaf_id, node, until)
+        for leaf_id, node in body.leaves.items()
+    ]
+    return _arrow(pa.concat_tables(tables), {"X-Log-Offset": str(until)})
+
+
+def _arrow(table: pa.Table, headers: dict[str, str]) -> Response:
+    sink = pa.BufferOutputStream()
+    with pa.ipc.new_stream(sink, table.schema) as writer:
+        writer.write_table(table)
+    return Response(sink.getvalue().to_pybytes(), media_type=ARROW, headers=headers)
+
+
+def _before(key: tuple[str | int, ...] | None) -> Position:
+    if key is None:
+        return store.LAST
+    ms, offset, index = key
+    return int(ms), int(offset), int(index)
+
+
+def _page(found: list[tuple[Position, StoredEvent]], limit: int) -> Page[StoredEvent]:
+    shown = found[:limit]
+    more = len(found) > limit
+    cursor = encode_cursor(*shown[-1][0]) if more else None
+    return Page(items=[event for _, event in shown], next_cursor=cursor)

@@ -1,0 +1,144 @@
+"""Reads events of the canonical view; each statement is a file next to this one."""
+
+import json
+from datetime import UTC, datetime
+from importlib.resources import files
+from typing import Any
+from uuid import UUID
+
+import pyarrow as pa
+
+from services.contracts.rules import EventNode
+from services.contracts.tracking import EventScan, StoredEvent
+from services.kit.clickhouse import ClickHouse
+from services.tracking.conditions import Binds, event_condition
+
+_SEARCH = files(__package__).joinpath("search.sql").read_text()
+_TIMELINE = files(__package__).joinpath("timeline.sql").read_text()
+_SCAN = files(__package__).joinpath("scan.sql").read_text()
+_CANONICAL = files(__package__).joinpath("canonical.sql").read_text()
+
+# Later than any time an event can carry.
+FAR_FUTURE_MS = 4_102_444_800_000
+Position = tuple[int, int, int]
+"""(occurred_at in ms, log offset, index in the row): the total order of a partition's events."""
+
+FIRST: Position = (-1, 0, 0)
+LAST: Position = (FAR_FUTURE_MS, 0, 0)
+
+
+async def search(
+    clickhouse: ClickHouse,
+    workspace_id: UUID,
+    *,
+    event: str | None,
+    since: datetime | None,
+    until: datetime | None,
+    before: Position,
+    limit: int,
+) -> list[tuple[Position, StoredEvent]]:
+    """Events newest first, those before ``before`` only."""
+    rows = await clickhouse.query(
+        _SEARCH,
+        {
+            "workspace_id": workspace_id,
+            "event": event or "",
+            "since_ms": _ms(since, -1),
+            "until_ms": _ms(until, FAR_FUTURE_MS),
+            "before_ms": before[0],
+            "before_offset": before[1],
+            "before_index": before[2],
+            "limit": limit,
+        },
+    )
+    return [_stored(row) for row in rows]
+
+
+async def canonical(clickhouse: ClickHouse, workspace_id: UUID, profile_id: UUID) -> UUID:
+    """The profile that ``profile_id`` stands for after merges; itself when it was never merged."""
+    rows = await clickhouse.query(
+        _CANONICAL, {"workspace_id": workspace_id, "subject_id": profile_id}
+    )
+    found: UUID | None = rows[0][0] if rows else None
+    return found or profile_id
+
+
+async def timeline(
+    clickhouse: ClickHouse, workspace_id: UUID, profile_id: UUID, before: Position, limit: int
+) -> list[tuple[Position, StoredEvent]]:
+    """Events of one canonical profile, newest first."""
+    rows = await clickhouse.query(
+        _TIMELINE,
+        {
+            "workspace_id": workspace_id,
+            "profile_id": profile_id,
+            "before_ms": before[0],
+            "before_offset": before[1],
+            "before_index": before[2],
+            "limit": limit,
+        },
+    )
+    return [_stored(row) for row in rows]
+
+
+async def scan(
+    clickhouse: ClickHouse, workspace_id: UUID, query: EventScan, after: Position
+) -> pa.Table:
+    """At most ``query.limit`` events after ``after``, oldest first; columns of ``EventScan``."""
+    return await clickhouse.arrow(
+        _SCAN,
+        {
+            "workspace_id": workspace_id,
+            "events": query.events,
+            "since_ms": _ms(query.since, -1),
+            "until_ms": _ms(query.until, FAR_FUTURE_MS),
+            "after_ms": after[0],
+            "after_offset": after[1],
+            "after_index": after[2],
+            "limit": query.limit,
+        },
+    )
+
+
+async def leaf_times(
+    clickhouse: ClickHouse,
+    workspace_id: UUID,
+    leaf_id: str,
+    node: EventNode,
+    max_log_offset: int,
+) -> pa.Table:
+    """When each person did what the leaf says: ``leaf_id``, ``profile_id``, ``times_ms``."""
+    binds = Binds()
+    condition = event_condition(node, f"#/leaves/{leaf_id}", binds)
+    sql = (
+        f"SELECT {binds.add(leaf_id, 'String')} AS leaf_id, toString(profile_id) AS profile_id, "
+        "arraySort(groupArray(toUnixTimestamp64Milli(occurred_at))) AS times_ms "
+        "FROM person_events(workspace_id={workspace_id:UUID}) "
+        f"WHERE {condition} AND type != 'outcome' AND log_offset <= {{max_offset:UInt64}} "
+        "GROUP BY profile_id"
+    )
+    return await clickhouse.arrow(
+        sql, binds.params | {"workspace_id": workspace_id, "max_offset": max_log_offset}
+    )
+
+
+def _ms(at: datetime | None, default: int) -> int:
+    return default if at is None else int(at.timestamp() * 1000)
+
+
+def _stored(row: tuple[Any, ...]) -> tuple[Position, StoredEvent]:
+    occurred_ms, offset, index, received_ms, properties, context, profile_id, *texts = row
+    message_id, source_id, kind, event, user_id, anonymous_id = texts
+    return (occurred_ms, offset, index), StoredEvent(
+        message_id=message_id,
+        source_id=source_id,
+        type=kind,
+        event=event,
+        profile_id=profile_id,
+        user_id=user_id,
+        anonymous_id=anonymous_id,
+        occurred_at=datetime.fromtimestamp(occurred_ms / 1000, UTC),
+        received_at=datetime.fromtimestamp(received_ms / 1000, UTC),
+        properties=json.loads(properties or "{}"),
+        context=json.loads(context or "{}"),
+    )
