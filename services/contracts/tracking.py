@@ -95,18 +95,21 @@ class SignalCounts(BaseModel):
 
 
 class LeafQuery(BaseModel):
-    """``POST /internal/v1/rules/query``: the occurrences of event leaves, for backfill.
+    """``POST /internal/v1/rules/query``: the states of event leaves, for backfill.
 
-    Arrow stream answer with columns ``leaf_id`` string, ``profile_id`` string, ``times_ms``
-    list<int64> ascending (canonical profiles, log up to ``log_offset`` of the answer header
-    ``X-Log-Offset``).
+    Arrow stream answer, one row per (leaf, person who ever did it): ``leaf_id``, ``profile_id``
+    string, and the five parts of ``services.rules.LeafState`` for ``from_wire``: ``total``,
+    ``first``, ``last``, ``recent``, ``buckets``. Canonical profiles, log up to the offset in the
+    answer's header ``X-Log-Offset``. 503 while ClickHouse has not loaded ``max_log_offset`` yet.
     """
 
     model_config = ConfigDict(extra="forbid")
 
-    leaves: dict[str, EventNode] = Field(min_length=1, max_length=50)
+    leaves: dict[str, EventNode] = Field(
+        min_length=1, max_length=50, description="By leaf id, a node that contains the leaf."
+    )
     max_log_offset: int | None = Field(
-        None, description="Only events of log rows up to this offset; what profile has read."
+        None, ge=0, description="Only events of log rows up to here: what profile has read."
     )
 
 

@@ -5,7 +5,7 @@ from typing import Any
 
 from services.contracts.rules import EventNode
 from services.contracts.tracking import FunnelQuery, Series, SignalQuery, TrendQuery, Window
-from services.tracking.analytics.conditions import Binds, event_condition
+from services.tracking.conditions import Binds, event_condition
 
 PEOPLE = "person_events(workspace_id={workspace_id:UUID})"
 
@@ -112,4 +112,6 @@ def _measure(series: Series, binds: Binds) -> str:
     keys = ", ".join(binds.add(key, "String") for key in path)
     number = f"JSONExtract(properties, {keys}, 'Nullable(Float64)')"
     function = {"sum": "sumKahan", "average": "avg", "min": "min", "max": "max"}[series.measure]
-    return f"coalesce({function}({number}), 0)" if series.measure == "sum" else f"{function}({number})"
+    return (
+        f"coalesce({function}({number}), 0)" if series.measure == "sum" else f"{function}({number})"
+    )

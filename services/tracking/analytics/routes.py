@@ -44,7 +44,5 @@ async def query_funnel(body: FunnelQuery, request: Request, caller: UserCaller) 
 
 
 @internal_router.post("/signals")
-async def count_signals(
-    body: SignalQuery, request: Request, caller: ServiceCaller
-) -> SignalCounts:
+async def count_signals(body: SignalQuery, request: Request, caller: ServiceCaller) -> SignalCounts:
     return await service.signals(request.state.clickhouse, caller.workspace_id, body)

@@ -7,11 +7,13 @@ from uuid import UUID
 import pyarrow as pa
 from fastapi import APIRouter, Query, Request, Response
 
+from services.contracts.rules import EventNode
 from services.contracts.tracking import EventScan, LeafQuery, StoredEvent
 from services.kit.auth import ServiceCaller, UserCaller
 from services.kit.pagination import Page, PagingParams, decode_cursor, encode_cursor
 from services.kit.problems import InvalidRequest, Unavailable, problem_responses
 from services.kit.strict import StrictRoute
+from services.rules import Leaf, RuleInvalid, normalise
 from services.tracking.events import store
 from services.tracking.events.store import Position
 from services.tracking.loader.store import loaded_offset
@@ -94,10 +96,23 @@ async def query_leaves(body: LeafQuery, request: Request, caller: ServiceCaller)
         raise Unavailable(f"ClickHouse holds the log up to {loaded} only.", retry_after_seconds=1)
     until = loaded if body.max_log_offset is None else body.max_log_offset
     tables = [
-        await store.leaf_times(request.state.clickhouse, caller.workspace_id, leaf_id, node, until)
+        await store.leaf_states(
+            request.state.clickhouse, caller.workspace_id, _leaf(leaf_id, node), until
+        )
         for leaf_id, node in body.leaves.items()
     ]
     return _arrow(pa.concat_tables(tables), {"X-Log-Offset": str(until)})
+
+
+def _leaf(leaf_id: str, node: EventNode) -> Leaf:
+    try:
+        found = normalise(node).leaves
+    except RuleInvalid as error:
+        raise InvalidRequest.at(f"#/leaves/{leaf_id}{error.pointer}", error.detail) from error
+    for leaf in found:
+        if leaf.leaf_id == leaf_id:
+            return leaf
+    raise InvalidRequest.at(f"#/leaves/{leaf_id}", "The node does not contain a leaf of this id.")
 
 
 def _arrow(table: pa.Table, headers: dict[str, str]) -> Response:

@@ -8,10 +8,10 @@ from uuid import UUID
 
 import pyarrow as pa
 
-from services.contracts.rules import EventNode
 from services.contracts.tracking import EventScan, StoredEvent
 from services.kit.clickhouse import ClickHouse
-from services.tracking.conditions import Binds, event_condition
+from services.rules import Leaf
+from services.rules.compile_clickhouse import event_condition, leaf_state_columns
 
 _SEARCH = files(__package__).joinpath("search.sql").read_text()
 _TIMELINE = files(__package__).joinpath("timeline.sql").read_text()
@@ -100,25 +100,22 @@ async def scan(
     )
 
 
-async def leaf_times(
-    clickhouse: ClickHouse,
-    workspace_id: UUID,
-    leaf_id: str,
-    node: EventNode,
-    max_log_offset: int,
+async def leaf_states(
+    clickhouse: ClickHouse, workspace_id: UUID, leaf: Leaf, max_log_offset: int
 ) -> pa.Table:
-    """When each person did what the leaf says: ``leaf_id``, ``profile_id``, ``times_ms``."""
-    binds = Binds()
-    condition = event_condition(node, f"#/leaves/{leaf_id}", binds)
+    """The state of ``leaf`` per person who did what it says: columns of ``LeafQuery``."""
+    condition = event_condition(leaf)
     sql = (
-        f"SELECT {binds.add(leaf_id, 'String')} AS leaf_id, toString(profile_id) AS profile_id, "
-        "arraySort(groupArray(toUnixTimestamp64Milli(occurred_at))) AS times_ms "
+        "SELECT {leaf_id:String} AS leaf_id, toString(profile_id) AS profile_id, "
+        f"{leaf_state_columns(leaf)} "
         "FROM person_events(workspace_id={workspace_id:UUID}) "
-        f"WHERE {condition} AND type != 'outcome' AND log_offset <= {{max_offset:UInt64}} "
+        f"WHERE ({condition.sql}) AND type != 'outcome' AND log_offset <= {{max_offset:UInt64}} "
         "GROUP BY profile_id"
     )
     return await clickhouse.arrow(
-        sql, binds.params | {"workspace_id": workspace_id, "max_offset": max_log_offset}
+        sql,
+        condition.params
+        | {"leaf_id": leaf.leaf_id, "workspace_id": workspace_id, "max_offset": max_log_offset},
     )
 
 
