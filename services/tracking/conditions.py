@@ -23,7 +23,7 @@ class Binds:
         return f"{{{name}:{kind}}}"
 
     def prefix(self) -> str:
-        """A prefix for the parameter names of a compiled filter, used once: ``f_aa_``, ``f_ab_``."""
+        """A prefix for the parameters of one compiled filter: ``f_aa_``, ``f_ab_`` …"""
         high, low = divmod(self._prefixes, 26)
         self._prefixes += 1
         return f"f_{chr(97 + high % 26)}{chr(97 + low)}{'_' * (1 + high // 26)}"

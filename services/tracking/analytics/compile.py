@@ -59,7 +59,8 @@ def funnel(query: FunnelQuery) -> Compiled:
     names = {node.event for step in query.steps for node in step.any_of}
     sql = (
         "SELECT level, count() FROM (SELECT profile_id, windowFunnel({window_ms:UInt64})"
-        f"(toUInt64(greatest(0, toUnixTimestamp64Milli(occurred_at))), {', '.join(steps)}) AS level "
+        f"(toUInt64(greatest(0, toUnixTimestamp64Milli(occurred_at))), {', '.join(steps)}) "
+        "AS level "
         f"FROM {PEOPLE} WHERE {_within(query, binds)} AND {_event_in(names, binds)} "
         "GROUP BY profile_id) WHERE level > 0 GROUP BY level ORDER BY level"
     )
