@@ -4,6 +4,7 @@ Only the binaries are used. The wheel's own server object counts its users by pr
 believes a dead server to be running, so start, stop and health are ours: health is a connection.
 """
 
+import json
 import os
 import secrets
 import shutil
@@ -143,8 +144,7 @@ class Cluster:
                     continue
             self.clear_remains()
             self.process = None
-        shutil.rmtree(self.socket, ignore_errors=True)
-        (self.home / "socket").unlink(missing_ok=True)
+        self._drop_socket_directory()
 
     def dsn(self, role: str, password: str, database: str) -> str:
         """A SQLAlchemy URL for asyncpg through the socket."""
@@ -222,10 +222,7 @@ class Cluster:
                 os.chown(path, uid, gid, follow_symlinks=False)
 
     def _new_socket_directory(self) -> Path:
-        record = self.home / "socket"
-        old = read_json(record)
-        if isinstance(old, str) and Path(old).name.startswith(_SOCKET_PREFIX):
-            shutil.rmtree(old, ignore_errors=True)
+        self._drop_socket_directory()
         for parent in (tempfile.gettempdir(), "/tmp"):  # noqa: S108 - mkdtemp makes it private
             if len(os.fsencode(parent)) + len(_SOCKET_PREFIX) + 9 <= _LONGEST_SOCKET_DIRECTORY:
                 path = Path(tempfile.mkdtemp(prefix=_SOCKET_PREFIX, dir=parent))
@@ -234,8 +231,15 @@ class Cluster:
             raise SocketDirectoryTooLong("no temporary directory with a path below 70 bytes")
         if self.persona.direct and self.persona.uid is not None:
             os.chown(path, self.persona.uid, -1)
-        write_private(record, f'"{path}"')
+        write_private(self.home / "socket", json.dumps(str(path)))
         return path
+
+    def _drop_socket_directory(self) -> None:
+        record = self.home / "socket"
+        old = read_json(record)
+        if isinstance(old, str) and Path(old).name.startswith(_SOCKET_PREFIX):
+            shutil.rmtree(old, ignore_errors=True)
+        record.unlink(missing_ok=True)
 
     def _popen(self, command: list[str], output: int | None = None) -> subprocess.Popen[bytes]:
         direct = self.persona.direct

@@ -1,4 +1,4 @@
-"""Runs a service's migrations: ``python -m services.kit.migrate services.profile``.
+"""Runs services' migrations: ``python -m services.kit.migrate services.profile [gateway …]``.
 
 Reads the owner's DSN from ``<PREFIX>_POSTGRES_OWNER_DSN`` (the plain role may not change tables).
 The prefix is the last part of the package's name.
@@ -74,4 +74,5 @@ def main(package: str) -> None:
 
 
 if __name__ == "__main__":
-    main(sys.argv[1])
+    for argument in sys.argv[1:]:
+        main(argument)

@@ -1,0 +1,30 @@
+"""Runs one service's app: ``python -m infra.runner.serve APP PORT RUNNER_PID``."""
+
+import sys
+
+import uvicorn
+
+from infra.runner.parent import end_with_parent
+from infra.runner.ports import LOOPBACK
+
+# Open requests and streams get this long at a stop; the whole platform has 15 seconds.
+GRACE_SECONDS = 3
+
+
+def main(app: str, port: int, parent: int) -> None:
+    end_with_parent(parent)
+    uvicorn.run(
+        app,
+        factory=True,
+        host=LOOPBACK,
+        port=port,
+        loop="uvloop",
+        http="httptools",
+        access_log=False,
+        server_header=False,
+        timeout_graceful_shutdown=GRACE_SECONDS,
+    )
+
+
+if __name__ == "__main__":
+    main(sys.argv[1], int(sys.argv[2]), int(sys.argv[3]))

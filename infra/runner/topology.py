@@ -1,0 +1,96 @@
+"""Which processes make up Waymark on one machine, and what each is told by its environment."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from infra.runner.cluster import Cluster
+from infra.runner.keys import SERVICES, ServiceKeys, trusted_keys
+from infra.runner.ports import LOOPBACK, Ports
+
+PACKAGES = {name: name if name == "gateway" else f"services.{name}" for name in SERVICES}
+
+
+@dataclass(frozen=True)
+class ChildSpec:
+    """One process: the service whose code and settings it uses, its port, what it is told.
+
+    A user's own variables win over `defaults` (another database, say), never over `fixed`.
+    """
+
+    name: str
+    service: str
+    port: int
+    defaults: Mapping[str, str]
+    fixed: Mapping[str, str]
+
+    @property
+    def app(self) -> str:
+        return f"{PACKAGES[self.service]}.main:create_app"
+
+    @property
+    def url(self) -> str:
+        return f"http://{LOOPBACK}:{self.port}"
+
+
+@dataclass(frozen=True)
+class Topology:
+    """Everything that runs beside Postgres. The gateway comes first in `children`."""
+
+    children: tuple[ChildSpec, ...]
+    migrations: Mapping[str, str]
+
+    @property
+    def gateway(self) -> ChildSpec:
+        return self.children[0]
+
+
+def plan(
+    data_dir: Path, port: int, ports: Ports, cluster: Cluster, keys: dict[str, ServiceKeys]
+) -> Topology:
+    """Write every process's environment: the gateway on `port`, the others on free ports.
+
+    `cluster` must be prepared: the database URLs name its socket.
+    """
+    internal = {
+        name: ports.reserve()
+        for name in ("tracking-ingest", "tracking-store", "profile", "orchestrator", "assessment")
+    }
+    urls = {
+        f"{name.replace('-', '_').upper()}_URL": f"http://{LOOPBACK}:{number}"
+        for name, number in internal.items()
+    }
+    trusted = trusted_keys(keys)
+
+    def child(name: str, service: str, number: int, **fixed: str) -> ChildSpec:
+        prefix = service.upper()
+        defaults = {
+            "POSTGRES_DSN": cluster.dsn(f"{service}_app", keys[service].app_password, service),
+            "SIGNING_KEY": keys[service].signing_key,
+            "TRUSTED_KEYS": trusted,
+            **({"CLICKHOUSE_DSN": f"chdb://{data_dir / 'chdb'}"} if service == "tracking" else {}),
+            **urls,
+        }
+        named = {f"{prefix}_{key}": value for key, value in defaults.items()}
+        return ChildSpec(name, service, number, named, fixed)
+
+    children = (
+        child("gateway", "gateway", port),
+        child("tracking-ingest", "tracking", internal["tracking-ingest"], TRACKING_ROLE="ingest"),
+        child(
+            "tracking-store",
+            "tracking",
+            internal["tracking-store"],
+            TRACKING_ROLE="store",
+            # chDB writes events to temporary files and leaves them there when it is killed.
+            TMPDIR=str(data_dir / "tmp"),
+        ),
+        *(child(name, name, internal[name]) for name in ("profile", "orchestrator", "assessment")),
+    )
+    migrations = {
+        f"{service.upper()}_POSTGRES_OWNER_DSN": cluster.dsn(
+            f"{service}_owner", keys[service].owner_password, service
+        )
+        for service in SERVICES
+    }
+    return Topology(children, migrations)
