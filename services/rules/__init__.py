@@ -15,6 +15,7 @@ from services.rules.leaves import (
 from services.rules.memory import Person, compile_memory, evaluate, evaluate_events
 from services.rules.model import Leaf, Rule, fields, leaves
 from services.rules.normalise import normalise
+from services.rules.wire import event_node, leaf_of
 
 __all__ = [
     "EMPTY",
@@ -28,8 +29,10 @@ __all__ = [
     "compile_memory",
     "evaluate",
     "evaluate_events",
+    "event_node",
     "fields",
     "leaf_count",
+    "leaf_of",
     "leaves",
     "merge",
     "next_change",

@@ -3,7 +3,7 @@
 from json import dumps
 
 from services.contracts import rules as wire
-from services.rules.canonical import compose, conjunction, literal, negate
+from services.rules.canonical import literal, negate
 from services.rules.errors import RuleInvalid
 from services.rules.instants import to_us
 from services.rules.model import Const, Expr, Literal_, Op, Source, Test, Time
@@ -59,9 +59,7 @@ def _positive(
             raise RuleInvalid(pointer, "null and notNull accept no value")
         return Test(source, path, "null", None)
     if operator == "between":
-        low, high = _pair(value, pointer)
-        bounds = [Test(source, path, ">=", low), Test(source, path, "<=", high)]
-        return compose(bounds, conjunction)
+        return Test(source, path, "between", _pair(value, pointer))
     if operator == "in":
         return _membership(source, path, value, pointer)
     one = _scalar(value, pointer)

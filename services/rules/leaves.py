@@ -1,6 +1,6 @@
 """Bounded state per (leaf, profile): enough to answer every rule that reads the leaf."""
 
-from bisect import bisect_left
+from bisect import bisect_right
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from heapq import nlargest
@@ -82,20 +82,27 @@ def _newest(buckets: Iterable[tuple[int, int]]) -> tuple[tuple[int, int], ...]:
     return tuple(b for b in ordered if b[0] > ordered[0][0] - MAX_BUCKETS)
 
 
-def leaf_count(state: LeafState, leaf: Leaf, now_ms: int) -> int:
-    """Return the count now; a sliding leaf with `keep` counts no further than `keep`.
+def oldest_ms(leaf: Leaf, now_ms: int) -> int:
+    """Return the earliest time a sliding leaf still counts now, in ms.
 
-    A sliding window holds the times t with now - length < t. A bucketed leaf lets all events
-    of a bucket leave together, when the last millisecond of the bucket has left.
+    A window of length L holds the times t with now - L < t. A bucketed leaf lets all events of
+    a bucket leave together, with the bucket's last millisecond, so its bound is a bucket's start.
     """
+    assert leaf.last_ms is not None
+    first = now_ms - leaf.last_ms + 1
+    return first if leaf.keep else first - first % leaf.width_ms
+
+
+def leaf_count(state: LeafState, leaf: Leaf, now_ms: int) -> int:
+    """Return the count now; a sliding leaf with `keep` counts no further than `keep`."""
     if leaf.last_ms is None:
         return state.total
-    since = now_ms - leaf.last_ms
+    oldest = oldest_ms(leaf, now_ms)
     if leaf.keep:
         # `recent` is newest first: negate for the ascending order bisect needs.
-        return bisect_left(state.recent, -since, key=lambda time: -time)
-    width = leaf.width_ms
-    return sum(n for i, n in state.buckets if (i + 1) * width - 1 > since)
+        return bisect_right(state.recent, -oldest, key=lambda time: -time)
+    index = oldest // leaf.width_ms
+    return sum(n for i, n in state.buckets if i >= index)
 
 
 def next_change(state: LeafState, leaf: Leaf, at_least: int, now_ms: int) -> int | None:

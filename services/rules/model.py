@@ -1,7 +1,7 @@
 """The normalised rule: a small closed tree that every evaluator and compiler walks."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Literal
 
@@ -15,7 +15,9 @@ Source = Literal[
     "properties",
     "context",
 ]
-Op = Literal["=", "<", "<=", ">", ">=", "contains", "beginsWith", "endsWith", "in", "null"]
+Op = Literal[
+    "=", "<", "<=", ">", ">=", "contains", "beginsWith", "endsWith", "in", "between", "null"
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +61,13 @@ class Test:
     path: tuple[str, ...]
     op: Op
     value: Operand
+
+
+def bounds(test: Test) -> tuple[Test, Test]:
+    """Return what a `between` stands for: at least the first value, at most the second."""
+    assert isinstance(test.value, tuple)
+    low, high = test.value
+    return replace(test, op=">=", value=low), replace(test, op="<=", value=high)
 
 
 @dataclass(frozen=True)

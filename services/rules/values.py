@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from services.rules.instants import parse_us
-from services.rules.model import Test, Time
+from services.rules.model import Test, Time, bounds
 
 Check = Callable[[Any], bool]
 
@@ -14,6 +14,9 @@ def compile_check(test: Test) -> Check:
     value = test.value
     if test.op == "null":
         return lambda found: found is None
+    if test.op == "between":
+        low, high = (compile_check(part) for part in bounds(test))
+        return lambda found: low(found) and high(found)
     if isinstance(value, Time):
         return _instant(test.op, value.us)
     if isinstance(value, tuple):
