@@ -6,8 +6,9 @@ from typing import Any
 import msgspec
 from fastapi import Request, Response
 from fastapi.routing import APIRoute
+from starlette.exceptions import HTTPException
 
-from services.kit.problems import BodyTooLarge, MalformedBody
+from services.kit.problems import BodyTooLarge, MalformedBody, Problem
 
 MAX_BODY_BYTES = 1_048_576
 MAX_DEPTH = 64
@@ -73,6 +74,12 @@ class StrictRoute(APIRoute):
         handler = super().get_route_handler()
 
         async def strict(request: Request) -> Response:
-            return await handler(StrictRequest(request.scope, request.receive))
+            try:
+                return await handler(StrictRequest(request.scope, request.receive))
+            except HTTPException as error:
+                # FastAPI turns whatever reading the body raises into a bare 400 of its own.
+                if isinstance(error.__cause__, Problem):
+                    raise error.__cause__ from None
+                raise
 
         return strict
