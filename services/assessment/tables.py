@@ -43,7 +43,7 @@ class AssessmentRow(Table):
 
 
 class ResponseRow(Table):
-    """One person's answers. `answers`: item id → {"score": 1..5} or {"excluded": …}, and a note."""
+    """One person's answers, each with its item, its score 1..5 or why it is excluded, its note."""
 
     __tablename__ = "response"
     __table_args__ = (
@@ -61,7 +61,7 @@ class ResponseRow(Table):
     assessment_id: Mapped[UUID]
     respondent: Mapped[str | None]
     respondent_group: Mapped[str]
-    answers: Mapped[dict[str, Any]] = mapped_column(JSONB)
+    answers: Mapped[list[dict[str, Any]]] = mapped_column(JSONB)
     created_at: Mapped[datetime] = mapped_column(Moment)
     updated_at: Mapped[datetime] = mapped_column(Moment)
 

@@ -50,4 +50,5 @@ async def claim(
     ).one()
     if known.digest != digest:
         raise IdempotencyKeyReused("Send a new Idempotency-Key with a new request.")
-    return known.resource_id
+    resource_made: UUID = known.resource_id
+    return resource_made

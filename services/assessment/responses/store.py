@@ -33,7 +33,7 @@ async def add(session: AsyncSession, workspace_id: UUID, response: Response) -> 
             assessment_id=response.assessment_id,
             respondent=response.respondent,
             respondent_group=response.respondent_group,
-            answers=_columns_of(response.answers),
+            answers=_column_of(response.answers),
             created_at=response.created_at,
             updated_at=response.updated_at,
         )
@@ -54,7 +54,7 @@ async def replace(
     await session.execute(
         update(ResponseRow)
         .where(ResponseRow.workspace_id == workspace_id, ResponseRow.id == response_id)
-        .values(respondent_group=respondent_group, answers=_columns_of(answers), updated_at=now)
+        .values(respondent_group=respondent_group, answers=_column_of(answers), updated_at=now)
     )
 
 
@@ -90,11 +90,8 @@ def _of_assessment(workspace_id: UUID, assessment_id: UUID) -> Select[Any]:
     )
 
 
-def _columns_of(answers: list[Answer]) -> dict[str, Any]:
-    return {
-        answer.item_id: answer.model_dump(exclude={"item_id"}, exclude_none=True)
-        for answer in answers
-    }
+def _column_of(answers: list[Answer]) -> list[dict[str, Any]]:
+    return [answer.model_dump(exclude_none=True) for answer in answers]
 
 
 def _response(row: Row[Any]) -> Response:
@@ -103,7 +100,7 @@ def _response(row: Row[Any]) -> Response:
         assessment_id=row.assessment_id,
         respondent=row.respondent,
         respondent_group=row.respondent_group,
-        answers=[Answer(item_id=item, **answer) for item, answer in row.answers.items()],
+        answers=[Answer(**answer) for answer in row.answers],
         created_at=row.created_at,
         updated_at=row.updated_at,
     )
