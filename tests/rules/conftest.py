@@ -1,0 +1,23 @@
+"""The databases of the rule tests, started once per worker."""
+
+from collections.abc import Iterator
+
+import pytest
+
+from tests.rules.stores import ClickHouseEvents, PostgresPeople
+from tests.support.postgres import DatabaseServer
+
+
+@pytest.fixture(scope="session")
+def people_store(postgres: DatabaseServer) -> Iterator[PostgresPeople]:
+    database = postgres.create("profile", migrated=False)
+    store = PostgresPeople.open(database.owner_dsn)
+    yield store
+    store.close()
+
+
+@pytest.fixture(scope="session")
+def event_store(chdb_path: str) -> Iterator[ClickHouseEvents]:
+    store = ClickHouseEvents.open(chdb_path)
+    yield store
+    store.client.close()

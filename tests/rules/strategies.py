@@ -1,0 +1,196 @@
+"""Random rules, documents and events that meet often enough to tell evaluators apart."""
+
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from hypothesis import strategies as st
+
+from services.rules.memory import PastEvent
+
+Json = Any
+
+# Strings that normalise, case-fold, sort or parse differently in careless comparisons.
+TEXTS = [
+    "",
+    "a",
+    "A",
+    "ab",
+    "b",
+    "é",
+    "e\u0301",
+    "ß",
+    "SS",
+    "İ",
+    "中文",
+    "中",
+    "😀",
+    "\uffff",
+    "a'b",
+    'a"b\\',
+    "%",
+    "_",
+    "{p1:String}",
+    ":p1",
+    "a\tb\n",
+    "1",
+    "1.0",
+    "true",
+    "null",
+    " a",
+    "2026-03-29T02:30:00+01:00",
+    "2026-03-29T01:30:00Z",
+    "2026-03-29T03:30:00+02:00",
+    "2026-10-25T02:30:00+02:00",
+    "2026-10-25T02:30:00.000001+02:00",
+    "2026-10-25T00:30:00.5Z",
+    "2026-10-25T08:30:00+08:00",
+    "2024-02-29T23:59:59Z",
+    "2026-02-29T00:00:00Z",
+    "2026-03-29",
+    "2026-03-29T01:30:00",
+    "1950-06-01T00:00:00-09:30",
+]
+NUMBERS: list[int | float] = [
+    0,
+    1,
+    -1,
+    2,
+    1.0,
+    1.5,
+    -0.0,
+    0.1,
+    0.3,
+    0.30000000000000004,
+    100,
+    1e15,
+    2**53 - 1,
+    5e-324,
+    1e-7,
+]
+DATA_NUMBERS: list[int | float] = [*NUMBERS, 2**53, 2**53 + 1, 2**63, -(2**63), 1e300, 1e23]
+KEYS = ["a", "b", "0", "é", "a b"]
+PATHS = ["a", "b", "é", "a b", "a.b", "a.a", "a.0", "b.a.b"]
+
+texts = st.one_of(
+    st.sampled_from(TEXTS),
+    st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"), max_size=4),
+)
+scalars: st.SearchStrategy[Json] = st.one_of(
+    st.sampled_from(TEXTS), texts, st.sampled_from(NUMBERS), st.booleans()
+)
+data_scalars = st.one_of(scalars, st.sampled_from(DATA_NUMBERS), st.none())
+documents = st.dictionaries(
+    st.sampled_from(KEYS),
+    st.recursive(
+        data_scalars,
+        lambda inner: st.one_of(
+            st.lists(inner, max_size=3), st.dictionaries(st.sampled_from(KEYS), inner, max_size=3)
+        ),
+        max_leaves=6,
+    ),
+    max_size=4,
+)
+
+_ZONES = st.sampled_from(["2026-03-29T01:30:00Z", "2026-10-25T08:30:00+08:00", *TEXTS[-12:-7]])
+times = st.builds(lambda text: {"time": text}, _ZONES)
+
+
+@st.composite
+def conditions(draw: st.DrawFn, fields: list[str]) -> dict[str, Json]:
+    """One condition on a field out of `fields`, valid by construction."""
+    field = draw(st.sampled_from(fields))
+    operator = draw(
+        st.sampled_from(
+            "= != < <= > >= contains doesNotContain beginsWith doesNotBeginWith endsWith "
+            "doesNotEndWith in notIn between notBetween null notNull".split()
+        )
+    )
+    if operator in ("null", "notNull"):
+        return {"field": field, "operator": operator}
+    if operator in ("in", "notIn"):
+        value: Json = draw(st.lists(scalars, max_size=4))
+    elif operator in ("between", "notBetween"):
+        kind = draw(st.sampled_from([texts, st.sampled_from(NUMBERS), times]))
+        value = [draw(kind), draw(kind)]
+    elif operator in ("contains", "doesNotContain"):
+        value = draw(scalars.filter(lambda each: each != ""))
+    elif "With" in operator:
+        value = draw(texts.filter(bool))
+    elif operator in ("=", "!="):
+        value = draw(st.one_of(scalars, times))
+    else:
+        value = draw(st.one_of(texts, st.sampled_from(NUMBERS), times))
+    return {"field": field, "operator": operator, "value": value}
+
+
+def trees(leaves: st.SearchStrategy[dict[str, Json]]) -> st.SearchStrategy[dict[str, Json]]:
+    """Groups of `leaves`, nested."""
+
+    def groups(inner: st.SearchStrategy[Json]) -> st.SearchStrategy[Json]:
+        return st.fixed_dictionaries(
+            {
+                "combinator": st.sampled_from(["and", "or"]),
+                "not": st.booleans(),
+                "rules": st.lists(inner, max_size=3),
+            }
+        )
+
+    return groups(st.recursive(leaves, groups, max_leaves=4))
+
+
+NOW = datetime(2026, 10, 25, 1, 0, tzinfo=UTC)
+NOW_MS = int(NOW.timestamp() * 1000)
+_AGES_S = [0, 1, 59, 60, 61, 3599, 3600, 86_399, 86_400, 86_401, 7 * 86_400]
+event_names = st.sampled_from(["Order Completed", "order completed", "浏览", "A"])
+
+
+@st.composite
+def windows(draw: st.DrawFn) -> dict[str, Json] | None:
+    kind = draw(st.sampled_from(["ever", "seconds", "days", "after", "before", "both"]))
+    if kind == "ever":
+        return None
+    if kind == "seconds":
+        return {"last_seconds": draw(st.sampled_from([1, 60, 61, 3600]))}
+    if kind == "days":
+        return {"last_days": draw(st.sampled_from([1, 7]))}
+    ages = sorted(draw(st.lists(st.sampled_from(_AGES_S), min_size=2, max_size=2, unique=True)))
+    before, after = (_iso(age) for age in ages)
+    return {"after": {"after": after}, "before": {"before": before}}.get(
+        kind, {"after": after, "before": before}
+    )
+
+
+def _iso(age_s: int) -> str:
+    return (NOW - timedelta(seconds=age_s)).isoformat()
+
+
+@st.composite
+def event_nodes(draw: st.DrawFn) -> dict[str, Json]:
+    fields = [f"properties.{path}" for path in PATHS[:3]] + ["context.a"]
+    return {
+        "event": draw(event_names),
+        "did": draw(st.booleans()),
+        "count": {
+            "operator": draw(st.sampled_from(["=", "!=", "<", "<=", ">", ">="])),
+            "value": draw(st.sampled_from([0, 1, 2, 3, 8, 9, 64, 65, 70])),
+        },
+        "where": draw(st.one_of(st.none(), trees(conditions(fields)))),
+        "window": draw(windows()),
+    }
+
+
+@st.composite
+def events(draw: st.DrawFn) -> list[PastEvent]:
+    """Up to some hundred events of one person, many at equal times and at window edges."""
+    found: list[PastEvent] = []
+    for _ in range(draw(st.integers(0, 4))):
+        one = PastEvent(
+            draw(event_names),
+            draw(st.dictionaries(st.sampled_from(KEYS[:2]), data_scalars, max_size=2)),
+            draw(st.dictionaries(st.just("a"), data_scalars, max_size=1)),
+            NOW_MS - 1000 * draw(st.sampled_from(_AGES_S)) + draw(st.sampled_from([-1, 0, 1])),
+        )
+        times_seen = draw(st.sampled_from([1, 1, 2, 7, 63, 66]))
+        gap = draw(st.sampled_from([0, 1, 977]))
+        found += [one._replace(time_ms=one.time_ms - i * gap) for i in range(times_seen)]
+    return [event for event in found if event.time_ms <= NOW_MS]

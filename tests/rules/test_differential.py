@@ -1,0 +1,180 @@
+"""One meaning of a rule: memory, raw events, PostgreSQL and ClickHouse never differ.
+
+The long run (20,000 random rules, each over several people) is
+`WAYMARK_RULE_CASES=20000 pytest tests/rules/test_differential.py`.
+"""
+
+import os
+from typing import Any
+
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from services.rules import LeafState, Person, compile_memory, evaluate_events, normalise
+from services.rules.compile_clickhouse import (
+    event_condition,
+    filter_condition,
+    leaf_state_columns,
+    person_condition,
+)
+from services.rules.compile_postgres import compile_postgres
+from services.rules.filters import filter_of
+from services.rules.memory import PastEvent, with_events
+from services.rules.normalise import normalise_where
+from tests.rules.stores import ClickHouseEvents, PostgresPeople
+from tests.rules.strategies import NOW_MS, PATHS, conditions, documents, event_nodes, events, trees
+
+CASES = int(os.environ.get("WAYMARK_RULE_CASES", "600"))  # noqa: TID251 (a test has no settings)
+PER_EXAMPLE = 10
+
+_slow = settings(
+    max_examples=max(1, CASES // (2 * PER_EXAMPLE)),
+    deadline=None,
+    suppress_health_check=list(HealthCheck),
+    derandomize=CASES <= 1000,
+)
+
+trait_trees = trees(conditions([f"traits.{path}" for path in PATHS]))
+names = st.sampled_from(["vip", "new", "中文"])
+profile_trees = trees(
+    st.one_of(
+        conditions([f"traits.{path}" for path in PATHS]),
+        conditions(["computed.a", "account.a.b"]),
+        st.builds(
+            lambda field, operator, value: {"field": field, "operator": operator, "value": value},
+            st.sampled_from(["segment", "stage", "consent.marketing"]),
+            st.sampled_from(["=", "!="]),
+            names,
+        ),
+        st.builds(
+            lambda field, operator, value: {"field": field, "operator": operator, "value": value},
+            st.sampled_from(["segment", "stage", "consent.marketing"]),
+            st.sampled_from(["in", "notIn"]),
+            st.lists(names, max_size=3),
+        ),
+        st.builds(
+            lambda field, operator: {"field": field, "operator": operator},
+            st.sampled_from(["stage", "consent.marketing"]),
+            st.sampled_from(["null", "notNull"]),
+        ),
+    )
+)
+people = st.builds(
+    Person,
+    traits=documents,
+    computed=documents,
+    account=documents,
+    segments=st.frozensets(names),
+    stage=st.one_of(st.none(), names),
+    consents=st.dictionaries(st.just("marketing"), names),
+)
+
+
+@given(
+    st.lists(profile_trees, min_size=PER_EXAMPLE // 2, max_size=PER_EXAMPLE // 2),
+    st.lists(trait_trees, min_size=PER_EXAMPLE // 2, max_size=PER_EXAMPLE // 2),
+    st.lists(people, min_size=1, max_size=8),
+)
+@_slow
+def test_a_document_matches_alike_in_memory_postgres_and_clickhouse(
+    people_store: PostgresPeople,
+    event_store: ClickHouseEvents,
+    rules: list[Any],
+    filters: list[Any],
+    persons: list[Person],
+) -> None:
+    normal = [normalise(tree) for tree in [*rules, *filters]]
+    expected = [[compile_memory(rule)(person, NOW_MS) for person in persons] for rule in normal]
+    compiled = [
+        compile_postgres(rule, NOW_MS, prefix=f"p_{'abcdefghijklmnop'[i]}")
+        for i, rule in enumerate(normal)
+    ]
+    assert people_store.ask(persons, compiled) == expected
+
+    wheres = [normalise_where(_of_properties(tree)) for tree in filters]
+    found = [[filter_of(where)(person.traits, {}) for person in persons] for where in wheres]
+    assert found == expected[len(rules) :]
+    conditions_ = [
+        filter_condition(where, prefix=f"p_{'abcdefghijklmnop'[i]}")
+        for i, where in enumerate(wheres)
+    ]
+    rows = event_store.ask_rows(
+        [[PastEvent("e", person.traits, {}, 0)] for person in persons],
+        f"SELECT {', '.join(c.sql for c in conditions_)} FROM $EVENTS"
+        " WHERE event = 'e' ORDER BY person",
+        {name: value for c in conditions_ for name, value in c.params.items()},
+    )
+    assert [[bool(row[i]) for row in rows] for i in range(len(wheres))] == found
+
+
+@given(
+    st.lists(trees(event_nodes()), min_size=PER_EXAMPLE, max_size=PER_EXAMPLE),
+    st.lists(events(), min_size=1, max_size=5),
+)
+@_slow
+def test_events_count_alike_in_memory_postgres_and_clickhouse(
+    people_store: PostgresPeople,
+    event_store: ClickHouseEvents,
+    trees_: list[Any],
+    histories: list[list[PastEvent]],
+) -> None:
+    rules = [normalise(tree) for tree in trees_]
+    expected = [
+        [evaluate_events(rule, Person(), history, NOW_MS) for history in histories]
+        for rule in rules
+    ]
+    persons = [Person() for _ in histories]
+    for i, history in enumerate(histories):
+        states: dict[str, LeafState] = {}
+        for rule in rules:
+            states |= with_events(Person(), rule, history).leaf_states
+        persons[i] = Person(leaf_states=states)
+    memory = [[compile_memory(rule)(person, NOW_MS) for person in persons] for rule in rules]
+    assert memory == expected
+
+    compiled = [
+        compile_postgres(rule, NOW_MS, prefix=f"p_{'abcdefghijklmnop'[i]}")
+        for i, rule in enumerate(rules)
+    ]
+    assert people_store.ask(persons, compiled) == expected
+
+    having = [
+        person_condition(rule, NOW_MS, prefix=f"p_{'abcdefghijklmnop'[i]}")
+        for i, rule in enumerate(rules)
+    ]
+    rows = event_store.ask_rows(
+        histories,
+        f"SELECT person, {', '.join(c.having for c in having)} FROM $EVENTS"
+        " GROUP BY person ORDER BY person",
+        {name: value for c in having for name, value in c.params.items()},
+    )
+    assert [[bool(row[i + 1]) for row in rows] for i in range(len(rules))] == expected
+
+
+@given(st.lists(event_nodes(), min_size=1, max_size=3), st.lists(events(), min_size=1, max_size=3))
+@settings(_slow, max_examples=max(1, CASES // 20))
+def test_a_backfilled_leaf_state_is_the_one_that_live_events_give(
+    event_store: ClickHouseEvents, nodes: list[Any], histories: list[list[PastEvent]]
+) -> None:
+    rule = normalise({"combinator": "or", "rules": nodes})
+    for leaf in rule.leaves:
+        condition = event_condition(leaf)
+        rows = event_store.ask_rows(
+            histories,
+            f"SELECT person, {leaf_state_columns(leaf)} FROM $EVENTS"
+            f" WHERE {condition.sql} GROUP BY person ORDER BY person",
+            condition.params,
+        )
+        found = {row[0]: LeafState.from_wire(row[1:]) for row in rows}
+        live = {
+            i: state
+            for i, history in enumerate(histories)
+            if (state := with_events(Person(), rule, history).leaf_states[leaf.leaf_id]).total
+        }
+        assert found == live
+
+
+def _of_properties(tree: dict[str, Any]) -> dict[str, Any]:
+    if "field" in tree:
+        return {**tree, "field": tree["field"].replace("traits.", "properties.", 1)}
+    return {**tree, "rules": [_of_properties(child) for child in tree["rules"]]}
