@@ -66,7 +66,7 @@ def render(document: MapDocument, overlay: Overlay | None, locale: Locale) -> st
         f'<svg xmlns="http://www.w3.org/2000/svg" width="{width}" height="{y + _MARGIN}" '
         f'viewBox="0 0 {width} {y + _MARGIN}" role="img" '
         "font-family=\"'Noto Sans','Noto Sans CJK SC','PingFang SC','Microsoft YaHei',sans-serif\">"
-        f"<title>{escape(document.name.in_locale(locale))}</title>"
+        f"<title>{_safe(document.name.in_locale(locale))}</title>"
         f'<rect width="100%" height="100%" fill="#ffffff"/>{"".join(parts)}</svg>'
     )
 
@@ -186,8 +186,8 @@ def _text(
 
 
 def _safe(text: str) -> str:
-    # XML 1.0 has no place for most control characters, escaped or not.
-    return escape("".join(c for c in text if c >= " " or c == "\t"))
+    # XML 1.0 has no place for most control characters and U+FFFE, U+FFFF, escaped or not.
+    return escape("".join(c for c in text if c == "\t" or (c >= " " and c not in "\ufffe\uffff")))
 
 
 def _wrap(text: str) -> list[str]:
