@@ -1,5 +1,6 @@
 """How every service's HTTP app is made: problems, request ids, health, metrics, strict JSON."""
 
+import asyncio
 import re
 from collections.abc import Awaitable, Callable
 from contextlib import AbstractAsyncContextManager
@@ -23,6 +24,7 @@ from services.kit.strict import StrictRoute
 Check = Callable[[Request], Awaitable[None]]
 """Raises a ``Problem``, a database error or an OS error when a dependency is not usable."""
 
+CHECK_SECONDS = 3.0
 _REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,128}")
 
 
@@ -57,10 +59,12 @@ def create_app(
     description: str,
     lifespan: Callable[[FastAPI], AbstractAsyncContextManager[Any]],
     checks: dict[str, Check],
+    optional: dict[str, Check] | None = None,
 ) -> FastAPI:
     """A FastAPI app named ``service`` (also the audience of its tokens).
 
     ``checks`` are run by ``/readyz``; a failing one makes it 503 with the reason beside its name.
+    A failing ``optional`` one is named too, but the service stays ready without it.
     """
     logging.configure(service, settings.log_level)
     app = FastAPI(
@@ -75,12 +79,12 @@ def create_app(
     app.state.token_verifier = TokenVerifier(service, settings.trusted_keys)
     app.add_middleware(RequestIdMiddleware)
     add_problem_handlers(app)
-    app.include_router(_health(checks))
+    app.include_router(_health(checks, optional or {}))
     _register_problem_schema(app)
     return app
 
 
-def _health(checks: dict[str, Check]) -> APIRouter:
+def _health(checks: dict[str, Check], optional: dict[str, Check]) -> APIRouter:
     router = APIRouter(include_in_schema=False)
 
     @router.get("/livez")
@@ -89,15 +93,12 @@ def _health(checks: dict[str, Check]) -> APIRouter:
 
     @router.get("/readyz")
     async def readyz(request: Request) -> JSONResponse:
-        reasons: dict[str, str] = {}
-        for name, check in checks.items():
-            try:
-                await check(request)
-                reasons[name] = "ok"
-            except (Problem, SQLAlchemyError, OSError, TimeoutError) as error:
-                reasons[name] = f"not answering ({type(error).__name__})"
-        ready = all(reason == "ok" for reason in reasons.values())
-        status = "ready" if ready else "not ready"
+        every = {**checks, **optional}
+        states = await asyncio.gather(*(_state(check, request) for check in every.values()))
+        reasons = dict(zip(every, states, strict=True))
+        ready = all(reasons[name] == "ok" for name in checks)
+        whole = all(reason == "ok" for reason in reasons.values())
+        status = ("ready" if whole else "degraded") if ready else "not ready"
         return JSONResponse({"status": status, "checks": reasons}, 200 if ready else 503)
 
     @router.get("/metrics")
@@ -105,6 +106,15 @@ def _health(checks: dict[str, Check]) -> APIRouter:
         return Response(generate_latest(), media_type=CONTENT_TYPE_LATEST)
 
     return router
+
+
+async def _state(check: Check, request: Request) -> str:
+    try:
+        async with asyncio.timeout(CHECK_SECONDS):
+            await check(request)
+    except (Problem, SQLAlchemyError, OSError, TimeoutError) as error:
+        return f"not answering ({type(error).__name__})"
+    return "ok"
 
 
 def _register_problem_schema(app: FastAPI) -> None:

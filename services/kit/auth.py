@@ -1,4 +1,4 @@
-"""Internal tokens: short-lived EdDSA JWTs that services sign with their own key and check.
+"""Internal tokens: short-lived Ed25519 JWTs that services sign with their own key and check.
 
 Sign with ``TokenSigner``, check with ``TokenVerifier``; routes take ``UserCaller`` or
 ``ServiceCaller``. Nobody outside the platform ever sees one of these tokens.
@@ -19,7 +19,7 @@ from joserfc.jwk import OKPKey
 from services.kit.problems import Problem
 
 LIFETIME_SECONDS = 300
-_ALGORITHMS = ["EdDSA", "Ed25519"]
+_ALGORITHMS = ["Ed25519"]
 
 
 class Unauthenticated(Problem):
@@ -88,7 +88,7 @@ class TokenSigner:
             claims["ws"] = str(workspace_id)
         if source_id is not None:
             claims["src"] = source_id
-        token = jwt.encode({"alg": "EdDSA"}, claims, self._key, algorithms=_ALGORITHMS)
+        token = jwt.encode({"alg": "Ed25519"}, claims, self._key, algorithms=_ALGORITHMS)
         if len(self._cache) > 10_000:
             self._cache.clear()
         self._cache[cache_key] = (now + LIFETIME_SECONDS / 2, token)

@@ -48,7 +48,7 @@ def decode_cursor(cursor: str, pointer: str, *types: type) -> tuple[str | int, .
     try:
         padded = cursor + "=" * (-len(cursor) % 4)
         key = msgspec.json.decode(base64.urlsafe_b64decode(padded))
-    except (binascii.Error, ValueError, msgspec.MsgspecError) as error:
+    except (binascii.Error, ValueError, RecursionError, msgspec.MsgspecError) as error:
         raise bad from error
     if (
         not isinstance(key, list)
