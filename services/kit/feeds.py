@@ -91,9 +91,13 @@ class Bell:
         if event is not None:
             event.set()
 
+    def listen(self, partition: str) -> asyncio.Event:
+        """Set by the next ring. Listen before you read: a ring in between is not missed then."""
+        return self._events.setdefault(partition, asyncio.Event())
+
     async def wait(self, partition: str, seconds: float) -> None:
         """Returns when rung or after ``seconds``; callers read again either way."""
-        event = self._events.setdefault(partition, asyncio.Event())
+        event = self.listen(partition)
         try:
             await asyncio.wait_for(event.wait(), seconds)
         except TimeoutError:
