@@ -77,16 +77,14 @@ class Supervisor:
         self._await_postgres()
         for service, each in keys.items():
             self._cluster.ensure_service(service, each.owner_password, each.app_password)
-        from pathlib import Path as P
-
         packages = [
-            p for p in PACKAGES.values() if (P(p.replace(".", "/")) / "migrations").exists()
+            p for p in PACKAGES.values() if (Path(p.replace(".", "/")) / "migrations").exists()
         ]
         self._python("migrations", ["-m", "services.kit.migrate", *packages], topology)
         self._children = [
             Child(s, self._logs / f"{s.name}.log")
             for s in topology.children
-            if (P(s.app.split(":")[0].replace(".", "/") + ".py").exists())
+            if (Path(s.app.split(":")[0].replace(".", "/") + ".py").exists())
         ]
         # Callees first: the gateway then finds its neighbours the first time it looks.
         for child in reversed(self._children):
