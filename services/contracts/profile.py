@@ -8,6 +8,54 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from services.contracts.rules import Group
 
+ConsentState = Literal["granted", "withdrawn"]
+
+
+class Identifier(BaseModel):
+    """A name a person is known by, normalised."""
+
+    namespace: str = Field(examples=["email"])
+    value: str = Field(examples=["ada@example.com"])
+    linked_at: datetime = Field(description="Time of the event that first carried it.")
+
+
+class Profile(BaseModel):
+    """A person: identifiers that belong together and what is known under them."""
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "examples": [
+                {
+                    "id": "5c2f3d9e-7a52-5b1e-9d3f-0f2b6c1f7a10",
+                    "user_id": "crm-42",
+                    "traits": {"email": "ada@example.com", "plan": "pro"},
+                    "identifiers": [
+                        {
+                            "namespace": "user_id",
+                            "value": "crm-42",
+                            "linked_at": "2026-03-01T09:30:00Z",
+                        }
+                    ],
+                    "consents": {"marketing": "granted"},
+                    "first_seen_at": "2026-03-01T09:30:00Z",
+                    "last_seen_at": "2026-03-02T10:00:00Z",
+                    "merged_ids": [],
+                }
+            ]
+        }
+    )
+
+    id: UUID
+    user_id: str | None = Field(description="Null while the person is anonymous.")
+    traits: dict[str, Any] = Field(description="The latest value of each trait, by event time.")
+    identifiers: list[Identifier] = Field(description="The most recently linked first.")
+    consents: dict[str, ConsentState] = Field(description="State by purpose.")
+    first_seen_at: datetime
+    last_seen_at: datetime
+    merged_ids: list[UUID] = Field(
+        description="Ids of profiles that were merged into this one; they keep resolving to it."
+    )
+
 
 class RuleRegistration(BaseModel):
     """A published rule of another service; profile keeps the state of its event leaves.

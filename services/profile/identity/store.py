@@ -1,0 +1,210 @@
+"""SQL of the identity graph: whole blocks at a time."""
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+from uuid import UUID
+
+import msgspec
+from sqlalchemy import text
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from services.kit.ids import uuid7
+from services.profile.identity.resolve import Conflict, Identifier, Node
+
+_LOAD = text("""
+SELECT i.namespace, i.value, i.profile_id::text AS profile_id,
+       p.user_id, p.created_seq, p.identifier_count
+FROM unnest(CAST(:namespaces AS text[]), CAST(:values AS text[])) AS wanted(namespace, value)
+JOIN identifier i ON i.workspace_id = :workspace_id
+  AND i.namespace = wanted.namespace AND i.value = wanted.value
+JOIN profile p ON p.workspace_id = :workspace_id AND p.profile_id = i.profile_id
+""")
+
+_OF_PROFILES = text("""
+SELECT namespace, value, subject_id::text AS subject_id, profile_id::text AS profile_id
+FROM identifier
+WHERE workspace_id = :workspace_id AND profile_id = ANY(CAST(:profile_ids AS uuid[]))
+ORDER BY linked_at, namespace, value
+""")
+
+_LINK = text("""
+INSERT INTO identifier (workspace_id, namespace, value, subject_id, profile_id, linked_at)
+SELECT :workspace_id, namespace, value, subject_id, profile_id, to_timestamp(at / 1000.0)
+FROM unnest(CAST(:namespaces AS text[]), CAST(:values AS text[]), CAST(:subjects AS uuid[]),
+            CAST(:profiles AS uuid[]), CAST(:times AS bigint[]))
+  AS new(namespace, value, subject_id, profile_id, at)
+""")
+
+_MOVE = text("""
+UPDATE identifier i SET profile_id = m.winner
+FROM unnest(CAST(:losers AS uuid[]), CAST(:winners AS uuid[])) AS m(loser, winner)
+WHERE i.workspace_id = :workspace_id AND i.profile_id = m.loser
+""")
+
+_REPOINT = text("""
+UPDATE alias a SET profile_id = m.winner
+FROM unnest(CAST(:losers AS uuid[]), CAST(:winners AS uuid[])) AS m(loser, winner)
+WHERE a.workspace_id = :workspace_id AND a.profile_id = m.loser
+""")
+
+_ALIAS = text("""
+INSERT INTO alias (workspace_id, alias_id, profile_id)
+SELECT :workspace_id, loser, winner
+FROM unnest(CAST(:losers AS uuid[]), CAST(:winners AS uuid[])) AS m(loser, winner)
+""")
+
+_MERGE = text("""
+INSERT INTO merge
+  (workspace_id, merge_id, profile_id, merged_id, message_id, merged_at, snapshot)
+SELECT :workspace_id, merge_id, winner, loser, message_id, to_timestamp(at / 1000.0),
+       CAST(snapshot AS jsonb)
+FROM unnest(CAST(:ids AS uuid[]), CAST(:winners AS uuid[]), CAST(:losers AS uuid[]),
+            CAST(:message_ids AS text[]), CAST(:times AS bigint[]), CAST(:snapshots AS text[]))
+  AS new(merge_id, winner, loser, message_id, at, snapshot)
+""")
+
+_CONFLICT = text("""
+INSERT INTO conflict (workspace_id, conflict_id, profile_id, other_id, namespace, value, reason,
+                      message_id, occurred_at)
+SELECT :workspace_id, conflict_id, profile_id, other_id, namespace, value, reason, message_id,
+       to_timestamp(at / 1000.0)
+FROM unnest(CAST(:ids AS uuid[]), CAST(:profiles AS uuid[]), CAST(:others AS uuid[]),
+            CAST(:namespaces AS text[]), CAST(:values AS text[]), CAST(:reasons AS text[]),
+            CAST(:message_ids AS text[]), CAST(:times AS bigint[]))
+  AS new(conflict_id, profile_id, other_id, namespace, value, reason, message_id, at)
+""")
+
+_CANONICAL = text("""
+SELECT asked::text AS asked, coalesce(a.profile_id, p.profile_id, i.profile_id)::text AS profile_id
+FROM unnest(CAST(:ids AS uuid[])) AS asked
+LEFT JOIN alias a ON a.workspace_id = :workspace_id AND a.alias_id = asked
+LEFT JOIN profile p ON p.workspace_id = :workspace_id AND p.profile_id = asked
+LEFT JOIN LATERAL (
+  SELECT profile_id FROM identifier
+  WHERE workspace_id = :workspace_id AND subject_id = asked LIMIT 1
+) i ON true
+WHERE coalesce(a.profile_id, p.profile_id, i.profile_id) IS NOT NULL
+""")
+
+
+@dataclass(frozen=True, slots=True)
+class Linked:
+    """An identifier and the profile it belongs to; ``at`` in ms."""
+
+    namespace: str
+    value: str
+    subject_id: str
+    profile_id: str
+    at: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class MergeRecord:
+    """What the ledger keeps of a merge: ``snapshot`` is the loser as it was."""
+
+    winner: str
+    loser: str
+    message_id: str
+    at: int
+    snapshot: Mapping[str, object]
+
+
+async def load(
+    session: AsyncSession, workspace_id: UUID, identifiers: Collection[Identifier]
+) -> tuple[dict[Identifier, str], list[Node]]:
+    """Owners of the identifiers that are known, and those owners."""
+    found = await session.execute(
+        _LOAD,
+        {
+            "workspace_id": workspace_id,
+            "namespaces": [namespace for namespace, _ in identifiers],
+            "values": [value for _, value in identifiers],
+        },
+    )
+    owners: dict[Identifier, str] = {}
+    nodes: dict[str, Node] = {}
+    for namespace, value, profile_id, user_id, created_seq, count in found:
+        owners[namespace, value] = profile_id
+        if profile_id not in nodes:
+            nodes[profile_id] = Node(profile_id, user_id, created_seq, count)
+    return owners, list(nodes.values())
+
+
+async def identifiers_of(
+    session: AsyncSession, workspace_id: UUID, profile_ids: Collection[str]
+) -> list[Linked]:
+    """All identifiers of some profiles, the first linked first."""
+    found = await session.execute(
+        _OF_PROFILES, {"workspace_id": workspace_id, "profile_ids": list(profile_ids)}
+    )
+    return [Linked(r.namespace, r.value, r.subject_id, r.profile_id) for r in found]
+
+
+async def link(session: AsyncSession, workspace_id: UUID, links: Sequence[Linked]) -> None:
+    await session.execute(
+        _LINK,
+        {
+            "workspace_id": workspace_id,
+            "namespaces": [x.namespace for x in links],
+            "values": [x.value for x in links],
+            "subjects": [x.subject_id for x in links],
+            "profiles": [x.profile_id for x in links],
+            "times": [x.at for x in links],
+        },
+    )
+
+
+async def merge(
+    session: AsyncSession, workspace_id: UUID, became: Mapping[str, str], records: list[MergeRecord]
+) -> None:
+    """Losers (keys) become aliases of the living profile that ended up with them (values)."""
+    pairs = {
+        "workspace_id": workspace_id,
+        "losers": list(became),
+        "winners": list(became.values()),
+    }
+    for statement in (_MOVE, _REPOINT, _ALIAS):
+        await session.execute(statement, pairs)
+    await session.execute(
+        _MERGE,
+        {
+            "workspace_id": workspace_id,
+            "ids": [uuid7() for _ in records],
+            "winners": [r.winner for r in records],
+            "losers": [r.loser for r in records],
+            "message_ids": [r.message_id for r in records],
+            "times": [r.at for r in records],
+            "snapshots": [msgspec.json.encode(r.snapshot).decode() for r in records],
+        },
+    )
+
+
+async def record_conflicts(
+    session: AsyncSession,
+    workspace_id: UUID,
+    conflicts: Sequence[Conflict],
+    events: Sequence[tuple[str, int]],
+) -> None:
+    """``events``: (message_id, occurred_at in ms) of each conflict's event."""
+    await session.execute(
+        _CONFLICT,
+        {
+            "workspace_id": workspace_id,
+            "ids": [uuid7() for _ in conflicts],
+            "profiles": [c.profile_id for c in conflicts],
+            "others": [c.other_id for c in conflicts],
+            "namespaces": [c.identifier[0] for c in conflicts],
+            "values": [c.identifier[1] for c in conflicts],
+            "reasons": [c.reason for c in conflicts],
+            "message_ids": [message_id for message_id, _ in events],
+            "times": [at for _, at in events],
+        },
+    )
+
+
+async def canonical(
+    session: AsyncSession, workspace_id: UUID, ids: Collection[str]
+) -> dict[str, str]:
+    """The living profile behind ids of profiles, merged profiles or subjects; unknown ones lack."""
+    found = await session.execute(_CANONICAL, {"workspace_id": workspace_id, "ids": list(ids)})
+    return {row.asked: row.profile_id for row in found}

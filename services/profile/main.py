@@ -1,0 +1,83 @@
+"""Wires the profile service. Run: ``uvicorn services.profile.main:create_app --factory``."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
+from typing import TypedDict
+
+from fastapi import FastAPI, Request
+
+from services.kit import app as kit
+from services.kit import postgres
+from services.kit.auth import TokenSigner
+from services.kit.feeds import Bell, FeedClient
+from services.kit.http import ServiceClient
+from services.kit.problems import Unavailable
+from services.profile.clock import Clock, SystemClock
+from services.profile.feed import routes as feed
+from services.profile.profiles import routes as profiles
+from services.profile.settings import ProfileSettings
+from services.profile.stream.worker import Resources, Worker
+
+DESCRIPTION = """People, who they are, what is known of them and which groups they are in.
+
+Profiles are made by events alone: post events with a `userId` or `anonymousId` and read the
+profile here. `traits` come from `identify` calls, identifiers are linked and merged by themselves.
+Segments and stages are kept up to date as events arrive, and windows expire by the clock.
+"""
+
+
+class State(TypedDict):
+    sessionmaker: postgres.SessionMaker
+    signer: TokenSigner
+    bell: Bell
+    clock: Clock
+    worker: asyncio.Task[None]
+
+
+async def _database(request: Request) -> None:
+    await postgres.ping(request.state.sessionmaker)
+
+
+async def _consumer(request: Request) -> None:
+    worker: asyncio.Task[None] = request.state.worker
+    if worker.done():
+        raise Unavailable("The consumer of the log has stopped.")
+
+
+def create_app(settings: ProfileSettings | None = None, clock: Clock | None = None) -> FastAPI:
+    settings = settings or ProfileSettings()
+    clock = clock or SystemClock()
+
+    @asynccontextmanager
+    async def lifespan(_: FastAPI) -> AsyncIterator[State]:
+        engine = postgres.create_engine(settings)
+        signer = TokenSigner("profile", settings.signing_key.get_secret_value())
+        tracking = ServiceClient("tracking", settings.tracking_store_url, signer)
+        maker, bell = postgres.create_sessionmaker(engine), Bell()
+        log = FeedClient(tracking, "/internal/v1/log")
+        worker = asyncio.create_task(
+            Worker(
+                Resources(engine, maker, log, bell, clock),
+                discovery_seconds=settings.discovery_seconds,
+                block_rows=settings.block_rows,
+            ).run()
+        )
+        yield State(sessionmaker=maker, signer=signer, bell=bell, clock=clock, worker=worker)
+        worker.cancel()
+        with suppress(asyncio.CancelledError):
+            await worker
+        await tracking.close()
+        await engine.dispose()
+
+    app = kit.create_app(
+        "profile",
+        settings,
+        title="Profile",
+        description=DESCRIPTION,
+        lifespan=lifespan,
+        checks={"database": _database, "consumer": _consumer},
+    )
+    for router in (profiles.router, feed.router):
+        app.include_router(router)
+    return app

@@ -1,0 +1,207 @@
+"""SQL of profiles and their consents: blocks for the log, single ones for the API."""
+
+from collections.abc import Collection, Iterable, Sequence
+from dataclasses import dataclass
+from uuid import UUID
+
+import msgspec
+from sqlalchemy import text
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from services.kit.ids import uuid7
+from services.profile.stream.fold import ConsentEntry, Consents, Traits
+
+_TRAITS = text("""
+SELECT profile_id::text AS profile_id, traits::text AS traits, trait_times::text AS times
+FROM profile
+WHERE workspace_id = :workspace_id AND profile_id = ANY(CAST(:ids AS uuid[]))
+""")
+
+_CONSENTS = text("""
+SELECT profile_id::text AS profile_id, purpose, state,
+       CAST(extract(epoch FROM at) * 1000 AS bigint) AS at
+FROM consent
+WHERE workspace_id = :workspace_id AND profile_id = ANY(CAST(:ids AS uuid[]))
+""")
+
+# A merged profile's row goes; its id lives on as an alias and its content in the merge ledger.
+_DELETE = text("""
+DELETE FROM profile
+WHERE workspace_id = :workspace_id AND profile_id = ANY(CAST(:ids AS uuid[]))
+""")
+
+_DELETE_CONSENTS = text("""
+DELETE FROM consent
+WHERE workspace_id = :workspace_id AND profile_id = ANY(CAST(:ids AS uuid[]))
+""")
+
+_INSERT = text("""
+INSERT INTO profile (workspace_id, profile_id, user_id, traits, trait_times, identifier_count,
+                     created_seq, first_seen_at, last_seen_at)
+SELECT :workspace_id, profile_id, user_id, CAST(coalesce(traits, '{}') AS jsonb),
+       CAST(coalesce(times, '{}') AS jsonb), identifier_count, created_seq,
+       to_timestamp(first_seen / 1000.0), to_timestamp(last_seen / 1000.0)
+FROM unnest(CAST(:ids AS uuid[]), CAST(:user_ids AS text[]), CAST(:traits AS text[]),
+            CAST(:times AS text[]), CAST(:counts AS integer[]), CAST(:seqs AS bigint[]),
+            CAST(:first AS bigint[]), CAST(:last AS bigint[]))
+  AS new(profile_id, user_id, traits, times, identifier_count, created_seq, first_seen, last_seen)
+""")
+
+_UPDATE = text("""
+UPDATE profile p SET
+  user_id = new.user_id,
+  traits = coalesce(CAST(new.traits AS jsonb), p.traits),
+  trait_times = coalesce(CAST(new.times AS jsonb), p.trait_times),
+  identifier_count = new.identifier_count,
+  first_seen_at = least(p.first_seen_at, to_timestamp(new.first_seen / 1000.0)),
+  last_seen_at = greatest(p.last_seen_at, to_timestamp(new.last_seen / 1000.0))
+FROM unnest(CAST(:ids AS uuid[]), CAST(:user_ids AS text[]), CAST(:traits AS text[]),
+            CAST(:times AS text[]), CAST(:counts AS integer[]), CAST(:seqs AS bigint[]),
+            CAST(:first AS bigint[]), CAST(:last AS bigint[]))
+  AS new(profile_id, user_id, traits, times, identifier_count, created_seq, first_seen, last_seen)
+WHERE p.workspace_id = :workspace_id AND p.profile_id = new.profile_id
+""")
+
+_PUT_CONSENTS = text("""
+INSERT INTO consent (workspace_id, profile_id, purpose, state, at)
+SELECT :workspace_id, profile_id, purpose, state, to_timestamp(at / 1000.0)
+FROM unnest(CAST(:ids AS uuid[]), CAST(:purposes AS text[]), CAST(:states AS text[]),
+            CAST(:times AS bigint[])) AS new(profile_id, purpose, state, at)
+ON CONFLICT (workspace_id, profile_id, purpose)
+DO UPDATE SET state = excluded.state, at = excluded.at
+""")
+
+_LEDGER = text("""
+INSERT INTO consent_entry
+  (workspace_id, entry_id, profile_id, purpose, state, at, source, message_id)
+SELECT :workspace_id, entry_id, profile_id, purpose, state, to_timestamp(at / 1000.0), source,
+       message_id
+FROM unnest(CAST(:entry_ids AS uuid[]), CAST(:ids AS uuid[]), CAST(:purposes AS text[]),
+            CAST(:states AS text[]), CAST(:times AS bigint[]), CAST(:sources AS text[]),
+            CAST(:message_ids AS text[]))
+  AS new(entry_id, profile_id, purpose, state, at, source, message_id)
+""")
+
+
+_SEEN = text("""
+SELECT profile_id::text AS profile_id,
+       CAST(extract(epoch FROM first_seen_at) * 1000 AS bigint) AS first,
+       CAST(extract(epoch FROM last_seen_at) * 1000 AS bigint) AS last
+FROM profile
+WHERE workspace_id = :workspace_id AND profile_id = ANY(CAST(:ids AS uuid[]))
+""")
+
+
+@dataclass(frozen=True, slots=True)
+class Write:
+    """A profile after a block. ``traits`` None: unchanged. Times in ms."""
+
+    profile_id: str
+    user_id: str | None
+    identifier_count: int
+    created_seq: int
+    first_seen: int
+    last_seen: int
+    traits: Traits | None
+
+
+async def load_traits(
+    session: AsyncSession, workspace_id: UUID, profile_ids: Collection[str]
+) -> dict[str, Traits]:
+    found = await session.execute(_TRAITS, {"workspace_id": workspace_id, "ids": list(profile_ids)})
+    decode = msgspec.json.decode
+    return {r.profile_id: Traits(decode(r.traits), decode(r.times)) for r in found}
+
+
+async def load_consents(
+    session: AsyncSession, workspace_id: UUID, profile_ids: Collection[str]
+) -> dict[str, Consents]:
+    found = await session.execute(
+        _CONSENTS, {"workspace_id": workspace_id, "ids": list(profile_ids)}
+    )
+    consents: dict[str, Consents] = {}
+    for profile_id, purpose, state, at in found:
+        consents.setdefault(profile_id, Consents()).current[purpose] = (state, at)
+    return consents
+
+
+async def load_seen(
+    session: AsyncSession, workspace_id: UUID, profile_ids: Collection[str]
+) -> dict[str, tuple[int, int]]:
+    """When profiles were first and last seen, in ms."""
+    found = await session.execute(_SEEN, {"workspace_id": workspace_id, "ids": list(profile_ids)})
+    return {profile_id: (first, last) for profile_id, first, last in found}
+
+
+async def remove(session: AsyncSession, workspace_id: UUID, profile_ids: Collection[str]) -> None:
+    """Merged profiles: their rows go, the alias and the ledger stay."""
+    parameters = {"workspace_id": workspace_id, "ids": list(profile_ids)}
+    await session.execute(_DELETE, parameters)
+    await session.execute(_DELETE_CONSENTS, parameters)
+
+
+async def insert(session: AsyncSession, workspace_id: UUID, writes: Sequence[Write]) -> None:
+    if writes:
+        await session.execute(_INSERT, _columns(workspace_id, writes))
+
+
+async def update(session: AsyncSession, workspace_id: UUID, writes: Sequence[Write]) -> None:
+    if writes:
+        await session.execute(_UPDATE, _columns(workspace_id, writes))
+
+
+def _columns(workspace_id: UUID, writes: Sequence[Write]) -> dict[str, object]:
+    encode = msgspec.json.encode
+    traits = [w.traits for w in writes]
+    return {
+        "workspace_id": workspace_id,
+        "ids": [w.profile_id for w in writes],
+        "user_ids": [w.user_id for w in writes],
+        "traits": [None if t is None else encode(t.values).decode() for t in traits],
+        "times": [None if t is None else encode(t.times).decode() for t in traits],
+        "counts": [w.identifier_count for w in writes],
+        "seqs": [w.created_seq for w in writes],
+        "first": [w.first_seen for w in writes],
+        "last": [w.last_seen for w in writes],
+    }
+
+
+async def put_consents(
+    session: AsyncSession, workspace_id: UUID, consents: Iterable[tuple[str, Consents]]
+) -> None:
+    rows = [
+        (profile_id, purpose, state, at)
+        for profile_id, known in consents
+        for purpose, (state, at) in known.current.items()
+    ]
+    if rows:
+        ids, purposes, states, times = (list(column) for column in zip(*rows, strict=True))
+        await session.execute(
+            _PUT_CONSENTS,
+            {
+                "workspace_id": workspace_id,
+                "ids": ids,
+                "purposes": purposes,
+                "states": states,
+                "times": times,
+            },
+        )
+
+
+async def append_ledger(
+    session: AsyncSession, workspace_id: UUID, entries: Sequence[ConsentEntry]
+) -> None:
+    if entries:
+        await session.execute(
+            _LEDGER,
+            {
+                "workspace_id": workspace_id,
+                "entry_ids": [uuid7() for _ in entries],
+                "ids": [e.profile_id for e in entries],
+                "purposes": [e.purpose for e in entries],
+                "states": [e.state for e in entries],
+                "times": [e.at for e in entries],
+                "sources": [e.source for e in entries],
+                "message_ids": [e.message_id for e in entries],
+            },
+        )

@@ -1,0 +1,20 @@
+"""Settings of the profile service, prefix ``PROFILE_``."""
+
+from pydantic import Field
+from pydantic_settings import SettingsConfigDict
+
+from services.kit.settings import PostgresSettings
+
+
+class ProfileSettings(PostgresSettings):
+    model_config = SettingsConfigDict(env_prefix="PROFILE_")
+
+    tracking_store_url: str = Field(
+        description="Base URL of tracking in the role store, whose event log is followed."
+    )
+    discovery_seconds: float = Field(
+        1.0, gt=0, description="How often tracking is asked for new partitions of its log."
+    )
+    block_rows: int = Field(
+        200, ge=1, le=1000, description="Log rows read, and applied in one transaction, at most."
+    )

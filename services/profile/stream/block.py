@@ -1,0 +1,43 @@
+"""A block of the log as one set of events with their places."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+
+from services.contracts.events import Event
+from services.kit.feeds import FeedRow
+from services.profile.identity.resolve import Identifier, Sighting
+
+_ROW_BITS = 20
+"""A row of the log never holds 2**20 events, so (offset, index) fits into one integer."""
+
+
+@dataclass(slots=True)
+class Block:
+    """Events in log order; ``seqs`` their places in it; ``end`` the offset of the last row."""
+
+    end: int
+    events: list[Event] = field(default_factory=list)
+    seqs: list[int] = field(default_factory=list)
+
+
+def decode(rows: Iterable[FeedRow]) -> Block:
+    block = Block(0)
+    for row in rows:
+        events = row.entries(Event)
+        block.end = row.offset
+        first = row.offset << _ROW_BITS
+        block.events.extend(events)
+        block.seqs.extend(range(first, first + len(events)))
+    return block
+
+
+def identifiers(event: Event) -> list[Identifier]:
+    # An event without any still is somebody's: its subject stands in.
+    return event.identifiers or [("subject", event.subject_id)]
+
+
+def sightings(block: Block) -> list[Sighting]:
+    return [
+        Sighting(seq, event.subject_id, identifiers(event))
+        for seq, event in zip(block.seqs, block.events, strict=True)
+    ]
