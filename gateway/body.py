@@ -1,0 +1,64 @@
+"""Reads request bodies, bounded in size and time."""
+
+import asyncio
+import zlib
+
+from starlette.types import Receive
+
+from gateway.errors import BodyTooSlow
+from services.kit.problems import BodyTooLarge, MalformedBody
+
+READ_SECONDS = 60.0
+_GZIP = b"\x1f\x8b"
+
+
+class ClientGone(Exception):
+    """The client went away before its request was complete: nothing of it may be used."""
+
+
+async def read(receive: Receive, limit: int, declared: bytes | None) -> bytes:
+    """The whole body; ``declared`` is its Content-Length, if it came with one.
+
+    Raises ``BodyTooLarge`` as soon as ``limit`` bytes are passed, ``BodyTooSlow``, ``ClientGone``.
+    """
+    if declared is not None and int(declared) > limit:
+        raise _too_large(limit)
+    chunks: list[bytes] = []
+    size = 0
+    try:
+        async with asyncio.timeout(READ_SECONDS):
+            while True:
+                message = await receive()
+                if message["type"] == "http.disconnect":
+                    raise ClientGone
+                chunk = message.get("body", b"")
+                size += len(chunk)
+                if size > limit:
+                    raise _too_large(limit)
+                chunks.append(chunk)
+                if not message.get("more_body", False):
+                    return b"".join(chunks)
+    except TimeoutError as error:
+        raise BodyTooSlow(f"The body has to arrive within {READ_SECONDS:.0f} seconds.") from error
+
+
+def inflate(body: bytes, limit: int) -> bytes:
+    """``body`` unpacked if it is gzip, told by its first bytes: some SDKs send no header for it."""
+    if not body.startswith(_GZIP):
+        return body
+    unpacker = zlib.decompressobj(wbits=31)
+    try:
+        text = unpacker.decompress(body, limit + 1)
+    except zlib.error as error:
+        raise MalformedBody("The body begins like gzip but cannot be unpacked.") from error
+    if len(text) > limit:
+        raise _too_large(limit)
+    if not unpacker.eof:
+        raise MalformedBody("The gzip body ends too early.")
+    return text
+
+
+def _too_large(limit: int) -> BodyTooLarge:
+    # Answered at once; the server throws the rest away as it comes. Closing the connection instead
+    # would reset it, and an SDK that never sees the 413 sends the same body again and again.
+    return BodyTooLarge(f"At most {limit} bytes are accepted here.")

@@ -1,0 +1,129 @@
+"""The outermost layer: refuses, names, routes and dresses every request.
+
+Plain ASGI around the gateway's own FastAPI part, because most requests never reach that part and
+should not pay for it.
+"""
+
+import time
+
+import structlog
+from starlette.requests import Request
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from gateway import api, ingestion
+from gateway.body import ClientGone
+from gateway.context import Context
+from gateway.errors import NotFound
+from gateway.refusals import refuse_ambiguous
+from gateway.routing import Api, Ingestion, route
+from services.kit.ids import uuid7
+from services.kit.problems import Problem, render
+
+log = structlog.get_logger(__name__)
+
+_REQUEST_ID = b"x-request-id"
+# Metrics are served on a port of their own, not to the public.
+_HIDDEN = "/metrics"
+SAFE_DEFAULTS = (
+    (b"x-content-type-options", b"nosniff"),
+    (b"x-frame-options", b"DENY"),
+    (b"referrer-policy", b"no-referrer"),
+    (b"content-security-policy", b"default-src 'none'; frame-ancestors 'none'"),
+    (b"cache-control", b"no-store"),
+)
+"""Headers an answer gets unless it brings its own."""
+
+
+class Edge:
+    """ASGI middleware; the lifespan's state holds the ``Context`` as ``edge``."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        request_id = str(uuid7())
+        structlog.contextvars.bind_contextvars(request_id=request_id)
+        answer = _Answer(send, scope, request_id.encode())
+        target = route(scope["path"])
+        try:
+            refuse_ambiguous(scope)
+            if scope["path"] == _HIDDEN:
+                raise NotFound("Metrics are not public.")
+            await self._serve(scope, receive, answer, target, request_id)
+        except Problem as problem:
+            await _render(scope, problem, target)(scope, receive, answer)
+        except ClientGone:
+            log.info("client_gone", method=scope["method"], path=scope["path"])
+
+    async def _serve(
+        self,
+        scope: Scope,
+        receive: Receive,
+        send: Send,
+        target: Ingestion | Api | None,
+        request_id: str,
+    ) -> None:
+        context: Context = scope["state"]["edge"]
+        match target:
+            case Ingestion(path):
+                await ingestion.serve(scope, receive, send, path, context, request_id)
+            case Api(service):
+                await api.serve(scope, receive, send, service, context, request_id, self._app)
+            case None:
+                await self._app(_anonymous(scope, request_id), receive, send)
+
+
+def _anonymous(scope: Scope, request_id: str) -> Scope:
+    """What is open to everybody (health, docs, the 404s) is served without credentials."""
+    given = ((k, v) for k, v in scope["headers"] if k not in (b"authorization", _REQUEST_ID))
+    return {**scope, "headers": [*given, (_REQUEST_ID, request_id.encode())]}
+
+
+def _render(scope: Scope, problem: Problem, target: Ingestion | Api | None) -> ASGIApp:
+    if isinstance(target, Ingestion):
+        return ingestion.refusal(scope, problem)
+    return render(
+        Request(scope),
+        type=problem.type,
+        title=problem.title,
+        status=problem.status,
+        detail=problem.detail,
+        headers=problem.headers,
+        **problem.members,
+    )
+
+
+class _Answer:
+    """``send`` that puts on the request id and the safe defaults, and writes the log line."""
+
+    def __init__(self, send: Send, scope: Scope, request_id: bytes) -> None:
+        self._send = send
+        self._scope = scope
+        self._request_id = request_id
+        self._began = time.perf_counter()
+
+    async def __call__(self, message: Message) -> None:
+        if message["type"] == "http.response.start":
+            self._dress(message)
+        await self._send(message)
+
+    def _dress(self, message: Message) -> None:
+        headers = [(k, v) for k, v in message.get("headers", ()) if k != _REQUEST_ID]
+        present = {name for name, _ in headers}
+        headers.append((_REQUEST_ID, self._request_id))
+        headers.extend(pair for pair in SAFE_DEFAULTS if pair[0] not in present)
+        message["headers"] = headers
+        status: int = message["status"]
+        # Ingestion at full rate would write more log than events.
+        write = log.debug if status == 200 and self._scope["method"] == "POST" else log.info
+        write(
+            "request",
+            method=self._scope["method"],
+            # Never the query: SDKs put keys there.
+            path=self._scope["path"],
+            status=status,
+            milliseconds=round((time.perf_counter() - self._began) * 1000, 2),
+        )

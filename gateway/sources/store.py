@@ -1,0 +1,35 @@
+"""SQL for sources."""
+
+from uuid import UUID
+
+from sqlalchemy import insert, select
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from gateway.sources.model import Source
+from gateway.tables import SourceRow
+from services.kit.ids import uuid7
+
+_COLUMNS = (SourceRow.id, SourceRow.name, SourceRow.created_at)
+
+
+async def add(session: AsyncSession, workspace_id: UUID, name: str) -> Source:
+    statement = (
+        insert(SourceRow)
+        .values(id=uuid7(), workspace_id=workspace_id, name=name)
+        .returning(*_COLUMNS)
+    )
+    row = (await session.execute(statement)).one()
+    return Source.model_validate(row._mapping)
+
+
+async def exists(session: AsyncSession, source_id: UUID) -> bool:
+    statement = select(SourceRow.id).where(SourceRow.id == source_id)
+    return (await session.execute(statement)).one_or_none() is not None
+
+
+async def page(session: AsyncSession, after: UUID | None, limit: int) -> list[Source]:
+    """Sources in the order they were made, from the first after ``after``."""
+    statement = select(*_COLUMNS).order_by(SourceRow.id).limit(limit)
+    if after is not None:
+        statement = statement.where(SourceRow.id > after)
+    return [Source.model_validate(row._mapping) for row in await session.execute(statement)]

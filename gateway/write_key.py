@@ -1,0 +1,102 @@
+"""Where the SDKs put the write key, in the order in which the places count."""
+
+import base64
+import binascii
+from dataclasses import dataclass
+from typing import Literal
+from urllib.parse import parse_qsl
+
+import msgspec
+
+from services.kit.problems import MalformedBody
+
+Place = Literal["basic", "bearer", "header", "query", "body"]
+_IN_QUERY = ("writeKey", "writekey")
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """A write key as presented, and where it stood."""
+
+    key: str
+    place: Place
+
+
+class _Item(msgspec.Struct):
+    write_key: msgspec.Raw = msgspec.field(default_factory=msgspec.Raw, name="writeKey")
+
+
+class _Body(msgspec.Struct):
+    write_key: msgspec.Raw = msgspec.field(default_factory=msgspec.Raw, name="writeKey")
+    batch: msgspec.Raw = msgspec.field(default_factory=msgspec.Raw)
+
+
+_body = msgspec.json.Decoder(_Body)
+_items = msgspec.json.Decoder(list[msgspec.Raw])
+_item = msgspec.json.Decoder(_Item)
+_text = msgspec.json.Decoder(str)
+_UNREADABLE = (msgspec.MsgspecError, UnicodeDecodeError, RecursionError)
+
+
+def outside_body(headers: dict[bytes, bytes], query: bytes) -> Found | None:
+    """The key in the headers or the query; None if the body has to be read for it."""
+    scheme, _, credentials = headers.get(b"authorization", b"").decode("latin-1").partition(" ")
+    scheme = scheme.lower()
+    if scheme == "basic" and (user := _basic_user(credentials.strip())):
+        return Found(user, "basic")
+    # With OAuth the token is the client's and the body says which source it is.
+    if scheme == "bearer" and credentials.strip():
+        return None
+    if header := headers.get(b"x-write-key", b"").decode("latin-1").strip():
+        return Found(header, "header")
+    for name, value in parse_qsl(query.decode("latin-1")):
+        if name in _IN_QUERY and value:
+            return Found(value, "query")
+    return None
+
+
+def in_body(text: bytes) -> str | None:
+    """``writeKey`` of the body, else of the first event of its batch.
+
+    Raises ``MalformedBody`` where the body is no JSON object.
+    """
+    try:
+        body = _body.decode(text)
+    except _UNREADABLE as error:
+        raise MalformedBody(f"The body is not a JSON object in UTF-8: {error}") from error
+    key = _string(body.write_key)
+    if key:
+        return key
+    try:
+        first = _items.decode(body.batch)[:1]
+        return _string(_item.decode(first[0]).write_key) if first else None
+    except _UNREADABLE:
+        return None
+
+
+def without_key(query: bytes) -> bytes:
+    """The query as it travels on: the key has done its work and belongs in nobody's log."""
+    if not query:
+        return query
+    kept = [part for part in query.split(b"&") if part.partition(b"=")[0] not in _KEY_NAMES]
+    return b"&".join(kept)
+
+
+_KEY_NAMES = tuple(name.encode() for name in _IN_QUERY)
+
+
+def _string(raw: msgspec.Raw) -> str | None:
+    """A JSON string's value; None for every other kind, as if the field were absent."""
+    try:
+        return _text.decode(raw).strip() or None
+    except _UNREADABLE:
+        return None
+
+
+def _basic_user(credentials: str) -> str:
+    try:
+        decoded = base64.b64decode(credentials + "=" * (-len(credentials) % 4)).decode("latin-1")
+    except (binascii.Error, ValueError):
+        return ""
+    # Some clients leave out the colon.
+    return decoded.partition(":")[0].strip()
