@@ -45,7 +45,8 @@ def main(data: str) -> None:
     # `file()` reads beside the working directory, so no path is ever written into the statement.
     os.chdir(data)
     settings = "\nSETTINGS output_format_json_quote_64bit_integers = 0"
-    print(chdb.query(_SQL.read_text(encoding="utf-8") + settings, "JSONEachRow"))
+    statement = _SQL.read_text(encoding="utf-8") + settings
+    print(chdb.query(statement, "JSONEachRow"))  # type: ignore[no-untyped-call]
 
 
 if __name__ == "__main__":
