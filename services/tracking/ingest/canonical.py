@@ -1,0 +1,111 @@
+"""Canonical JSON objects: what every store behind the log can hold, as compact text. Pure.
+
+The checks run on the encoded text first, which costs a fraction of walking the value; only texts
+that could break a rule are walked.
+"""
+
+import re
+from typing import Any
+
+import msgspec
+
+MAX_DEPTH = 32
+MAX_KEYS = 512
+
+_encode = msgspec.json.Encoder().encode
+_DOTTED_KEY = re.compile(rb'\.[^"]*":')
+_Place = tuple[dict[str, Any], str, int]
+
+
+class NotCanonical(ValueError):
+    """``reason`` is a stable word, ``pointer`` the place inside the object."""
+
+    def __init__(self, reason: str, pointer: str, detail: str) -> None:
+        super().__init__(detail)
+        self.reason = reason
+        self.pointer = pointer
+        self.detail = detail
+
+
+def canonical(value: dict[str, Any] | None) -> str:
+    """Compact JSON text of an object as decoded (so keys are unique already).
+
+    Refuses U+0000, more than ``MAX_DEPTH`` levels and more than ``MAX_KEYS`` keys. Of keys that
+    mean the same path (``{"a": {"b": 1}, "a.b": 2}``) the nested one stays.
+    """
+    if not value:
+        return "{}"
+    try:
+        text = _encode(value)
+    except RecursionError as error:
+        raise NotCanonical("too_deep", "", f"Nested deeper than {MAX_DEPTH} levels.") from error
+    if _is_suspicious(text):
+        _check(value)
+        _resolve_dotted(value)
+        text = _encode(value)
+    return text.decode()
+
+
+def _is_suspicious(text: bytes) -> bool:
+    return (
+        text.count(b"{") + text.count(b"[") > MAX_DEPTH
+        or text.count(b'":') > MAX_KEYS
+        or b"\\u0000" in text
+        or _DOTTED_KEY.search(text) is not None
+        # An escaped quote could hide a key's end from the expression above.
+        or (b'\\"' in text and b"." in text)
+    )
+
+
+def _check(value: dict[str, Any]) -> None:
+    keys = 0
+    stack: list[tuple[Any, int, str]] = [(value, 1, "")]
+    while stack:
+        item, depth, pointer = stack.pop()
+        if isinstance(item, str):
+            if "\x00" in item:
+                raise NotCanonical("nul", pointer, "The character U+0000 is not accepted.")
+        elif isinstance(item, dict | list):
+            if depth > MAX_DEPTH:
+                raise NotCanonical("too_deep", "", f"Nested deeper than {MAX_DEPTH} levels.")
+            if isinstance(item, list):
+                stack += [(inner, depth + 1, f"{pointer}/{i}") for i, inner in enumerate(item)]
+                continue
+            keys += len(item)
+            if keys > MAX_KEYS:
+                raise NotCanonical("too_many_keys", "", f"More than {MAX_KEYS} keys.")
+            for key, inner in item.items():
+                if "\x00" in key:
+                    raise NotCanonical("nul", pointer, "U+0000 is not accepted in a key.")
+                stack.append((inner, depth + 1, f"{pointer}/{key}"))
+
+
+def _resolve_dotted(value: dict[str, Any]) -> None:
+    """Drops, of leaves whose dotted paths are equal, all but the one with the fewest dots in its
+    keys (the first of equals). Lists are their own world: paths do not reach into them."""
+    places: dict[str, list[_Place]] = {}
+    stack: list[tuple[dict[str, Any], str, int]] = [(value, "", 0)]
+    while stack:
+        item, prefix, dots = stack.pop()
+        for key, inner in item.items():
+            path, here = f"{prefix}{key}", dots + key.count(".")
+            if isinstance(inner, dict) and inner:
+                stack.append((inner, path + ".", here))
+            else:
+                places.setdefault(path, []).append((item, key, here))
+            if isinstance(inner, list):
+                _resolve_inside(inner)
+    for same in places.values():
+        if len(same) > 1:
+            kept = min(same, key=lambda place: place[2])
+            for place in same:
+                if place is not kept:
+                    del place[0][place[1]]
+
+
+def _resolve_inside(items: list[Any]) -> None:
+    for item in items:
+        if isinstance(item, dict):
+            _resolve_dotted(item)
+        elif isinstance(item, list):
+            _resolve_inside(item)

@@ -1,0 +1,68 @@
+"""When did it happen? Device clocks may be wrong, and delays are not clock errors. Pure.
+
+Formulas that shift every event by ``received - sent`` fold the transit delay into the event's time
+and turn the order of a person's events around; so a time is moved only where a delay cannot explain
+the difference. All times are integer milliseconds since the epoch, UTC.
+"""
+
+from datetime import UTC, datetime
+from typing import NamedTuple
+
+from services.contracts.events import TimeSource
+
+STEP_MS = 5 * 60 * 1000
+"""Differences below one step are ordinary latency; shifts are whole steps."""
+MAX_MS = 4_102_444_800_000
+"""2100-01-01: later stamps are no times of events."""
+
+
+class Times(NamedTuple):
+    occurred_at: int
+    original_at: int
+    source: TimeSource
+
+
+def resolve(original: int | None, sent: int | None, received: int, server_side: bool) -> Times:
+    """The time an event counts for.
+
+    A device that is ahead (``sent`` at least one step after ``received``) is corrected. One that
+    is behind keeps its time: that may as well be a delay, and telling them apart needs the
+    device's history. Servers keep time; theirs is never corrected.
+    """
+    if original is None:
+        return Times(received, received, "received")
+    occurred, source = original, "original"
+    if not server_side and sent is not None and sent - received >= STEP_MS:
+        occurred = original - (sent - received + STEP_MS // 2) // STEP_MS * STEP_MS
+        source = "skew_shifted"
+    if occurred > received:
+        occurred, source = received, "clamped"
+    if occurred < 0:
+        occurred, source = received, "received"
+    return Times(occurred, original, source)  # type: ignore[arg-type]
+
+
+def parse(value: str | int | float | None) -> int | None:
+    """ISO 8601 text (UTC where no zone is given) or epoch seconds or milliseconds → milliseconds.
+
+    None for what is no time between 1970 and 2100.
+    """
+    if value is None or value == "":
+        return None
+    if isinstance(value, str):
+        ms = _parse_text(value)
+    else:
+        # Seconds have ten digits until 2286.
+        ms = int(value) if abs(value) >= 100_000_000_000 else int(value * 1000)
+    return ms if ms is not None and 0 <= ms < MAX_MS else None
+
+
+def _parse_text(value: str) -> int | None:
+    try:
+        at = datetime.fromisoformat(value)
+    except ValueError:
+        return None
+    if at.tzinfo is None:
+        at = at.replace(tzinfo=UTC)
+    # Not timestamp() * 1000: a float of milliseconds loses the last one now and then.
+    return int(at.timestamp() // 1) * 1000 + at.microsecond // 1000

@@ -1,0 +1,112 @@
+"""Request bodies of the SDKs, decoded so that a bad event cannot spoil the others."""
+
+import json
+import re
+from typing import Any
+
+import msgspec
+
+from services.kit.problems import MalformedBody
+from services.tracking.errors import InvalidEvent
+
+MAX_EVENTS = 2_500
+MAX_EVENT_BYTES = 32 * 1024
+
+Text = str | int | float | None
+"""SDKs send ids as numbers and names as whatever they were called with."""
+JsonObject = dict[str, Any] | None
+
+DECODE_ERRORS = (msgspec.MsgspecError, UnicodeDecodeError, RecursionError)
+"""Invalid UTF-8 and deep nesting are no ``MsgspecError``."""
+
+_NOTHING = msgspec.Raw(b"null")
+_PLACE = re.compile(r" - at `\$(.*)`$")
+
+
+class WireEvent(msgspec.Struct, rename="camel"):
+    """One call as SDKs send it; fields we do not know are skipped."""
+
+    type: str | None = None
+    message_id: Text = None
+    user_id: Text = None
+    anonymous_id: Text = None
+    previous_id: Text = None
+    group_id: Text = None
+    event: Text = None
+    name: Text = None
+    category: Text = None
+    timestamp: Text = None
+    original_timestamp: Text = None
+    sent_at: Text = None
+    channel: Any = None
+    properties: JsonObject = None
+    traits: JsonObject = None
+    # Left as bytes: an SDK sends the same context with every event, so it is read once.
+    context: msgspec.Raw = _NOTHING
+
+
+class Envelope(msgspec.Struct, rename="camel"):
+    """A batch. Its ``timestamp`` is the time of flushing and no event's time: not read."""
+
+    batch: list[msgspec.Raw]
+    context: msgspec.Raw = _NOTHING
+    sent_at: Any = None
+
+
+_event = msgspec.json.Decoder(WireEvent)
+_envelope = msgspec.json.Decoder(Envelope)
+
+
+def decode_event(raw: bytes | msgspec.Raw, pointer: str) -> WireEvent:
+    """One event; ``InvalidEvent`` names the field under ``pointer``."""
+    try:
+        return _event.decode(raw)
+    except DECODE_ERRORS as error:
+        place, detail = explain(error)
+        raise InvalidEvent(pointer + place, detail) from error
+
+
+def decode_envelope(body: bytes) -> tuple[Envelope, bool]:
+    """A batch, its events still undecoded, and whether it had to be salvaged.
+
+    ``MalformedBody`` when it is no JSON at all, ``InvalidEvent`` when it is no batch.
+    """
+    try:
+        return _envelope.decode(body), False
+    except msgspec.ValidationError as error:
+        place, detail = explain(error)
+        raise InvalidEvent("#" + place, detail) from error
+    except DECODE_ERRORS as error:
+        salvaged = _salvage(body)
+        if salvaged is None:
+            raise MalformedBody(f"The body is not strict JSON: {explain(error)[1]}") from error
+        return salvaged, True
+
+
+def _salvage(body: bytes) -> Envelope | None:
+    """One event with NaN or half a surrogate (Python and JavaScript write both) makes the whole
+    body invalid JSON. The lenient parser of the standard library finds the other events."""
+    try:
+        loaded = json.loads(body)
+        events = loaded["batch"]
+        if not isinstance(events, list):
+            return None
+        return Envelope(
+            batch=[msgspec.Raw(json.dumps(event).encode()) for event in events],
+            context=msgspec.Raw(json.dumps(loaded.get("context")).encode()),
+            sent_at=loaded.get("sentAt"),
+        )
+    except (ValueError, RecursionError, LookupError, TypeError):
+        return None
+
+
+def explain(error: Exception) -> tuple[str, str]:
+    """(JSON pointer suffix, message) of a decoding error."""
+    if isinstance(error, RecursionError):
+        return "", "Nested too deeply."
+    text = str(error)
+    place = _PLACE.search(text)
+    if place is None:
+        return "", text
+    pointer = place[1].replace("[", "/").replace("]", "").replace(".", "/")
+    return pointer.replace("/...", ""), text[: place.start()]

@@ -1,0 +1,75 @@
+"""The log for the other services: rows behind the sequencer, by long poll."""
+
+import asyncio
+from time import monotonic
+from typing import Annotated
+
+from fastapi import APIRouter, Query, Request, Response
+from pydantic import BaseModel
+from sqlalchemy import select
+
+from services.kit import feeds
+from services.kit.auth import ServiceCaller
+from services.kit.postgres import SessionMaker, workspace_tx
+from services.kit.strict import StrictRoute
+from services.tracking.errors import UnknownPartition
+from services.tracking.log import store
+from services.tracking.tables import LogPartitionRow
+
+internal_router = APIRouter(
+    prefix="/internal/v1/log", tags=["internal"], route_class=StrictRoute, include_in_schema=False
+)
+
+
+class Partitions(BaseModel):
+    partitions: list[str]
+
+
+@internal_router.get("")
+async def read_log(
+    request: Request,
+    caller: ServiceCaller,
+    partition: Annotated[str, Query(max_length=200, pattern=r"^[^\x00]*$")],
+    after: Annotated[int, Query(ge=0, lt=2**63)] = 0,
+    limit: Annotated[int, Query(ge=1, le=1000)] = 200,
+    wait: Annotated[float, Query(ge=0, le=feeds.MAX_WAIT_SECONDS)] = 0,
+) -> Response:
+    """msgpack of ``kit.feeds.FeedPage``; duplicates are marked in each row's bitmap."""
+    maker: SessionMaker = request.state.sessionmaker
+    bell: feeds.Bell = request.state.bell
+    deadline = monotonic() + wait
+    while True:
+        grown = bell.listen(partition)
+        page = await _page(maker, partition, after, limit)
+        left = deadline - monotonic()
+        if page.rows or left <= 0:
+            return Response(feeds.encode_page(page), media_type=feeds.MEDIA_TYPE)
+        await _wait(grown, left)
+
+
+@internal_router.get("/partitions")
+async def list_partitions(request: Request, caller: ServiceCaller) -> Partitions:
+    maker: SessionMaker = request.state.sessionmaker
+    async with maker.begin() as session:
+        return Partitions(partitions=await store.partition_names(session))
+
+
+async def _page(maker: SessionMaker, partition: str, after: int, limit: int) -> feeds.FeedPage:
+    async with maker.begin() as session:
+        statement = select(LogPartitionRow.workspace_id).where(LogPartitionRow.name == partition)
+        workspace_id = await session.scalar(statement)
+        end = await store.position(session, store.SEQUENCER, partition)
+    if workspace_id is None:
+        raise UnknownPartition(f"Nothing was ever appended to {partition!r}.")
+    if end <= after:
+        return feeds.FeedPage([], end)
+    async with workspace_tx(maker, workspace_id) as session:
+        found = await store.rows(session, partition, after, end, limit, feeds.MAX_PAGE_BYTES)
+    return feeds.FeedPage(found, end)
+
+
+async def _wait(grown: asyncio.Event, seconds: float) -> None:
+    try:
+        await asyncio.wait_for(grown.wait(), seconds)
+    except TimeoutError:
+        return

@@ -1,0 +1,151 @@
+"""Wires tracking in the role its settings give it: ``ingest`` accepts, ``store`` keeps and answers.
+
+Run: ``TRACKING_ROLE=ingest uvicorn services.tracking.main:create_app --factory``.
+"""
+
+import gc
+from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
+from typing import Any
+
+from fastapi import FastAPI, Request
+
+from services.kit import app as kit_app
+from services.kit import postgres
+from services.kit.auth import TokenSigner
+from services.kit.clickhouse import ClickHouse
+from services.kit.feeds import Bell, FeedClient
+from services.kit.http import ServiceClient
+from services.tracking.analytics import routes as analytics
+from services.tracking.clickhouse import migrate
+from services.tracking.events import routes as events
+from services.tracking.identity.worker import IdentityFollower
+from services.tracking.ingest import routes as ingest
+from services.tracking.lease import StoreLease
+from services.tracking.loader.worker import Loader
+from services.tracking.log import routes as log_routes
+from services.tracking.log.commit import GroupCommit
+from services.tracking.sequencer.ids import PostgresSeenIds
+from services.tracking.sequencer.worker import Sequencer
+from services.tracking.settings import TrackingSettings
+from services.tracking.workers import Wake, Workers
+
+INGEST = """
+Events in, by the paths the Segment SDKs call. An answer of 200 means durable: the event is in the
+log. Bad events of a batch are set aside in quarantine with their reason; the others are accepted.
+"""
+STORE = "Queries on events: trends, funnels, search, timelines. People are counted after merges."
+
+Lifespan = Callable[[FastAPI], AbstractAsyncContextManager[dict[str, Any]]]
+
+
+def create_app(settings: TrackingSettings | None = None) -> FastAPI:
+    settings = settings or TrackingSettings()
+    return _ingest(settings) if settings.role == "ingest" else _store(settings)
+
+
+def _ingest(settings: TrackingSettings) -> FastAPI:
+    @asynccontextmanager
+    async def lifespan(_: FastAPI) -> AsyncIterator[dict[str, Any]]:
+        engine = postgres.create_engine(settings)
+        appender = GroupCommit(settings.postgres_dsn.get_secret_value())
+        workers = Workers()
+        workers.start("log", appender.run)
+        # What start-up made stays for ever: collections need not walk it on the hot path.
+        gc.freeze()
+        yield {
+            "sessionmaker": postgres.create_sessionmaker(engine),
+            "appender": appender,
+            "workers": workers,
+        }
+        await workers.stop()
+        await engine.dispose()
+
+    app = _app(settings, "Tracking: ingestion", INGEST, lifespan, {})
+    app.include_router(ingest.internal_router)
+    ingest.install(app)
+    return app
+
+
+def _store(settings: TrackingSettings) -> FastAPI:
+    @asynccontextmanager
+    async def lifespan(_: FastAPI) -> AsyncIterator[dict[str, Any]]:
+        async with AsyncExitStack() as stack:
+            yield await _start_store(settings, stack)
+
+    app = _app(settings, "Tracking", STORE, lifespan, {"clickhouse": _clickhouse})
+    for router in (analytics.router, events.router):
+        app.include_router(router)
+    for internal in (analytics, events, log_routes):
+        app.include_router(internal.internal_router)
+    return app
+
+
+async def _start_store(settings: TrackingSettings, stack: AsyncExitStack) -> dict[str, Any]:
+    if settings.clickhouse_dsn is None:
+        raise ValueError("TRACKING_CLICKHOUSE_DSN is needed for the role store")
+    appended, sequenced = Wake(), Wake()
+    lease = StoreLease(settings.postgres_dsn.get_secret_value(), appended.ring)
+    # First: an embedded ClickHouse must be closed by the old store before it opens here.
+    await lease.acquire()
+    stack.push_async_callback(lease.release)
+    read_dsn = settings.clickhouse_read_dsn
+    clickhouse = await ClickHouse.open(
+        settings.clickhouse_dsn.get_secret_value(),
+        read_dsn=read_dsn.get_secret_value() if read_dsn else None,
+    )
+    stack.push_async_callback(clickhouse.close)
+    await migrate.upgrade(clickhouse)
+    engine = postgres.create_engine(settings)
+    stack.push_async_callback(engine.dispose)
+    maker = postgres.create_sessionmaker(engine)
+    signer = TokenSigner("tracking", settings.signing_key.get_secret_value())
+    bell, workers = Bell(), Workers()
+    sequencer = Sequencer(maker, PostgresSeenIds(), bell, appended, sequenced.ring)
+    loader = Loader(maker, clickhouse, sequenced, workers)
+    if settings.profile_url:
+        profile = ServiceClient("profile", settings.profile_url, signer)
+        stack.push_async_callback(profile.close)
+        feed = FeedClient(profile, "/internal/v1/feed")
+        workers.start("identity", IdentityFollower(maker, clickhouse, feed, workers).run)
+    workers.start("lease", lease.run)
+    workers.start("sequencer", sequencer.run)
+    workers.start("loader", loader.run)
+    # Last in, first out: workers end before what they use is closed.
+    stack.push_async_callback(workers.stop)
+    return {
+        "sessionmaker": maker,
+        "clickhouse": clickhouse,
+        "signer": signer,
+        "bell": bell,
+        "workers": workers,
+    }
+
+
+def _app(
+    settings: TrackingSettings,
+    title: str,
+    description: str,
+    lifespan: Lifespan,
+    checks: dict[str, kit_app.Check],
+) -> FastAPI:
+    return kit_app.create_app(
+        "tracking",
+        settings,
+        title=title,
+        description=description,
+        lifespan=lifespan,
+        checks={"postgres": _postgres, "workers": _workers, **checks},
+    )
+
+
+async def _postgres(request: Request) -> None:
+    await postgres.ping(request.state.sessionmaker)
+
+
+async def _workers(request: Request) -> None:
+    request.state.workers.check()
+
+
+async def _clickhouse(request: Request) -> None:
+    await request.state.clickhouse.ping()

@@ -1,0 +1,64 @@
+"""Which message ids were seen before: the port, and its PostgreSQL implementation.
+
+A key is 16 bytes, the hash of (workspace, source, message id). The store can be rebuilt from the
+log (``Sequencer.rebuild``), so it needs to be no more durable than the log's retention is long.
+"""
+
+import hashlib
+from collections.abc import Sequence
+from typing import Protocol
+from uuid import UUID
+
+from sqlalchemy import LargeBinary, bindparam, select, text
+from sqlalchemy.dialects.postgresql import ARRAY
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from services.tracking.tables import SeenIdRow
+
+KEEP_WEEKS = 6
+"""Ids of the running week and six before it: always more than 30 days."""
+_WEEK_SECONDS = 7 * 24 * 3600
+
+
+def key(workspace_id: UUID, source_id: str, message_id: str) -> bytes:
+    said = f"{workspace_id}\x00{source_id}\x00{message_id}"
+    return hashlib.blake2b(said.encode(), digest_size=16).digest()
+
+
+class SeenIds(Protocol):
+    async def claim(
+        self, session: AsyncSession, keys: Sequence[bytes], at_seconds: float
+    ) -> set[bytes]:
+        """Remembers ``keys`` (no repeats) and returns those that were not known before.
+
+        Belongs to the session's transaction: what is rolled back was never claimed.
+        """
+
+
+class PostgresSeenIds:
+    """Weekly partitions of a table of hashes; old weeks are dropped whole."""
+
+    def __init__(self) -> None:
+        self._prepared_week: int | None = None
+
+    async def claim(
+        self, session: AsyncSession, keys: Sequence[bytes], at_seconds: float
+    ) -> set[bytes]:
+        week = int(at_seconds // _WEEK_SECONDS)
+        if week != self._prepared_week:
+            await session.execute(
+                text("SELECT seen_id_prepare(:week, :keep)"), {"week": week, "keep": KEEP_WEEKS}
+            )
+            self._prepared_week = week
+        given = list(keys)
+        known = set(await session.scalars(_KNOWN, {"ids": given}))
+        new = [each for each in given if each not in known] if known else given
+        if new:
+            await session.execute(_ADD, {"ids": new, "week": week})
+        return set(new)
+
+
+_IDS = bindparam("ids", type_=ARRAY(LargeBinary))
+# = ANY(array) always goes through the index of each week; a join might scan 30 million rows.
+_KNOWN = select(SeenIdRow.id).where(SeenIdRow.id == text("ANY(:ids)").bindparams(_IDS))
+_ADD = text("INSERT INTO seen_id (id, week) SELECT unnest(:ids), :week").bindparams(_IDS)

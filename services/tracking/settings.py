@@ -1,0 +1,27 @@
+"""What the tracking service is told by its environment."""
+
+from typing import Literal
+
+from pydantic import Field, SecretStr
+from pydantic_settings import SettingsConfigDict
+
+from services.kit.settings import PostgresSettings
+
+
+class TrackingSettings(PostgresSettings):
+    model_config = SettingsConfigDict(env_prefix="TRACKING_")
+
+    role: Literal["ingest", "store"] = Field(
+        description="`ingest` accepts events (any number of processes); `store` is one process "
+        "that sequences, loads and answers queries."
+    )
+    clickhouse_dsn: SecretStr | None = Field(
+        None,
+        description="`chdb:///absolute/path` or `clickhouse://…`; needed by the role `store`.",
+    )
+    clickhouse_read_dsn: SecretStr | None = Field(
+        None, description="The same database as a read-only user; absent: `clickhouse_dsn`."
+    )
+    profile_url: str | None = Field(
+        None, description="Base URL of the profile service, whose feed the identity map follows."
+    )
