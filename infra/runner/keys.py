@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from infra.runner.files import private_directory, read_json, write_private
-from services.kit.auth import generate_key
+from services.kit.keys import generate_key
 
 SERVICES = ("gateway", "tracking", "profile", "orchestrator", "assessment")
 

@@ -16,6 +16,7 @@ from joserfc import jwt
 from joserfc.errors import JoseError
 from joserfc.jwk import OKPKey
 
+from services.kit.keys import generate_key as generate_key
 from services.kit.problems import Problem
 
 LIFETIME_SECONDS = 300
@@ -165,11 +166,3 @@ def _user(request: Request) -> Caller:
 
 ServiceCaller = Annotated[Caller, Depends(_service)]
 UserCaller = Annotated[Caller, Depends(_user)]
-
-
-def generate_key() -> tuple[str, dict[str, str]]:
-    """A new (private JWK as JSON, public JWK)."""
-    key = OKPKey.generate_key("Ed25519", private=True)
-    private = {k: str(v) for k, v in key.as_dict(private=True).items()}
-    public = {k: str(v) for k, v in key.as_dict(private=False).items()}
-    return json.dumps(private), public
