@@ -1,9 +1,9 @@
 """From a tree as people write it to one canonical rule with a stable hash."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from hashlib import sha256
 from json import dumps
-from typing import Any, TypeVar
+from typing import Any
 
 from pydantic import TypeAdapter, ValidationError
 
@@ -24,7 +24,6 @@ EVENT_FIELDS: frozenset[Source] = frozenset(("properties", "context"))
 
 _NODE: TypeAdapter[Any] = TypeAdapter(wire.Node)
 _WHERE: TypeAdapter[Any] = TypeAdapter(wire.WhereNode)
-T = TypeVar("T")
 
 
 def normalise(tree: wire.Node | dict[str, Any]) -> Rule:
@@ -74,29 +73,38 @@ def _validated(adapter: TypeAdapter[Any], tree: Any) -> Any:
     try:
         return adapter.validate_python(tree)
     except ValidationError as error:
-        first = error.errors(include_url=False, include_context=False, include_input=False)[0]
-        pointer, key = _pointer(tree, first["loc"], missing=first["type"] == "missing")
-        raise RuleInvalid(pointer, _accepted(key, first["type"], first["msg"])) from None
+        # A value is tried as each kind that is accepted: the error of the deepest attempt, and
+        # among those not the "wrong kind" ones, says most.
+        errors = error.errors(include_url=False, include_context=False, include_input=False)
+        first = _pointer(tree, errors[0])
+        found = [each for each in errors if _pointer(tree, each).startswith(first)]
+        best = max(found, key=lambda e: (_pointer(tree, e).count("/"), not _of_kind(e["type"])))
+        raise RuleInvalid(_pointer(tree, best), _accepted(best)) from None
 
 
-def _pointer(tree: Any, loc: Iterable[int | str], *, missing: bool) -> tuple[str, str]:
+def _of_kind(error_type: str) -> bool:
+    return error_type.endswith("_type") or error_type == "missing"
+
+
+def _pointer(tree: Any, error: Any) -> str:
     """Follow pydantic's location through the real tree; its union tags are not in there."""
-    pointer, key, here = "", "", tree
-    parts = list(loc)
-    for i, part in enumerate(parts):
+    pointer, here = "", tree
+    *parts, last = error["loc"] or ("",)
+    for part in (*parts, last):
         inside = (isinstance(here, dict) and part in here) or (
             isinstance(here, list) and isinstance(part, int) and part < len(here)
         )
-        if not inside and not (missing and i == len(parts) - 1):
-            continue
-        key = str(part) if isinstance(part, str) else key
-        pointer += "/" + str(part).replace("~", "~0").replace("/", "~1")
-        here = here[part] if inside else None
-    return pointer, key
+        missing = error["type"] == "missing" and part is last and last != "time"
+        if inside or missing:
+            pointer += "/" + str(part).replace("~", "~0").replace("/", "~1")
+            here = here[part] if inside else None
+    return pointer
 
 
-def _accepted(key: str, kind: str, message: str) -> str:
-    if key == "value" and kind.endswith("_type"):
+def _accepted(error: Any) -> str:
+    kind, loc = error["type"], error["loc"]
+    unfit = _of_kind(kind) or kind == "extra_forbidden"
+    if unfit and "Condition" in loc and "value" in loc[loc.index("Condition") :]:
         return 'a string, number, boolean, {"time": "…"} or a list of these is accepted'
     if kind == "model_type":
         return "a group, a condition or an event node is accepted, as a JSON object"
@@ -104,7 +112,7 @@ def _accepted(key: str, kind: str, message: str) -> str:
         return "inside `where` only groups and conditions are accepted"
     if kind == "extra_forbidden":
         return "this key is not known here"
-    return message
+    return str(error["msg"])
 
 
 def _node(node: wire.Group | wire.EventNode | wire.Condition, pointer: str) -> Expr:

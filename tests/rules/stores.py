@@ -14,7 +14,15 @@ from sqlalchemy.pool import NullPool
 
 from services.rules import LeafState, Person
 from services.rules.binds import Compiled, ParamValue
+from services.rules.compile_clickhouse import PersonCondition
 from services.rules.memory import PastEvent
+
+
+def prefixes(n: int) -> list[str]:
+    """Return `n` prefixes, so that several conditions can share one query."""
+    letters = "abcdefghijklmnopqrstuvwxyz"
+    return [f"p_{letters[i // 26]}{letters[i % 26]}_" for i in range(n)]
+
 
 _TABLES = """
 CREATE TABLE profile (profile_id int PRIMARY KEY, traits jsonb, computed jsonb, account jsonb,
@@ -114,6 +122,29 @@ class ClickHouseEvents:
     @classmethod
     def open(cls, path: str) -> "ClickHouseEvents":
         return cls(clickhouse_connect.get_client(dsn=f"chdb://{path}"))
+
+    def matches(self, rows: Sequence[PastEvent], filters: Sequence[Compiled]) -> list[list[bool]]:
+        """Return per filter, in order, whether it holds for each event."""
+        named = [row._replace(event="e") for row in rows]
+        found = self.ask_rows(
+            [[row] for row in named],
+            f"SELECT {', '.join(each.sql for each in filters)} FROM $EVENTS"  # noqa: S608
+            " WHERE event = 'e' ORDER BY person",
+            {name: value for each in filters for name, value in each.params.items()},
+        )
+        return [[bool(row[i]) for row in found] for i in range(len(filters))]
+
+    def people_hold(
+        self, people: Sequence[Sequence[PastEvent]], conditions: Sequence[PersonCondition]
+    ) -> list[list[bool]]:
+        """Return per condition, in order, whether it holds for each person's events."""
+        found = self.ask_rows(
+            people,
+            f"SELECT person, {', '.join(each.having for each in conditions)} FROM $EVENTS"  # noqa: S608
+            " GROUP BY person ORDER BY person",
+            {name: value for each in conditions for name, value in each.params.items()},
+        )
+        return [[bool(row[i + 1]) for row in found] for i in range(len(conditions))]
 
     def ask_rows(
         self, people: Sequence[Sequence[PastEvent]], select: str, params: dict[str, ParamValue]

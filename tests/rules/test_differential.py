@@ -21,7 +21,7 @@ from services.rules.compile_postgres import compile_postgres
 from services.rules.filters import filter_of
 from services.rules.memory import PastEvent, with_events
 from services.rules.normalise import normalise_where
-from tests.rules.stores import ClickHouseEvents, PostgresPeople
+from tests.rules.stores import ClickHouseEvents, PostgresPeople, prefixes
 from tests.rules.strategies import NOW_MS, PATHS, conditions, documents, event_nodes, events, trees
 
 CASES = int(os.environ.get("WAYMARK_RULE_CASES", "600"))  # noqa: TID251 (a test has no settings)
@@ -85,26 +85,18 @@ def test_a_document_matches_alike_in_memory_postgres_and_clickhouse(
 ) -> None:
     normal = [normalise(tree) for tree in [*rules, *filters]]
     expected = [[compile_memory(rule)(person, NOW_MS) for person in persons] for rule in normal]
-    compiled = [
-        compile_postgres(rule, NOW_MS, prefix=f"p_{'abcdefghijklmnop'[i]}")
-        for i, rule in enumerate(normal)
-    ]
+    names = prefixes(len(normal))
+    compiled = [compile_postgres(r, NOW_MS, prefix=n) for r, n in zip(normal, names, strict=True)]
     assert people_store.ask(persons, compiled) == expected
 
     wheres = [normalise_where(_of_properties(tree)) for tree in filters]
     found = [[filter_of(where)(person.traits, {}) for person in persons] for where in wheres]
     assert found == expected[len(rules) :]
-    conditions_ = [
-        filter_condition(where, prefix=f"p_{'abcdefghijklmnop'[i]}")
-        for i, where in enumerate(wheres)
-    ]
-    rows = event_store.ask_rows(
-        [[PastEvent("e", person.traits, {}, 0)] for person in persons],
-        f"SELECT {', '.join(c.sql for c in conditions_)} FROM $EVENTS"
-        " WHERE event = 'e' ORDER BY person",
-        {name: value for c in conditions_ for name, value in c.params.items()},
+    in_clickhouse = event_store.matches(
+        [PastEvent("e", person.traits, {}, 0) for person in persons],
+        [filter_condition(w, prefix=n) for w, n in zip(wheres, names, strict=False)],
     )
-    assert [[bool(row[i]) for row in rows] for i in range(len(wheres))] == found
+    assert in_clickhouse == found
 
 
 @given(
@@ -132,23 +124,11 @@ def test_events_count_alike_in_memory_postgres_and_clickhouse(
     memory = [[compile_memory(rule)(person, NOW_MS) for person in persons] for rule in rules]
     assert memory == expected
 
-    compiled = [
-        compile_postgres(rule, NOW_MS, prefix=f"p_{'abcdefghijklmnop'[i]}")
-        for i, rule in enumerate(rules)
-    ]
+    names = prefixes(len(rules))
+    compiled = [compile_postgres(r, NOW_MS, prefix=n) for r, n in zip(rules, names, strict=True)]
     assert people_store.ask(persons, compiled) == expected
-
-    having = [
-        person_condition(rule, NOW_MS, prefix=f"p_{'abcdefghijklmnop'[i]}")
-        for i, rule in enumerate(rules)
-    ]
-    rows = event_store.ask_rows(
-        histories,
-        f"SELECT person, {', '.join(c.having for c in having)} FROM $EVENTS"
-        " GROUP BY person ORDER BY person",
-        {name: value for c in having for name, value in c.params.items()},
-    )
-    assert [[bool(row[i + 1]) for row in rows] for i in range(len(rules))] == expected
+    having = [person_condition(r, NOW_MS, prefix=n) for r, n in zip(rules, names, strict=True)]
+    assert event_store.people_hold(histories, having) == expected
 
 
 @given(st.lists(event_nodes(), min_size=1, max_size=3), st.lists(events(), min_size=1, max_size=3))
@@ -161,7 +141,7 @@ def test_a_backfilled_leaf_state_is_the_one_that_live_events_give(
         condition = event_condition(leaf)
         rows = event_store.ask_rows(
             histories,
-            f"SELECT person, {leaf_state_columns(leaf)} FROM $EVENTS"
+            f"SELECT person, {leaf_state_columns(leaf)} FROM $EVENTS"  # noqa: S608
             f" WHERE {condition.sql} GROUP BY person ORDER BY person",
             condition.params,
         )
