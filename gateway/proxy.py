@@ -117,6 +117,9 @@ class Upstream:
                 return await self._transport.handle_async_request(request)
             except (httpx2.ConnectError, httpx2.ConnectTimeout) as error:
                 log.warning("upstream_refused", service=self.name, error=type(error).__name__)
+            except httpx2.LocalProtocolError as error:
+                # Our parser lets through what HTTP forbids and the client library refuses to send.
+                raise BadRequest("A header holds characters that HTTP does not allow.") from error
             except httpx2.TransportError as error:
                 log.warning("upstream_failed", service=self.name, error=type(error).__name__)
                 if not outgoing.repeatable or isinstance(error, httpx2.TimeoutException):

@@ -6,6 +6,7 @@ import socket
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from typing import Any
 from uuid import UUID
 
 import httpx2
@@ -97,6 +98,8 @@ async def serving(app: ASGIApp, *, lifespan: bool = True) -> AsyncIterator[str]:
         lifespan="on" if lifespan else "off",
         http="httptools",
         log_config=None,
+        # Else whoever connects from this machine may say where it comes from.
+        proxy_headers=False,
         timeout_graceful_shutdown=1,
     )
     server = uvicorn.Server(config)
@@ -117,7 +120,7 @@ def unused_url() -> str:
         return f"http://127.0.0.1:{listener.getsockname()[1]}"
 
 
-def settings(dsn: str, urls: dict[str, str]) -> GatewaySettings:
+def settings(dsn: str, urls: dict[str, str], **others: Any) -> GatewaySettings:
     return GatewaySettings(
         postgres_dsn=dsn,
         signing_key=signing_key("gateway"),
@@ -128,6 +131,7 @@ def settings(dsn: str, urls: dict[str, str]) -> GatewaySettings:
         orchestrator_url=urls["orchestrator"],
         assessment_url=urls["assessment"],
         log_level="WARNING",
+        **others,
     )
 
 
