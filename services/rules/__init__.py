@@ -2,7 +2,7 @@
 
 from services.rules.bucket import bucket
 from services.rules.errors import RuleInvalid
-from services.rules.filters import compile_filter
+from services.rules.filters import compile_filter, filter_of
 from services.rules.leaves import (
     EMPTY,
     LeafState,
@@ -14,7 +14,7 @@ from services.rules.leaves import (
 )
 from services.rules.memory import Person, compile_memory, evaluate, evaluate_events
 from services.rules.model import Leaf, Rule, fields, leaves
-from services.rules.normalise import normalise
+from services.rules.normalise import normalise, normalise_where
 from services.rules.wire import event_node, leaf_of
 
 __all__ = [
@@ -31,6 +31,7 @@ __all__ = [
     "evaluate_events",
     "event_node",
     "fields",
+    "filter_of",
     "leaf_count",
     "leaf_of",
     "leaves",
@@ -38,5 +39,6 @@ __all__ = [
     "next_change",
     "next_due",
     "normalise",
+    "normalise_where",
     "update",
 ]

@@ -4,8 +4,9 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from services.contracts import rules as wire
+from services.rules.closures import build
 from services.rules.errors import RuleInvalid
-from services.rules.model import All, Const, Expr, Not, Some, Test
+from services.rules.model import AtLeast, Expr, Test
 from services.rules.normalise import normalise_where
 from services.rules.values import compile_check, look_up
 
@@ -28,24 +29,12 @@ def compile_filter(
 
 def filter_of(expr: Expr) -> EventFilter:
     """Return the closure of a canonical filter, such as `leaf.where`."""
-    match expr:
-        case Const(value):
-            return lambda properties, context: value
-        case Not(child):
-            inner = filter_of(child)
-            return lambda properties, context: not inner(properties, context)
-        case All(children):
-            parts = tuple(map(filter_of, children))
-            return lambda properties, context: all(p(properties, context) for p in parts)
-        case Some(children):
-            parts = tuple(map(filter_of, children))
-            return lambda properties, context: any(p(properties, context) for p in parts)
-        case Test():
-            return _test(expr)
-    raise TypeError(f"not a filter of one event: {expr!r}")
+    return build(expr, _test)
 
 
-def _test(test: Test) -> EventFilter:
+def _test(test: Test | AtLeast) -> EventFilter:
+    if isinstance(test, AtLeast):
+        raise TypeError("an event node is not a filter of one event")
     check, path = compile_check(test), test.path
     if test.source == "context":
         return lambda properties, context: check(look_up(context, path))

@@ -3,7 +3,6 @@
 from bisect import bisect_right
 from collections import Counter
 from collections.abc import Iterable, Mapping
-from heapq import nlargest
 from typing import Any, NamedTuple
 
 from services.rules.model import AtLeast, Leaf, Rule, walk
@@ -47,39 +46,51 @@ def update(state: LeafState, leaf: Leaf, times_ms: Iterable[int]) -> LeafState:
     Events outside a fixed window are left out here. The result does not depend on the order
     of times or of calls.
     """
-    times = [time for time in times_ms if inside(leaf, time)]
+    times = sorted(times_ms)
+    if leaf.last_ms is None and not (leaf.after_ms is None and leaf.before_ms is None):
+        times = [time for time in times if inside(leaf, time)]
     if not times:
         return state
-    buckets: tuple[tuple[int, int], ...] = ()
-    if leaf.last_ms is not None and not leaf.keep:
+    total, first, last, recent, buckets = state
+    if leaf.keep:
+        recent = tuple(sorted((*times, *recent), reverse=True)[: leaf.keep])
+    elif leaf.last_ms is not None:
         width = leaf.width_ms
-        buckets = tuple(Counter(time // width for time in times).items())
-    recent = tuple(nlargest(leaf.keep, times)) if leaf.keep else ()
-    return merge(state, LeafState(len(times), min(times), max(times), recent, buckets), leaf)
+        buckets = _added(buckets, Counter(time // width for time in times).items())
+    return LeafState(
+        total + len(times),
+        times[0] if first is None else min(first, times[0]),
+        times[-1] if last is None else max(last, times[-1]),
+        recent,
+        buckets,
+    )
 
 
 def merge(one: LeafState, other: LeafState, leaf: Leaf) -> LeafState:
     """Return the state of two disjoint sets of events, as when two profiles become one."""
-    if not one.total:
-        return other._replace(buckets=_newest(other.buckets))
-    if not other.total:
+    if one.first is None or one.last is None:
+        return other
+    if other.first is None or other.last is None:
         return one
-    counts = Counter(dict(one.buckets))
-    counts.update(dict(other.buckets))
     return LeafState(
         one.total + other.total,
-        min(t for t in (one.first, other.first) if t is not None),
-        max(t for t in (one.last, other.last) if t is not None),
+        min(one.first, other.first),
+        max(one.last, other.last),
         tuple(sorted(one.recent + other.recent, reverse=True)[: leaf.keep]),
-        _newest(counts.items()),
+        _added(one.buckets, other.buckets),
     )
 
 
-def _newest(buckets: Iterable[tuple[int, int]]) -> tuple[tuple[int, int], ...]:
+def _added(
+    some: tuple[tuple[int, int], ...], more: Iterable[tuple[int, int]]
+) -> tuple[tuple[int, int], ...]:
+    counts = dict(some)
+    for index, n in more:
+        counts[index] = counts.get(index, 0) + n
+    ordered = sorted(counts.items(), reverse=True)
     # A window of 64 widths touches 65 buckets; what lies further back than the newest event's
     # window can only count again if the clock runs backwards.
-    ordered = sorted(buckets, reverse=True)
-    return tuple(b for b in ordered if b[0] > ordered[0][0] - MAX_BUCKETS)
+    return tuple(pair for pair in ordered if pair[0] > ordered[0][0] - MAX_BUCKETS)
 
 
 def oldest_ms(leaf: Leaf, now_ms: int) -> int:

@@ -4,9 +4,10 @@ from collections.abc import Callable, Iterable, Mapping, Set
 from dataclasses import dataclass, field, replace
 from typing import Any, NamedTuple
 
+from services.rules.closures import build
 from services.rules.filters import filter_of
 from services.rules.leaves import EMPTY, LeafState, inside, leaf_count, update
-from services.rules.model import All, AtLeast, Const, Expr, Leaf, Not, Rule, Some, Test
+from services.rules.model import All, AtLeast, Expr, Leaf, Not, Rule, Some, Test
 from services.rules.values import compile_check, look_up
 
 
@@ -97,25 +98,18 @@ def with_events(person: Person, rule: Rule, events: Iterable[PastEvent]) -> Pers
 
 
 def _compile(expr: Expr) -> Predicate:
-    match expr:
-        case Const(value):
-            return lambda person, now_ms: value
-        case Not(child):
-            inner = _compile(child)
-            return lambda person, now_ms: not inner(person, now_ms)
-        case All(children):
-            parts = tuple(map(_compile, children))
-            return lambda person, now_ms: all(part(person, now_ms) for part in parts)
-        case Some(children):
-            parts = tuple(map(_compile, children))
-            return lambda person, now_ms: any(part(person, now_ms) for part in parts)
-        case AtLeast(leaf, n):
-            leaf_id = leaf.leaf_id
-            return lambda person, now_ms: (
-                leaf_count(person.leaf_states.get(leaf_id, EMPTY), leaf, now_ms) >= n
-            )
-        case Test():
-            return _test(expr)
+    return build(expr, _atom)
+
+
+def _atom(node: Test | AtLeast) -> Predicate:
+    if isinstance(node, Test):
+        return _test(node)
+    leaf, n, leaf_id = node.leaf, node.n, node.leaf.leaf_id
+    if leaf.last_ms is None:
+        return lambda person, now_ms: person.leaf_states.get(leaf_id, EMPTY).total >= n
+    return lambda person, now_ms: (
+        leaf_count(person.leaf_states.get(leaf_id, EMPTY), leaf, now_ms) >= n
+    )
 
 
 def _test(test: Test) -> Predicate:
