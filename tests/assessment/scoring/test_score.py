@@ -163,6 +163,15 @@ def test_weak_consent_is_hidden_by_the_mean_and_named_by_the_gate() -> None:
     assert [(bound.id, bound.because) for bound in result.gates] == [("critical_items", ("GOV5",))]
 
 
+def test_a_low_dimension_binds_even_where_its_critical_item_is_high() -> None:
+    items = every_item("4.6", culture="1") | {"CUL1": Fraction(4)}
+    result = gated(items)
+    assert (level_of(mean_of(items)), result.floor, result.level_gated) == (4, 1, 2)
+    assert [(g.id, g.allows, g.because) for g in result.gates] == [
+        ("dimension_gap", 2, ("culture",))
+    ]
+
+
 def test_groups_count_equally_not_people() -> None:
     panel = [Response("executive", {"CUL1": 5})] * 4 + [Response("service", {"CUL1": 2})]
     assert item_scores(panel)["CUL1"] == Fraction("3.5")
