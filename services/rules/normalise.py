@@ -16,6 +16,8 @@ from services.rules.model import AtLeast, Const, Expr, Leaf, Rule, Source
 
 MAX_DEPTH = 10
 MAX_NODES = 200
+# Bound values travel in a URL to a ClickHouse server: in percents this stays below its 1 MiB.
+MAX_TEXT = 100_000
 
 PROFILE_FIELDS: frozenset[Source] = frozenset(
     ("traits", "computed", "account", "segment", "stage", "consent")
@@ -30,7 +32,7 @@ def normalise(tree: wire.Node | dict[str, Any]) -> Rule:
     """Return the canonical rule of a tree, a contract model or plain JSON.
 
     Raises RuleInvalid where the tree is malformed, too deep (more than 10 levels), too large
-    (more than 200 nodes), or compares what cannot be compared.
+    (more than 200 nodes or 100,000 characters), or compares what cannot be compared.
     """
     _bound(tree)
     node = _validated(_NODE, tree)
@@ -49,7 +51,7 @@ def normalise_where(tree: wire.WhereGroup | dict[str, Any] | None, pointer: str 
 def _bound(tree: object) -> None:
     """Refuse bombs by an own stack, before anything recursive sees them."""
     stack: list[tuple[object, int, str]] = [(tree, 1, "")]
-    seen = 0
+    seen = text = 0
     while stack:
         node, depth, pointer = stack.pop()
         seen += 1
@@ -57,8 +59,11 @@ def _bound(tree: object) -> None:
             raise RuleInvalid(pointer, f"a rule has at most {MAX_DEPTH} levels")
         if seen > MAX_NODES:
             raise RuleInvalid(pointer, f"a rule has at most {MAX_NODES} nodes")
+        text += _text_length(node)
+        if text > MAX_TEXT:
+            raise RuleInvalid(pointer, f"a rule has at most {MAX_TEXT} characters of text")
         for key in ("rules", "where"):
-            below = node.get(key) if isinstance(node, dict) else getattr(node, key, None)
+            below = _get(node, key)
             if isinstance(below, (list, tuple)):
                 if len(below) > MAX_NODES:
                     raise RuleInvalid(f"{pointer}/{key}", f"a rule has at most {MAX_NODES} nodes")
@@ -67,6 +72,20 @@ def _bound(tree: object) -> None:
                 )
             elif below is not None:
                 stack.append((below, depth + 1, f"{pointer}/{key}"))
+
+
+def _get(node: object, key: str) -> object:
+    return node.get(key) if isinstance(node, dict) else getattr(node, key, None)
+
+
+def _text_length(node: object) -> int:
+    found = [_get(node, key) for key in ("event", "field", "value")]
+    values = found.pop()
+    if isinstance(values, (list, tuple)):
+        found.extend(values)
+    else:
+        found.append(values)
+    return sum(len(each) for each in found if isinstance(each, str))
 
 
 def _validated(adapter: TypeAdapter[Any], tree: Any) -> Any:

@@ -140,6 +140,11 @@ def test_a_tree_of_ten_thousand_nodes_is_refused() -> None:
     normalise(_and(*[A] * 199))
 
 
+def test_a_tree_of_too_much_text_is_refused() -> None:
+    with pytest.raises(RuleInvalid, match="100000 characters"):
+        normalise(_in([f"{i:0200}" for i in range(501)], "in"))
+
+
 SAME: list[tuple[str, Tree, Tree]] = [
     ("order", _and(A, B), _and(B, A)),
     ("doubles", _and(A, B, A), _and(A, B)),
