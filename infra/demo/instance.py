@@ -30,6 +30,7 @@ class Instance:
 
     credentials: Path
     url: str
+    write_key: str
     secret_key: str
 
 
@@ -76,7 +77,7 @@ def _read(credentials: Path, before: int | None) -> Instance | None:
         if credentials.stat().st_mtime_ns == before:
             return None
         stored = json.loads(credentials.read_text(encoding="utf-8"))
-        return Instance(credentials, stored["url"], stored["secret_key"])
+        return Instance(credentials, stored["url"], stored["write_key"], stored["secret_key"])
     except (FileNotFoundError, ValueError):
         return None
 
