@@ -1,5 +1,7 @@
 """What one person answers."""
 
+from collections.abc import Mapping
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Annotated, Self
 from uuid import UUID
@@ -85,4 +87,14 @@ class Response(BaseModel):
     respondent_group: str
     answers: list[Answer]
     created_at: datetime
+    updated_at: datetime
+
+
+@dataclass(frozen=True)
+class Given:
+    """A stored response as scoring needs it; checked when it came in, so not checked again."""
+
+    respondent_group: str
+    scores: Mapping[str, int]
+    excluded: Mapping[str, str]
     updated_at: datetime

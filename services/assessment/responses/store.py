@@ -9,7 +9,7 @@ from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.engine import Row
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from services.assessment.responses.model import Answer, Response
+from services.assessment.responses.model import Answer, Given, Response
 from services.assessment.tables import ResponseRow
 
 _COLUMNS = (
@@ -78,10 +78,20 @@ async def find_of(
 
 async def of_assessment(
     session: AsyncSession, workspace_id: UUID, assessment_id: UUID
-) -> list[Response]:
-    """All of them, oldest first."""
-    statement = _of_assessment(workspace_id, assessment_id).order_by(ResponseRow.id)
-    return [_response(row) for row in await session.execute(statement)]
+) -> list[Given]:
+    """All of them, without an order."""
+    statement = select(
+        ResponseRow.respondent_group, ResponseRow.answers, ResponseRow.updated_at
+    ).where(ResponseRow.workspace_id == workspace_id, ResponseRow.assessment_id == assessment_id)
+    return [
+        Given(
+            respondent_group=group,
+            scores={a["item_id"]: a["score"] for a in answers if "score" in a},
+            excluded={a["item_id"]: a["excluded"] for a in answers if "excluded" in a},
+            updated_at=updated_at,
+        )
+        for group, answers, updated_at in await session.execute(statement)
+    ]
 
 
 def _of_assessment(workspace_id: UUID, assessment_id: UUID) -> Select[Any]:

@@ -10,7 +10,7 @@ from typing import Literal, cast
 from uuid import UUID
 
 from services.assessment.questionnaires.model import Item, Questionnaire
-from services.assessment.responses.model import Response
+from services.assessment.responses.model import Given
 from services.assessment.results.model import (
     DimensionResult,
     GateResult,
@@ -21,12 +21,12 @@ from services.assessment.results.model import (
 from services.assessment.scoring.gates import Gated, gate
 from services.assessment.scoring.score import (
     DimensionScore,
+    Response,
     dimension_scores,
     item_scores,
     level_of,
     overall_score,
 )
-from services.assessment.scoring.score import Response as ScoredResponse
 from services.assessment.scoring.standing import Standing, standing
 
 INDICATIVE_BELOW = 3
@@ -35,10 +35,10 @@ INDICATIVE_BELOW = 3
 def compute(
     questionnaire: Questionnaire,
     assessment_id: UUID,
-    responses: Sequence[Response],
+    responses: Sequence[Given],
     status: Literal["live", "final"],
 ) -> Results:
-    panel = [_scored(response) for response in responses]
+    panel = [Response(response.respondent_group, response.scores) for response in responses]
     items = item_scores(panel)
     dimensions = dimension_scores(questionnaire, items)
     overall = overall_score(questionnaire, dimensions)
@@ -66,11 +66,6 @@ def compute(
         answered_at=max((response.updated_at for response in responses), default=None),
         responses_sha256=_digest(responses),
     )
-
-
-def _scored(response: Response) -> ScoredResponse:
-    scores = {a.item_id: a.score for a in response.answers if a.score is not None}
-    return ScoredResponse(response.respondent_group, scores)
 
 
 def _extremes(dimensions: Sequence[DimensionScore]) -> tuple[list[str], list[str]]:
@@ -125,7 +120,7 @@ def _pointed(item: Item, score: Fraction) -> PointedItem:
 
 
 def _items(
-    questionnaire: Questionnaire, scores: Mapping[str, Fraction], panel: Sequence[ScoredResponse]
+    questionnaire: Questionnaire, scores: Mapping[str, Fraction], panel: Sequence[Response]
 ) -> list[ItemResult]:
     answers = Counter(item for response in panel for item in response.scores)
     return [
@@ -141,12 +136,13 @@ def _items(
     ]
 
 
-def _digest(responses: Sequence[Response]) -> str:
+def _digest(responses: Sequence[Given]) -> str:
     canonical = sorted(
         json.dumps(
             [
                 response.respondent_group,
-                sorted((a.item_id, a.score or a.excluded) for a in response.answers),
+                sorted(response.scores.items()),
+                sorted(response.excluded.items()),
             ]
         )
         for response in responses
