@@ -34,7 +34,7 @@ def missing(maturity: Maturity | None) -> list[ReadinessReason]:
     reasons = []
     if maturity.level < NEEDED_LEVEL:
         reasons.append(_level_too_low(maturity.level))
-    if maturity.level_gated < NEEDED_LEVEL:
+    if maturity.level_gated < min(NEEDED_LEVEL, maturity.level):
         reasons.append(_gated_too_low(maturity.level_gated))
     for item, needed in NEEDED_ITEMS.items():
         score = maturity.items.get(item)

@@ -16,7 +16,8 @@ def test_level_three_with_the_named_items_is_full() -> None:
     ("maturity", "codes"),
     [
         (None, ["not_assessed"]),
-        (Maturity(2, 2, GOOD), ["level_below_3", "level_gated_below_3"]),
+        (Maturity(2, 2, GOOD), ["level_below_3"]),
+        (Maturity(2, 1, GOOD), ["level_below_3", "level_gated_below_3"]),
         (Maturity(4, 2, GOOD), ["level_gated_below_3"]),
         (Maturity(3, 3, GOOD | {"GOV6": Fraction("2.999")}), ["item_too_low"]),
         (Maturity(3, 3, {k: v for k, v in GOOD.items() if k != "TOO4"}), ["item_not_scored"]),
