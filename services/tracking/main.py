@@ -3,10 +3,12 @@
 Run: ``TRACKING_ROLE=ingest uvicorn services.tracking.main:create_app --factory``.
 """
 
+import asyncio
 import gc
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from typing import Any
+from uuid import UUID
 
 from fastapi import FastAPI, Request
 
@@ -22,6 +24,7 @@ from services.tracking.events import routes as events
 from services.tracking.identity.worker import IdentityFollower
 from services.tracking.ingest import routes as ingest
 from services.tracking.lease import StoreLease
+from services.tracking.loader.block import table
 from services.tracking.loader.worker import Loader
 from services.tracking.log import routes as log_routes
 from services.tracking.log.commit import GroupCommit
@@ -96,6 +99,8 @@ async def _start_store(settings: TrackingSettings, stack: AsyncExitStack) -> dic
     )
     stack.push_async_callback(clickhouse.close)
     await migrate.upgrade(clickhouse)
+    # Arrow's first table takes a second (it loads its kernels): not at the cost of an event.
+    await asyncio.to_thread(table, UUID(int=0), "", [])
     engine = postgres.create_engine(settings)
     stack.push_async_callback(engine.dispose)
     maker = postgres.create_sessionmaker(engine)

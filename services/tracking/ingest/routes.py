@@ -31,6 +31,7 @@ from services.kit.strict import StrictRoute
 from services.tracking.errors import InvalidEvent, UnknownCall
 from services.tracking.ingest import accept, body, clock
 from services.tracking.ingest.openapi import paths
+from services.tracking.ingest.outcomes import check_outcome
 from services.tracking.log.port import Append, LogAppender, outcomes_partition
 
 log = structlog.get_logger(__name__)
@@ -126,10 +127,12 @@ async def append_outcomes(request: Request, caller: ServiceCaller) -> OutcomesAc
     """Body: ``kit.feeds.pack`` of ``contracts.events.Outcome``; answered once durable."""
     data = await body.read(request, _MAX_OUTCOMES_BYTES)
     try:
-        count = len(feeds.unpack(data, Outcome))
+        entries = feeds.unpack(data, Outcome)
     except (msgspec.MsgspecError, UnicodeDecodeError, zstandard.ZstdError) as error:
         raise InvalidRequest.at("#", f"Not a packed list of outcomes: {error}") from error
-    workspace_id = caller.workspace_id
+    for index, outcome in enumerate(entries):
+        check_outcome(outcome, f"#/{index}")
+    workspace_id, count = caller.workspace_id, len(entries)
     await _append(request, Append(workspace_id, outcomes_partition(workspace_id), count, data))
     return OutcomesAccepted(accepted=count)
 

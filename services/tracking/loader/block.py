@@ -1,8 +1,8 @@
 """Log rows → the Arrow tables that go into ClickHouse as one block. Pure."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from datetime import UTC, datetime
+from typing import NamedTuple
 from uuid import UUID
 
 import pyarrow as pa
@@ -23,12 +23,11 @@ _TIME = pa.timestamp("ms", tz="UTC")
 _UUID = pa.binary(16)
 
 
-@dataclass(frozen=True, slots=True)
-class Entry:
+class Entry(NamedTuple):
     """One entry that counts, and its place in the log."""
 
-    offset: int
-    index: int
+    log_offset: int
+    log_index: int
     event: Event
 
 
@@ -97,8 +96,8 @@ def table(workspace_id: UUID, block_id: str, block: Sequence[Entry]) -> pa.Table
             "properties": texts("properties"),
             "traits": texts("traits"),
             "context": texts("context"),
-            "log_offset": pa.array([entry.offset for entry in block], pa.uint64()),
-            "log_index": pa.array([entry.index for entry in block], pa.uint32()),
+            "log_offset": pa.array([entry.log_offset for entry in block], pa.uint64()),
+            "log_index": pa.array([entry.log_index for entry in block], pa.uint32()),
             "block_id": pa.array([block_id] * size, pa.string()),
         }
     )

@@ -45,7 +45,7 @@ async def quarantine(
             "source_id": entry.event.source_id,
             "received_at": datetime.fromtimestamp(entry.event.received_at / 1000, UTC),
             "reason": "refused_by_store",
-            "pointer": f"#/{entry.offset}/{entry.index}",
+            "pointer": f"#/{entry.log_offset}/{entry.log_index}",
             "detail": detail.replace("\x00", "")[:1000],
             "raw": msgspec.json.encode(entry.event),
         }

@@ -95,7 +95,7 @@ class Loader:
         found = await asyncio.to_thread(entries, partition.name, rows)
         if resumed and found:
             held = await blocks.present(self._clickhouse, partition.workspace_id, block.block_id)
-            found = [entry for entry in found if (entry.offset, entry.index) not in held]
+            found = [entry for entry in found if (entry.log_offset, entry.log_index) not in held]
         refused = await self._insert(partition.workspace_id, block.block_id, found)
         async with workspace_tx(self._maker, partition.workspace_id) as session:
             if refused:
@@ -148,8 +148,8 @@ class Loader:
     ) -> None:
         data = await asyncio.to_thread(table, workspace_id, block_id, part)
         # The token names exactly these rows: what a bisection or a resumed block inserts is less.
-        first, last = part[0], part[-1]
-        token = f"{block_id}:{first.offset}.{first.index}-{last.offset}.{last.index}:{len(part)}"
+        first, last = (f"{e.log_offset}.{e.log_index}" for e in (part[0], part[-1]))
+        token = f"{block_id}:{first}-{last}:{len(part)}"
         try:
             await self._clickhouse.insert_arrow(
                 "events", data, _SETTINGS | {"insert_deduplication_token": token}

@@ -1,0 +1,43 @@
+"""Tracking's two roles as apps on a database and a ClickHouse of the test's own."""
+
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack
+
+import pytest
+
+from services.kit.clickhouse import ClickHouse
+from services.tracking.clickhouse import migrate
+from tests.support.postgres import NewDatabase
+from tests.tracking.service import Running, Tracking
+
+
+@pytest.fixture
+async def clickhouse_dsn(chdb_path: str, clickhouse_database: str) -> str:
+    """An empty ClickHouse database."""
+    root = await ClickHouse.open(f"chdb://{chdb_path}", readers=0)
+    await root.command(f"CREATE DATABASE {clickhouse_database}")
+    await root.close()
+    return f"chdb://{chdb_path}?database={clickhouse_database}"
+
+
+@pytest.fixture
+async def events_table(clickhouse_dsn: str) -> AsyncIterator[ClickHouse]:
+    """ClickHouse with tracking's schema and no rows."""
+    clickhouse = await ClickHouse.open(clickhouse_dsn)
+    await migrate.upgrade(clickhouse)
+    yield clickhouse
+    await clickhouse.close()
+
+
+@pytest.fixture
+def tracking(database: NewDatabase, clickhouse_dsn: str) -> Tracking:
+    return Tracking(database("tracking"), clickhouse_dsn)
+
+
+@pytest.fixture
+async def both(tracking: Tracking) -> AsyncIterator[Running]:
+    """Both roles running."""
+    async with AsyncExitStack() as stack:
+        ingest = await stack.enter_async_context(tracking.ingest())
+        store = await stack.enter_async_context(tracking.store())
+        yield Running(ingest, store, tracking)
