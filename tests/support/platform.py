@@ -1,0 +1,182 @@
+"""A running Waymark as its users see it: the public API, the ingestion door, a mailbox."""
+
+import asyncio
+from datetime import UTC, datetime
+from types import TracebackType
+from typing import Any
+from uuid import uuid4
+
+import httpx2
+from aiosmtpd.controller import Controller
+from aiosmtpd.smtp import SMTP, Envelope, Session
+
+from tests.support.instance import Instance
+from tests.support.waiting import until
+
+
+class Mailbox:
+    """A local SMTP server; ``subjects`` are those of the messages it accepted, in order."""
+
+    def __init__(self) -> None:
+        self.subjects: list[str] = []
+        self.messages: list[bytes] = []
+        self._controller = Controller(self, hostname="127.0.0.1", port=0)
+
+    async def handle_DATA(  # noqa: N802 - the library calls it by this name
+        self, _server: SMTP, _session: Session, envelope: Envelope
+    ) -> str:
+        content = envelope.content
+        assert isinstance(content, bytes)
+        self.messages.append(content)
+        heads = [line for line in content.splitlines() if line.lower().startswith(b"subject:")]
+        self.subjects.append(heads[0].split(b":", 1)[1].strip().decode())
+        return "250 OK"
+
+    @property
+    def port(self) -> int:
+        server = self._controller.server
+        assert isinstance(server, asyncio.Server)
+        return int(server.sockets[0].getsockname()[1])
+
+    def __enter__(self) -> "Mailbox":
+        self._controller.start()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._controller.stop()
+
+
+class Platform:
+    """Calls to one instance with the keys it made at its first start."""
+
+    def __init__(self, instance: Instance) -> None:
+        self.instance = instance
+        self.url = instance.credentials["url"]
+        self.write_key = instance.credentials["write_key"]
+        self._api = httpx2.Client(
+            base_url=f"{self.url}/api/v1",
+            headers={"Authorization": f"Bearer {instance.credentials['secret_key']}"},
+            timeout=30.0,
+        )
+
+    def close(self) -> None:
+        self._api.close()
+
+    def call(self, method: str, path: str, **more: Any) -> httpx2.Response:
+        """An API call as it is answered."""
+        return self._api.request(method, path, **more)
+
+    def get(self, path: str, **query: Any) -> Any:
+        return self.call("GET", path, params=query).raise_for_status().json()
+
+    def post(self, path: str, body: Any) -> Any:
+        return self.call("POST", path, json=body).raise_for_status().json()
+
+    def put(self, path: str, body: Any) -> Any:
+        return self.call("PUT", path, json=body).raise_for_status().json()
+
+    def ingest(self, path: str, body: Any) -> httpx2.Response:
+        """A call at the ingestion door, with the write key as the SDKs send it."""
+        return httpx2.post(f"{self.url}{path}", json=body, auth=(self.write_key, ""), timeout=30.0)
+
+    def batch(self, *events: dict[str, Any]) -> None:
+        """Posts events and insists on the acknowledgement."""
+        answer = self.ingest("/v1/batch", {"batch": list(events)})
+        assert (answer.status_code, answer.json()) == (200, {"success": True})
+
+    def profile(self, user_id: str) -> Any | None:
+        """The profile of a user id, None while there is none."""
+        found = self.get("/profiles", namespace="user_id", value=user_id)["items"]
+        return found[0] if found else None
+
+    def count(self, event: str) -> int:
+        """How often an event was tracked, as trends say."""
+        query = {
+            "since": "2000-01-01T00:00:00Z",
+            "until": "2100-01-01T00:00:00Z",
+            "interval": "total",
+            "series": [{"event": event}],
+        }
+        points = self.post("/analytics/trends", query)["points"]
+        return int(points[0]["value"]) if points else 0
+
+    def await_count(self, event: str, count: int, within: float = 20.0) -> None:
+        until(lambda: self.count(event) >= count, within=within, what=f"{count} of {event}")
+        assert self.count(event) == count
+
+    def email_journey(self, mailbox: Mailbox, event: str, *, name: str | None = None) -> str:
+        """Publishes «on ``event``, mail its `subject` property»; the journey's id."""
+        channel = self.post(
+            "/channels",
+            {
+                "type": "email",
+                "name": "Mailbox",
+                "host": "127.0.0.1",
+                "port": mailbox.port,
+                "tls": "none",
+                "from_address": "hello@example.com",
+            },
+        )
+        template = self.post(
+            "/message-templates",
+            {
+                "name": "Echo",
+                "subject": "{{ event.properties.subject }}",
+                "text": "Hello {{ profile.traits.first_name }}.",
+            },
+        )
+        graph = {
+            "name": name or f"Mail on {event}",
+            "entry": {
+                "kind": "event",
+                "event": event,
+                "instance_key": ["subject"],
+                "entry_mode": "once",
+                "next": "mail",
+            },
+            "nodes": [
+                {
+                    "id": "mail",
+                    "type": "email",
+                    "channel_id": channel["id"],
+                    "template_id": template["id"],
+                    "next": "end",
+                },
+                {"id": "end", "type": "exit", "reason": "mailed"},
+            ],
+        }
+        journey = self.post("/journeys", {"graph": graph})
+        self.post(f"/journeys/{journey['id']}/publish", {})
+        return str(journey["id"])
+
+
+def now() -> str:
+    return datetime.now(UTC).isoformat(timespec="milliseconds")
+
+
+def identify(user_id: str, *, consent: bool = True, **traits: Any) -> dict[str, Any]:
+    """An identify call as a server-side SDK sends it, with the person's consent to marketing."""
+    return {
+        "type": "identify",
+        "messageId": uuid4().hex,
+        "userId": user_id,
+        "timestamp": now(),
+        "traits": traits,
+        "context": {"consent": {"categoryPreferences": {"marketing": consent}}},
+    }
+
+
+def track(user_id: str, event: str, **properties: Any) -> dict[str, Any]:
+    return {
+        "type": "track",
+        "messageId": uuid4().hex,
+        "userId": user_id,
+        "event": event,
+        "timestamp": now(),
+        "properties": properties,
+    }
