@@ -44,8 +44,8 @@ types: $(INSTALLED) ## Check types.
 imports: $(INSTALLED) ## Check who may import whom.
 	@$(BIN)/lint-imports
 
-openapi: $(INSTALLED) ## Write docs/openapi/<service>.json from the code.
-	@$(PY) -m infra.openapi
+openapi: $(INSTALLED) ## Write docs/openapi/*.json and the merged document from the code.
+	@$(PY) -m gateway.openapi
 
 bench: $(INSTALLED) ## Run the benchmarks.
 	@$(PY) -m pytest tests/bench --override-ini=python_files='bench_*.py' -s $(ARGS)

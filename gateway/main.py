@@ -60,6 +60,8 @@ def create_app(settings: GatewaySettings | None = None) -> FastAPI:
             name: partial(_service, name)
             for name in ("tracking", "profile", "orchestrator", "assessment")
         },
+        # The merged document is served there.
+        openapi_url=None,
     )
     for module in (keys, sources, workspaces, audit, docs):
         app.include_router(module.router)

@@ -60,6 +60,7 @@ def create_app(
     lifespan: Callable[[FastAPI], AbstractAsyncContextManager[Any]],
     checks: dict[str, Check],
     optional: dict[str, Check] | None = None,
+    openapi_url: str | None = "/openapi.json",
 ) -> FastAPI:
     """A FastAPI app named ``service`` (also the audience of its tokens).
 
@@ -72,6 +73,7 @@ def create_app(
         description=description,
         lifespan=lifespan,
         redirect_slashes=False,
+        openapi_url=openapi_url,
         docs_url=None,
         redoc_url=None,
     )

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+from collections.abc import AsyncIterator
 
 import httpx2
 import pytest
@@ -239,7 +240,7 @@ async def test_bodies_are_capped_at_a_mebibyte(platform: Platform) -> None:
         assert service == "gateway" or platform.services[service].seen == []
 
 
-async def _chunks():  # type: ignore[no-untyped-def]
+async def _chunks() -> AsyncIterator[bytes]:
     for _ in range(17):
         yield b" " * 65536
 
