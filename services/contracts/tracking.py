@@ -36,6 +36,21 @@ class Series(BaseModel):
 class TrendQuery(Window):
     """Counts over time. Events of merged people count as one person's."""
 
+    model_config = ConfigDict(
+        extra="forbid",
+        json_schema_extra={
+            "examples": [
+                {
+                    "since": "2026-03-01T00:00:00Z",
+                    "until": "2026-04-01T00:00:00Z",
+                    "series": [{"event": "Order Completed", "measure": "people"}],
+                    "interval": "day",
+                    "timezone": "Asia/Shanghai",
+                }
+            ]
+        },
+    )
+
     series: list[Series] = Field(min_length=1, max_length=20)
     interval: Literal["hour", "day", "week", "month", "total"] = "day"
     timezone: str = Field("UTC", description="IANA name; day boundaries are drawn in it.")

@@ -24,6 +24,19 @@ _OWN: dict[str, dict[str, Any]] = {
     "group": {"groupId": _TEXT, "traits": _OBJECT},
     "alias": {"previousId": _TEXT},
 }
+_PERSON = {"messageId": "0199f0c2-1", "userId": "u-42", "timestamp": "2026-03-01T09:30:00Z"}
+_EXAMPLES: dict[str, dict[str, Any]] = {
+    "track": {**_PERSON, "event": "Order Completed", "properties": {"total": 99.5}},
+    "identify": {**_PERSON, "traits": {"email": "mei@example.org", "plan": "pro"}},
+    "page": {**_PERSON, "name": "Pricing", "properties": {"path": "/pricing"}},
+    "screen": {**_PERSON, "name": "Basket"},
+    "group": {**_PERSON, "groupId": "acme", "traits": {"industry": "Retail"}},
+    "alias": {**_PERSON, "previousId": "anonymous-7"},
+}
+_EXAMPLES["batch"] = {
+    "batch": [{"type": call, **_EXAMPLES[call]} for call in ("identify", "track")],
+    "sentAt": "2026-03-01T09:30:01Z",
+}
 _SUMMARIES = {
     "track": "Record what a person did",
     "identify": "Tell who a person is",
@@ -56,7 +69,9 @@ def paths(calls: Mapping[str, str], problems: dict[int | str, dict[str, Any]]) -
                 "requestBody": {
                     "required": True,
                     "description": "JSON under any content type, plain or gzipped.",
-                    "content": {"application/json": {"schema": _schema(call)}},
+                    "content": {
+                        "application/json": {"schema": _schema(call), "example": _EXAMPLES[call]}
+                    },
                 },
                 "responses": {"200": _ANSWER, **{str(k): v for k, v in problems.items()}},
             }
