@@ -19,6 +19,15 @@ class Identifier(BaseModel):
     linked_at: datetime = Field(description="Time of the event that first carried it.")
 
 
+class ConsentEntry(BaseModel):
+    """A line of a person's consent ledger, which is only ever added to."""
+
+    purpose: str = Field(examples=["marketing"])
+    state: ConsentState
+    at: datetime = Field(description="Time of the event that said it.")
+    source_id: str = Field(description="The source the event came from.")
+
+
 class Profile(BaseModel):
     """A person: identifiers that belong together and what is known under them."""
 
@@ -96,6 +105,11 @@ class StageModel(BaseModel):
 
     name: str
     stages: list[StageDefinition] = Field(min_length=1, max_length=50)
+
+
+class StageModelStatus(BaseModel):
+    model_id: UUID
+    state: Literal["backfilling", "ready"]
 
 
 class FactsRequest(BaseModel):

@@ -43,3 +43,11 @@ class RuleNotFound(Problem):
     type = "/problems/rule-not-found"
     title = "No such rule"
     status = HTTPStatus.NOT_FOUND
+
+
+class StageModelNotFound(Problem):
+    """No stage model of this workspace is published under this id."""
+
+    type = "/problems/stage-model-not-found"
+    title = "No such stage model"
+    status = HTTPStatus.NOT_FOUND

@@ -14,10 +14,16 @@ from services.kit.feeds import Bell, FeedClient
 from services.kit.http import ServiceClient
 from services.kit.problems import Unavailable
 from services.profile.clock import Clock, SystemClock
+from services.profile.facts import routes as facts
 from services.profile.feed import routes as feed
 from services.profile.profiles import routes as profiles
+from services.profile.rules import routes as rules
+from services.profile.rules.service import RuleCache
+from services.profile.segments import routes as segments
 from services.profile.settings import ProfileSettings
-from services.profile.stream.worker import Resources, Worker
+from services.profile.stages import routes as stages
+from services.profile.stream.consumer import Resources
+from services.profile.stream.worker import Worker
 
 DESCRIPTION = """People, who they are, what is known of them and which groups they are in.
 
@@ -32,6 +38,8 @@ class State(TypedDict):
     signer: TokenSigner
     bell: Bell
     clock: Clock
+    rules: RuleCache
+    tracking: ServiceClient
     worker: asyncio.Task[None]
 
 
@@ -54,16 +62,24 @@ def create_app(settings: ProfileSettings | None = None, clock: Clock | None = No
         engine = postgres.create_engine(settings)
         signer = TokenSigner("profile", settings.signing_key.get_secret_value())
         tracking = ServiceClient("tracking", settings.tracking_store_url, signer)
-        maker, bell = postgres.create_sessionmaker(engine), Bell()
+        maker, bell, cache = postgres.create_sessionmaker(engine), Bell(), RuleCache()
         log = FeedClient(tracking, "/internal/v1/log")
         worker = asyncio.create_task(
             Worker(
-                Resources(engine, maker, log, bell, clock),
+                Resources(engine, maker, tracking, log, bell, clock, cache),
                 discovery_seconds=settings.discovery_seconds,
                 block_rows=settings.block_rows,
             ).run()
         )
-        yield State(sessionmaker=maker, signer=signer, bell=bell, clock=clock, worker=worker)
+        yield State(
+            sessionmaker=maker,
+            signer=signer,
+            bell=bell,
+            clock=clock,
+            rules=cache,
+            tracking=tracking,
+            worker=worker,
+        )
         worker.cancel()
         with suppress(asyncio.CancelledError):
             await worker
@@ -78,6 +94,15 @@ def create_app(settings: ProfileSettings | None = None, clock: Clock | None = No
         lifespan=lifespan,
         checks={"database": _database, "consumer": _consumer},
     )
-    for router in (profiles.router, feed.router):
+    for router in (
+        profiles.router,
+        segments.router,
+        segments.internal_router,
+        stages.router,
+        stages.internal_router,
+        rules.router,
+        facts.router,
+        feed.router,
+    ):
         app.include_router(router)
     return app

@@ -1,21 +1,24 @@
 """Profiles over HTTP."""
 
+from datetime import datetime
 from typing import Annotated
 from uuid import UUID
 
-from fastapi import APIRouter, Query
+from fastapi import APIRouter, BackgroundTasks, Query, Request
+from pydantic import BaseModel, ConfigDict, Field, JsonValue
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from services import identifiers
-from services.contracts.profile import Profile
+from services.contracts.profile import ConsentEntry, ConsentState, Identifier, Profile
 from services.kit.auth import UserCaller
 from services.kit.pagination import Page, PagingParams, encode_cursor
 from services.kit.postgres import Session
 from services.kit.problems import InvalidRequest, problem_responses
 from services.kit.strict import StrictRoute
+from services.profile.clock import to_ms
 from services.profile.errors import ProfileNotFound
-from services.profile.identity import store as identity
-from services.profile.profiles import read
+from services.profile.profiles import read, service
+from services.profile.segments import store as segments
 
 router = APIRouter(
     prefix="/api/v1/profiles",
@@ -25,6 +28,38 @@ router = APIRouter(
 )
 
 FIRST = UUID(int=0)
+LAST = UUID(int=2**128 - 1)
+
+
+class ProfilePatch(BaseModel):
+    model_config = ConfigDict(
+        extra="forbid",
+        json_schema_extra={"examples": [{"traits": {"plan": "pro", "coupon": None}}]},
+    )
+
+    traits: dict[Annotated[str, Field(min_length=1, max_length=200)], JsonValue] = Field(
+        min_length=1, max_length=100, description="By name; null deletes a trait."
+    )
+
+
+class Identifiers(BaseModel):
+    items: list[Identifier] = Field(description="The most recently linked first.")
+
+
+class ProfileSegment(BaseModel):
+    segment_id: UUID
+    name: str
+    entered_at: datetime
+
+
+class ProfileSegments(BaseModel):
+    items: list[ProfileSegment] = Field(description="By name.")
+
+
+class ConsentPage(Page[ConsentEntry]):
+    """The ledger, the latest line first."""
+
+    current: dict[str, ConsentState] = Field(description="What counts now, by purpose.")
 
 
 @router.get("", summary="List profiles, or find one by an identifier")
@@ -60,24 +95,88 @@ async def list_profiles(
 @router.get("/{profile_id}", summary="Read a profile", responses=problem_responses(ProfileNotFound))
 async def read_profile(profile_id: UUID, session: Session, caller: UserCaller) -> Profile:
     """Ids of profiles that were merged away answer with the profile they became part of."""
-    living = await canonical(session, caller.workspace_id, profile_id)
+    living = await service.canonical(session, caller.workspace_id, profile_id)
     found = await read.read(session, caller.workspace_id, [living])
     if not found:
-        raise not_found(profile_id)
+        raise service.not_found(profile_id)
     return found[0]
 
 
-async def canonical(session: AsyncSession, workspace_id: UUID, profile_id: UUID) -> UUID:
-    """The living profile behind an id, or ``ProfileNotFound``."""
-    asked = str(profile_id)
-    found = (await identity.canonical(session, workspace_id, [asked])).get(asked)
-    if found is None:
-        raise not_found(profile_id)
-    return UUID(found)
+@router.patch(
+    "/{profile_id}",
+    summary="Change traits of a profile",
+    responses=problem_responses(ProfileNotFound),
+)
+async def patch_profile(
+    profile_id: UUID,
+    body: ProfilePatch,
+    session: Session,
+    caller: UserCaller,
+    request: Request,
+    after: BackgroundTasks,
+) -> Profile:
+    """Sets the given traits, deletes those given as null and leaves the others alone. Counts as
+    said now, so an older event that arrives later does not undo it.
+    """
+    workspace_id = caller.workspace_id
+    now_ms = to_ms(request.state.clock.now())
+    living = await service.change_traits(
+        session, workspace_id, profile_id, body.traits, now_ms, request.state.rules
+    )
+    after.add_task(request.state.bell.ring, str(workspace_id))
+    return (await read.read(session, workspace_id, [living]))[0]
 
 
-def not_found(profile_id: UUID) -> ProfileNotFound:
-    return ProfileNotFound(f"Profile {profile_id} does not exist.", profile_id=str(profile_id))
+@router.get(
+    "/{profile_id}/identifiers",
+    summary="Identifiers of a profile",
+    responses=problem_responses(ProfileNotFound),
+)
+async def list_identifiers(profile_id: UUID, session: Session, caller: UserCaller) -> Identifiers:
+    living = await service.canonical(session, caller.workspace_id, profile_id)
+    found = await read.read(session, caller.workspace_id, [living])
+    return Identifiers(items=found[0].identifiers)
+
+
+@router.get(
+    "/{profile_id}/segments",
+    summary="Segments a profile is in",
+    responses=problem_responses(ProfileNotFound),
+)
+async def list_profile_segments(
+    profile_id: UUID, session: Session, caller: UserCaller
+) -> ProfileSegments:
+    living = await service.canonical(session, caller.workspace_id, profile_id)
+    found = await segments.of_profile(session, caller.workspace_id, living)
+    return ProfileSegments(
+        items=[ProfileSegment(segment_id=s, name=n, entered_at=t) for s, n, t in found]
+    )
+
+
+@router.get(
+    "/{profile_id}/consents",
+    summary="Consents of a profile, now and before",
+    responses=problem_responses(ProfileNotFound),
+)
+async def list_consents(
+    profile_id: UUID, session: Session, caller: UserCaller, paging: PagingParams
+) -> ConsentPage:
+    """Consent is said by events: `context.consent.categoryPreferences` holds true or false by
+    purpose. A line is added whenever one differs from what was known.
+    """
+    living = await service.canonical(session, caller.workspace_id, profile_id)
+    key = paging.after(str)
+    before = LAST if key is None else _cursor_id(str(key[0]))
+    found = await read.consent_history(
+        session, caller.workspace_id, living, before, paging.limit + 1
+    )
+    profile = (await read.read(session, caller.workspace_id, [living]))[0]
+    more = len(found) > paging.limit
+    return ConsentPage(
+        items=[entry for _, entry in found[: paging.limit]],
+        next_cursor=encode_cursor(str(found[paging.limit - 1][0])) if more else None,
+        current=profile.consents,
+    )
 
 
 async def _by_identifier(

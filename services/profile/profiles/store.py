@@ -62,6 +62,11 @@ FROM unnest(CAST(:ids AS uuid[]), CAST(:user_ids AS text[]), CAST(:traits AS tex
 WHERE p.workspace_id = :workspace_id AND p.profile_id = new.profile_id
 """)
 
+_PUT_TRAITS = text("""
+UPDATE profile SET traits = CAST(:traits AS jsonb), trait_times = CAST(:times AS jsonb)
+WHERE workspace_id = :workspace_id AND profile_id = :profile_id
+""")
+
 _PUT_CONSENTS = text("""
 INSERT INTO consent (workspace_id, profile_id, purpose, state, at)
 SELECT :workspace_id, profile_id, purpose, state, to_timestamp(at / 1000.0)
@@ -164,6 +169,20 @@ def _columns(workspace_id: UUID, writes: Sequence[Write]) -> dict[str, object]:
         "first": [w.first_seen for w in writes],
         "last": [w.last_seen for w in writes],
     }
+
+
+async def put_traits(
+    session: AsyncSession, workspace_id: UUID, profile_id: str, traits: Traits
+) -> None:
+    await session.execute(
+        _PUT_TRAITS,
+        {
+            "workspace_id": workspace_id,
+            "profile_id": UUID(profile_id),
+            "traits": msgspec.json.encode(traits.values).decode(),
+            "times": msgspec.json.encode(traits.times).decode(),
+        },
+    )
 
 
 async def put_consents(

@@ -1,84 +1,20 @@
-"""Follows tracking's log: one consumer per partition, leased, each block in one transaction."""
+"""Follows tracking's log: one leased consumer per partition."""
 
 import asyncio
-from collections.abc import Iterator
-from dataclasses import dataclass
 from uuid import UUID
 
 import structlog
 from sqlalchemy.exc import DBAPIError
-from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
+from sqlalchemy.ext.asyncio import AsyncConnection
 
-from services.kit.feeds import Bell, FeedClient, FeedPage, FeedRow
-from services.kit.postgres import SessionMaker, workspace_tx
 from services.kit.problems import Unavailable
-from services.profile.clock import Clock, to_ms
 from services.profile.feed import store as feed
-from services.profile.stream import service, store
-from services.profile.stream.block import Block, decode
+from services.profile.stream import store
+from services.profile.stream.consumer import Consumer, Resources
 
 log = structlog.get_logger(__name__)
 
-MAX_BLOCK_EVENTS = 20_000
 RETRY_SECONDS = 1.0
-
-
-@dataclass(frozen=True)
-class Resources:
-    """What workers share with the routes of this process."""
-
-    engine: AsyncEngine
-    sessionmaker: SessionMaker
-    log: FeedClient
-    bell: Bell
-    clock: Clock
-
-
-class Superseded(Exception):
-    """The partition is not where this consumer left it: somebody else applied a block."""
-
-
-class Consumer:
-    """Applies one workspace's log; lives as long as its lease."""
-
-    def __init__(self, resources: Resources, workspace_id: UUID, block_rows: int) -> None:
-        self._resources = resources
-        self._workspace_id = workspace_id
-        self._block_rows = block_rows
-
-    async def run(self) -> None:
-        async with workspace_tx(self._resources.sessionmaker, self._workspace_id) as session:
-            after = (await store.place(session, self._workspace_id)).log_offset
-        pages = self._resources.log.follow(str(self._workspace_id), after, limit=self._block_rows)
-        async for page in pages:
-            for rows in _blocks(page):
-                block = await asyncio.to_thread(decode, rows)
-                await self._apply(after, block)
-                after = block.end
-
-    async def _apply(self, after: int, block: Block) -> None:
-        resources, workspace_id = self._resources, self._workspace_id
-        async with workspace_tx(resources.sessionmaker, workspace_id) as session:
-            place = await store.lock(session, workspace_id)
-            if place.log_offset != after:
-                raise Superseded(f"{workspace_id} is at {place.log_offset}, not at {after}")
-            now_ms = to_ms(resources.clock.now())
-            applied = await service.apply(session, workspace_id, block, now_ms)
-            await feed.append(session, workspace_id, applied.changes)
-            await store.advance(session, workspace_id, block.end)
-        resources.bell.ring(str(workspace_id))
-
-
-def _blocks(page: FeedPage) -> Iterator[list[FeedRow]]:
-    """The rows of a page in portions of a bounded number of events, at least one row each."""
-    rows: list[FeedRow] = []
-    for row in page.rows:
-        if rows and sum(r.count for r in rows) + row.count > MAX_BLOCK_EVENTS:
-            yield rows
-            rows = []
-        rows.append(row)
-    if rows:
-        yield rows
 
 
 class Worker:
@@ -113,7 +49,12 @@ class Worker:
                 if task is not None:
                     _report(partition, task)
                 if await store.lease(connection, partition):
-                    consumer = Consumer(self._resources, UUID(partition), self._block_rows)
+                    consumer = Consumer(
+                        self._resources,
+                        UUID(partition),
+                        block_rows=self._block_rows,
+                        retry_seconds=self._discovery_seconds,
+                    )
                     self._consumers[partition] = asyncio.create_task(consumer.run())
             await asyncio.sleep(self._discovery_seconds)
 

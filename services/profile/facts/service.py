@@ -1,0 +1,126 @@
+"""What is true of a set of people now, all at one position of the feed."""
+
+import asyncio
+from collections.abc import Mapping, Sequence
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from services.kit.problems import Unavailable
+from services.profile.errors import RuleNotFound
+from services.profile.feed import store as feed
+from services.profile.identity import store as identity
+from services.profile.profiles import store as profiles
+from services.profile.rules import memberships, states
+from services.profile.rules import store as rules
+from services.rules import LeafState, Person, Rule, compile_memory, normalise
+
+Facts = dict[str, Any]
+"""A ``services.contracts.profile.Facts`` as plain values."""
+
+
+async def facts(
+    session: AsyncSession,
+    workspace_id: UUID,
+    rule_ids: Sequence[UUID],
+    profile_ids: Sequence[UUID],
+    now_ms: int,
+) -> list[Facts]:
+    """``ProfileFacts`` in the order asked; the session sees one snapshot of the database."""
+    asked = [str(profile_id) for profile_id in profile_ids]
+    living = await identity.canonical(session, workspace_id, set(asked))
+    ids = set(living.values())
+    wanted = await _rules(session, workspace_id, rule_ids)
+    held = await states.load(session, workspace_id, ids, _leaves(wanted))
+    people = await _people(session, workspace_id, ids)
+    named = await _identifiers(session, workspace_id, ids)
+
+    def answer() -> list[Facts]:
+        for (profile_id, leaf_id), each in held.items():
+            people[profile_id].leaf_states[leaf_id] = each.state  # type: ignore[index]
+        holds = {rule_id: compile_memory(rule) for rule_id, rule in wanted.items()}
+        known: dict[str, Facts] = {}
+        for profile_id, person in people.items():
+            known[profile_id] = {
+                "profile_id": profile_id,
+                "exists": True,
+                "rules": {rule_id: test(person, now_ms) for rule_id, test in holds.items()},
+                "traits": person.traits,
+                "identifiers": named.get(profile_id, {}),
+                "consents": person.consents,
+                "segments": sorted(person.segments),
+            }
+        return [{"asked_id": i, **(known.get(living.get(i, "")) or _nobody(i))} for i in asked]
+
+    return await asyncio.to_thread(answer)
+
+
+async def position(session: AsyncSession, workspace_id: UUID) -> int:
+    """The last offset of the feed in this session's snapshot."""
+    return await feed.end(session, workspace_id)
+
+
+async def _rules(
+    session: AsyncSession, workspace_id: UUID, rule_ids: Sequence[UUID]
+) -> dict[str, Rule]:
+    """``RuleNotFound`` for an unknown one; ``Unavailable`` while one is not fully counted."""
+    wanted: dict[str, Rule] = {}
+    for rule_id in rule_ids:
+        rule = await rules.find(session, workspace_id, rule_id)
+        if rule is None:
+            raise RuleNotFound(f"Rule {rule_id} is not registered.", rule_id=str(rule_id))
+        if rule.state == "backfilling":
+            raise Unavailable(f"Past events of rule {rule_id} are still being counted.")
+        wanted[str(rule_id)] = normalise(rule.definition)
+    return wanted
+
+
+def _leaves(wanted: Mapping[str, Rule]) -> set[str]:
+    return {leaf.leaf_id for rule in wanted.values() for leaf in rule.leaves}
+
+
+def _nobody(profile_id: str) -> Facts:
+    return {
+        "profile_id": profile_id,
+        "exists": False,
+        "rules": {},
+        "traits": {},
+        "identifiers": {},
+        "consents": {},
+        "segments": [],
+    }
+
+
+async def _people(session: AsyncSession, workspace_id: UUID, ids: set[str]) -> dict[str, Person]:
+    traits = await profiles.load_traits(session, workspace_id, ids)
+    consents = await profiles.load_consents(session, workspace_id, ids)
+    holds, stages = await memberships.load(session, workspace_id, ids)
+    definitions = await rules.definitions(session, workspace_id)
+    segments = {d.key for d in definitions if d.kind == "segment"}
+    primary = next((d.key for d in definitions if d.kind == "model"), "")
+    people: dict[str, Person] = {}
+    for profile_id, known in traits.items():
+        leaf_states: dict[str, LeafState] = {}
+        people[profile_id] = Person(
+            traits=known.values,
+            segments=frozenset(holds.get(profile_id, set()) & segments),
+            stage=stages.get(profile_id, {}).get(primary),
+            consents={
+                purpose: state
+                for purpose, (state, _) in (
+                    consents[profile_id].current.items() if profile_id in consents else ()
+                )
+            },
+            leaf_states=leaf_states,
+        )
+    return people
+
+
+async def _identifiers(
+    session: AsyncSession, workspace_id: UUID, ids: set[str]
+) -> dict[str, dict[str, list[str]]]:
+    named: dict[str, dict[str, list[str]]] = {}
+    for link in reversed(await identity.identifiers_of(session, workspace_id, ids)):
+        named.setdefault(link.profile_id, {}).setdefault(link.namespace, []).append(link.value)
+    return named

@@ -1,0 +1,125 @@
+"""Who enters and leaves what when something about people has changed. Pure."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+
+from services.contracts.changes import Change
+from services.profile.rules.ruleset import STAGE, RuleSet
+from services.rules import EMPTY, LeafState, Person, next_change
+
+
+@dataclass(slots=True)
+class Subject:
+    """A person as rules see them, and what the rules said last: ``stages`` by model."""
+
+    person: Person
+    holds: set[str] = field(default_factory=set)
+    """Segments and watched rules that held."""
+    stages: dict[str, str] = field(default_factory=dict)
+
+
+@dataclass(slots=True)
+class Touched:
+    """Profiles by the index of the node whose truth may have changed for them."""
+
+    nodes: dict[int, dict[str, None]] = field(default_factory=dict)
+
+    def read(self, rules: RuleSet, read: tuple[str, str], profile_id: str) -> None:
+        for index in rules.readers.get(read, ()):
+            self.nodes.setdefault(index, {})[profile_id] = None
+
+    def everything(self, rules: RuleSet, profile_ids: Iterable[str]) -> None:
+        for profile_id in profile_ids:
+            for index in range(len(rules.nodes)):
+                self.nodes.setdefault(index, {})[profile_id] = None
+
+    def profiles(self) -> set[str]:
+        return {profile_id for found in self.nodes.values() for profile_id in found}
+
+
+@dataclass(frozen=True, slots=True)
+class StageChange:
+    profile_id: str
+    model_id: str
+    before: str | None
+    after: str | None
+
+
+@dataclass(slots=True)
+class Advanced:
+    """What has to be written: (profile, rule) pairs that began or ceased to hold, and so on."""
+
+    entered: list[tuple[str, str]] = field(default_factory=list)
+    exited: list[tuple[str, str]] = field(default_factory=list)
+    stages: list[StageChange] = field(default_factory=list)
+    changes: list[Change] = field(default_factory=list)
+
+
+def advance(
+    rules: RuleSet, touched: Touched, subjects: dict[str, Subject], now_ms: int
+) -> Advanced:
+    """Evaluate what was touched, in dependency order; ``subjects`` are brought up to date."""
+    result = Advanced()
+    for index, node in enumerate(rules.nodes):
+        for profile_id in list(touched.nodes.get(index, ())):
+            subject = subjects[profile_id]
+            value = node.value(subject.person, now_ms)
+            if node.kind == "model":
+                before = subject.stages.get(node.key)
+                if value != before:
+                    change = StageChange(profile_id, node.key, before, value)
+                    _move(result, rules, subject, change, now_ms)
+                    if node.key == rules.primary_model:
+                        touched.read(rules, STAGE, profile_id)
+            elif (value is not None) != (node.key in subject.holds):
+                entered = value is not None
+                _cross(result, node.kind, node.key, subject, profile_id, entered)
+                if node.announced:
+                    result.changes.append(_news(node.kind, node.key, profile_id, entered, now_ms))
+                if node.kind == "segment":
+                    touched.read(rules, ("segment", node.key), profile_id)
+    return result
+
+
+def _move(
+    result: Advanced, rules: RuleSet, subject: Subject, change: StageChange, now_ms: int
+) -> None:
+    if change.after is None:
+        del subject.stages[change.model_id]
+    else:
+        subject.stages[change.model_id] = change.after
+    if change.model_id == rules.primary_model:
+        subject.person.stage = change.after
+    result.stages.append(change)
+    data = {"model_id": change.model_id, "from": change.before, "to": change.after}
+    result.changes.append(Change("stage.changed", change.profile_id, now_ms, data))
+
+
+def _cross(
+    result: Advanced, kind: str, key: str, subject: Subject, profile_id: str, entered: bool
+) -> None:
+    if entered:
+        subject.holds.add(key)
+        result.entered.append((profile_id, key))
+    else:
+        subject.holds.discard(key)
+        result.exited.append((profile_id, key))
+    if kind == "segment":
+        subject.person.segments = subject.person.segments ^ {key}
+
+
+def _news(kind: str, key: str, profile_id: str, entered: bool, now_ms: int) -> Change:
+    if kind == "watch":
+        data = {"rule_id": key, "value": entered}
+        return Change("rule.matched", profile_id, now_ms, data)
+    type_ = "segment.entered" if entered else "segment.exited"
+    return Change(type_, profile_id, now_ms, {"segment_id": key})  # type: ignore[arg-type]
+
+
+def due(rules: RuleSet, leaf_id: str, state: LeafState, now_ms: int) -> int | None:
+    """When time alone may next change a live rule through this state, in ms."""
+    plan = rules.leaves.get(leaf_id)
+    if plan is None or plan.leaf.last_ms is None or state == EMPTY:
+        return None
+    found = (next_change(state, plan.leaf, n, now_ms) for n in plan.thresholds)
+    return min((at for at in found if at is not None), default=None)

@@ -1,0 +1,168 @@
+"""Brings new rules up to date: counts the past of their leaves, then asks everybody once."""
+
+import asyncio
+from collections.abc import Iterable
+from itertools import groupby
+from typing import Any
+from uuid import UUID
+
+import pyarrow as pa
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from services.contracts.changes import Change
+from services.contracts.tracking import LeafQuery
+from services.kit.http import ServiceClient
+from services.profile.identity import store as identity
+from services.profile.profiles import read as profiles
+from services.profile.rules import service, states, store
+from services.profile.rules.advance import Touched
+from services.profile.rules.ruleset import Definition, RuleSet
+from services.profile.rules.service import News, Settled
+from services.profile.rules.states import Held, Key
+from services.profile.rules.store import PendingLeaf
+from services.profile.stream import store as stream
+from services.rules import EMPTY, Leaf, LeafState, leaf_of, merge, normalise
+
+LEAVES_PER_QUERY = 50
+CHUNK = 5000
+"""Profiles that are asked, or states that are written, at once."""
+
+Row = tuple[str, str, LeafState]
+"""(leaf id, profile id, state)."""
+
+
+async def fetch(
+    tracking: ServiceClient, workspace_id: UUID, leaves: list[PendingLeaf]
+) -> list[Row]:
+    """States of leaves that share a start offset, from the events up to it.
+
+    Raises ``Unavailable`` while ClickHouse has not loaded the log that far.
+    """
+    query = LeafQuery.model_validate(
+        {
+            "leaves": {leaf.leaf_id: leaf.definition for leaf in leaves},
+            "max_log_offset": leaves[0].start_offset,
+        }
+    )
+    response = await tracking.request(
+        "POST",
+        "/internal/v1/rules/query",
+        workspace_id=workspace_id,
+        content=query.model_dump_json(by_alias=True, exclude_none=True),
+        headers={"Content-Type": "application/json"},
+    )
+    response.raise_for_status()
+    return await asyncio.to_thread(_rows, response.content)
+
+
+def batches(pending: Iterable[PendingLeaf]) -> Iterable[list[PendingLeaf]]:
+    """Leaves that can be fetched in one query; ``pending`` ordered by start offset."""
+    for _, same in groupby(pending, key=lambda leaf: leaf.start_offset):
+        leaves = list(same)
+        for start in range(0, len(leaves), LEAVES_PER_QUERY):
+            yield leaves[start : start + LEAVES_PER_QUERY]
+
+
+async def add(
+    session: AsyncSession, workspace_id: UUID, leaves: list[PendingLeaf], rows: list[Row]
+) -> None:
+    """Add the past to what was counted live since, once, under the workspace's lock."""
+    await stream.lock(session, workspace_id)
+    still = set(await store.pending_leaves(session, workspace_id))
+    wanted = {x.leaf_id: leaf_of(x.definition) for x in leaves if x in still}
+    for start in range(0, len(rows), CHUNK):
+        chunk = [row for row in rows[start : start + CHUNK] if row[0] in wanted]
+        await _add(session, workspace_id, wanted, chunk)
+    await store.finish_leaves(session, workspace_id, wanted)
+
+
+async def _add(
+    session: AsyncSession, workspace_id: UUID, leaves: dict[str, Leaf], rows: list[Row]
+) -> None:
+    # Tracking's map of identities may be behind ours or ahead of it.
+    living = await identity.canonical(session, workspace_id, {row[1] for row in rows})
+    held = await states.load(session, workspace_id, set(living.values()), leaves)
+    changed: dict[Key, Held] = {}
+    for leaf_id, profile_id, state in rows:
+        if profile_id in living:
+            key = (living[profile_id], leaf_id)
+            mine = changed[key] = held.setdefault(key, Held(EMPTY, None))
+            mine.state = merge(mine.state, state, leaves[leaf_id])
+    await states.save(session, workspace_id, changed)
+
+
+def _rows(content: bytes) -> list[Row]:
+    with pa.ipc.open_stream(content) as reader:
+        table = reader.read_all()
+    names = ("leaf_id", "profile_id", "total", "first", "last", "recent", "buckets")
+    rows: list[Row] = []
+    for batch in table.to_batches(max_chunksize=CHUNK):
+        for leaf_id, profile_id, *parts, buckets in zip(
+            *(batch.column(name).to_pylist() for name in names), strict=True
+        ):
+            state = LeafState.from_wire((*parts, map(_pair, buckets)))
+            rows.append((leaf_id, profile_id, state))
+    return rows
+
+
+def _pair(bucket: Any) -> tuple[int, int]:
+    # ClickHouse's tuples come as structs.
+    index, count = bucket.values() if isinstance(bucket, dict) else bucket
+    return index, count
+
+
+async def start_sweeps(session: AsyncSession, workspace_id: UUID) -> list[str]:
+    """Rules whose leaves are all counted go on: the ids of those that now need everybody asked."""
+    await stream.lock(session, workspace_id)
+    found = await store.definitions(session, workspace_id)
+    known = await store.states(session, workspace_id)
+    leaves = await store.leaf_ids(session, workspace_id)
+    waiting = [d for d in found if known[d.key] == "backfilling" and _counted(d, leaves)]
+    live = [d.key for d in waiting if d.wanted]
+    silent = [d.key for d in waiting if not d.wanted]
+    if waiting:
+        await store.set_state(session, workspace_id, map(UUID, silent), "ready")
+        await store.set_state(session, workspace_id, map(UUID, live), "sweeping")
+        await stream.revise_rules(session, workspace_id)
+    return live + [key for key, state in known.items() if state == "sweeping"]
+
+
+def _counted(definition: Definition, leaves: dict[str, str]) -> bool:
+    needed = (leaf for _, tree in definition.trees for leaf in normalise(dict(tree)).leaves)
+    return all(leaves.get(leaf.leaf_id) == "ready" for leaf in needed)
+
+
+async def sweep(
+    session: AsyncSession,
+    workspace_id: UUID,
+    rules: RuleSet,
+    keys: set[str],
+    after: UUID,
+    now_ms: int,
+) -> tuple[Settled, UUID | None]:
+    """Ask the rules ``keys`` about the next profiles; the last of them, None when all were."""
+    ids = await profiles.page(session, workspace_id, after, CHUNK)
+    touched = Touched()
+    for index, node in enumerate(rules.nodes):
+        if node.key in keys:
+            touched.nodes[index] = dict.fromkeys(map(str, ids))
+    settled = await service.settle(session, workspace_id, rules, News(touched), now_ms)
+    if len(ids) == CHUNK:
+        return settled, ids[-1]
+    await store.finish_sweep(session, workspace_id, map(UUID, keys))
+    await stream.revise_rules(session, workspace_id)
+    return settled, None
+
+
+async def expire(
+    session: AsyncSession, workspace_id: UUID, rules: RuleSet, now_ms: int
+) -> tuple[list[Change], bool]:
+    """Ask again what time alone may have changed; whether there may be more of it."""
+    overdue = await states.due(session, workspace_id, now_ms, CHUNK)
+    if not overdue:
+        return [], False
+    news = News(overdue=overdue)
+    for profile_id, leaf_id in overdue:
+        news.touched.read(rules, ("leaf", leaf_id), profile_id)
+    settled = await service.settle(session, workspace_id, rules, news, now_ms)
+    return settled.changes, len(overdue) == CHUNK

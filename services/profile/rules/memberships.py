@@ -1,0 +1,177 @@
+"""SQL of what rules said last: who is in which segment, watched rule and stage."""
+
+from collections.abc import Collection, Mapping, Sequence
+from uuid import UUID
+
+from sqlalchemy import text
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from services.kit.ids import uuid7
+from services.profile.rules.advance import StageChange
+
+Pair = tuple[str, str]
+"""(profile id, rule id) or (profile id, model id)."""
+
+_LOAD = text("""
+SELECT profile_id::text AS profile_id, rule_id::text AS rule_id FROM membership
+WHERE workspace_id = :workspace_id AND profile_id = ANY(CAST(:ids AS uuid[]))
+""")
+
+_ENTER = text("""
+INSERT INTO membership (workspace_id, profile_id, rule_id, entered_at)
+SELECT :workspace_id, profile_id, rule_id, to_timestamp(:now_ms / 1000.0)
+FROM unnest(CAST(:ids AS uuid[]), CAST(:rule_ids AS uuid[])) AS new(profile_id, rule_id)
+""")
+
+_EXIT = text("""
+DELETE FROM membership m
+USING unnest(CAST(:ids AS uuid[]), CAST(:rule_ids AS uuid[])) AS old(profile_id, rule_id)
+WHERE m.workspace_id = :workspace_id AND m.profile_id = old.profile_id
+  AND m.rule_id = old.rule_id
+""")
+
+_STAGES = text("""
+SELECT profile_id::text AS profile_id, model_id::text AS model_id, stage_id FROM stage
+WHERE workspace_id = :workspace_id AND profile_id = ANY(CAST(:ids AS uuid[]))
+""")
+
+_PUT_STAGES = text("""
+INSERT INTO stage (workspace_id, profile_id, model_id, stage_id, since)
+SELECT :workspace_id, profile_id, model_id, stage_id, to_timestamp(:now_ms / 1000.0)
+FROM unnest(CAST(:ids AS uuid[]), CAST(:model_ids AS uuid[]), CAST(:stage_ids AS text[]))
+  AS new(profile_id, model_id, stage_id)
+ON CONFLICT (workspace_id, profile_id, model_id)
+DO UPDATE SET stage_id = excluded.stage_id, since = excluded.since
+""")
+
+_LEAVE_STAGES = text("""
+DELETE FROM stage s
+USING unnest(CAST(:ids AS uuid[]), CAST(:model_ids AS uuid[])) AS old(profile_id, model_id)
+WHERE s.workspace_id = :workspace_id AND s.profile_id = old.profile_id
+  AND s.model_id = old.model_id
+""")
+
+_STAGE_HISTORY = text("""
+INSERT INTO stage_change
+  (workspace_id, change_id, profile_id, model_id, from_stage, to_stage, at)
+SELECT :workspace_id, change_id, profile_id, model_id, before, after,
+       to_timestamp(:now_ms / 1000.0)
+FROM unnest(CAST(:change_ids AS uuid[]), CAST(:ids AS uuid[]), CAST(:model_ids AS uuid[]),
+            CAST(:before AS text[]), CAST(:after AS text[]))
+  AS new(change_id, profile_id, model_id, before, after)
+""")
+
+# What a merged profile was in, the survivor is in from then on, without news of it: the person
+# did not enter twice (semantics ID-8). Rules are asked again right after.
+_INHERIT = (
+    text("""
+INSERT INTO membership (workspace_id, profile_id, rule_id, entered_at)
+SELECT m.workspace_id, new.winner, m.rule_id, min(m.entered_at)
+FROM membership m
+JOIN unnest(CAST(:losers AS uuid[]), CAST(:winners AS uuid[])) AS new(loser, winner)
+  ON m.profile_id = new.loser
+WHERE m.workspace_id = :workspace_id
+GROUP BY m.workspace_id, new.winner, m.rule_id
+ON CONFLICT DO NOTHING
+"""),
+    text("""
+INSERT INTO stage (workspace_id, profile_id, model_id, stage_id, since)
+SELECT DISTINCT ON (new.winner, s.model_id)
+  s.workspace_id, new.winner, s.model_id, s.stage_id, s.since
+FROM stage s
+JOIN unnest(CAST(:losers AS uuid[]), CAST(:winners AS uuid[])) AS new(loser, winner)
+  ON s.profile_id = new.loser
+WHERE s.workspace_id = :workspace_id
+ORDER BY new.winner, s.model_id, s.since
+ON CONFLICT DO NOTHING
+"""),
+    text("""
+DELETE FROM membership
+WHERE workspace_id = :workspace_id AND profile_id = ANY(CAST(:losers AS uuid[]))
+"""),
+    text("""
+DELETE FROM stage
+WHERE workspace_id = :workspace_id AND profile_id = ANY(CAST(:losers AS uuid[]))
+"""),
+)
+
+
+async def load(
+    session: AsyncSession, workspace_id: UUID, profile_ids: Collection[str]
+) -> tuple[dict[str, set[str]], dict[str, dict[str, str]]]:
+    """Rules that hold, and stages by model, per profile; profiles without any lack."""
+    parameters = {"workspace_id": workspace_id, "ids": list(profile_ids)}
+    holds: dict[str, set[str]] = {}
+    for profile_id, rule_id in await session.execute(_LOAD, parameters):
+        holds.setdefault(profile_id, set()).add(rule_id)
+    stages: dict[str, dict[str, str]] = {}
+    for profile_id, model_id, stage_id in await session.execute(_STAGES, parameters):
+        stages.setdefault(profile_id, {})[model_id] = stage_id
+    return holds, stages
+
+
+async def save(
+    session: AsyncSession,
+    workspace_id: UUID,
+    entered: Sequence[Pair],
+    exited: Sequence[Pair],
+    now_ms: int,
+) -> None:
+    for statement, pairs in ((_ENTER, entered), (_EXIT, exited)):
+        if pairs:
+            ids, rule_ids = map(list, zip(*pairs, strict=True))
+            parameters = {"workspace_id": workspace_id, "ids": ids, "rule_ids": rule_ids}
+            if statement is _ENTER:
+                parameters["now_ms"] = now_ms
+            await session.execute(statement, parameters)
+
+
+async def save_stages(
+    session: AsyncSession, workspace_id: UUID, changes: Sequence[StageChange], now_ms: int
+) -> None:
+    if not changes:
+        return
+    arrived = [(c.profile_id, c.model_id, c.after) for c in changes if c.after is not None]
+    left = [c for c in changes if c.after is None]
+    if arrived:
+        await session.execute(
+            _PUT_STAGES,
+            {
+                "workspace_id": workspace_id,
+                "ids": [profile_id for profile_id, _, _ in arrived],
+                "model_ids": [model_id for _, model_id, _ in arrived],
+                "stage_ids": [stage_id for _, _, stage_id in arrived],
+                "now_ms": now_ms,
+            },
+        )
+    if left:
+        await session.execute(
+            _LEAVE_STAGES,
+            {
+                "workspace_id": workspace_id,
+                "ids": [c.profile_id for c in left],
+                "model_ids": [c.model_id for c in left],
+            },
+        )
+    await session.execute(
+        _STAGE_HISTORY,
+        {
+            "workspace_id": workspace_id,
+            "change_ids": [uuid7() for _ in changes],
+            "ids": [c.profile_id for c in changes],
+            "model_ids": [c.model_id for c in changes],
+            "before": [c.before for c in changes],
+            "after": [c.after for c in changes],
+            "now_ms": now_ms,
+        },
+    )
+
+
+async def inherit(session: AsyncSession, workspace_id: UUID, became: Mapping[str, str]) -> None:
+    """Losers (keys) of merges hand over what they were in to the survivors (values)."""
+    losers, winners = list(became), list(became.values())
+    for statement in _INHERIT:
+        parameters: dict[str, object] = {"workspace_id": workspace_id, "losers": losers}
+        if ":winners" in statement.text:
+            parameters["winners"] = winners
+        await session.execute(statement, parameters)

@@ -1,0 +1,124 @@
+"""Registers rules and brings new ones up to date: leaves from tracking, then everybody's truth."""
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from services.kit.problems import InvalidRequest
+from services.profile.rules import store
+from services.profile.rules.ruleset import Definition, RuleCycle, build, reads
+from services.profile.rules.store import PendingLeaf, StoredRule
+from services.profile.stages import store as stages
+from services.profile.stream import store as stream
+from services.rules import Leaf, Rule, RuleInvalid, event_node, normalise
+
+MAX_LEAVES = 2000
+"""Event leaves of a workspace: each is looked at for every event of its name."""
+
+
+def parse(tree: Mapping[str, Any], pointer: str) -> Rule:
+    """The rule of a tree; ``InvalidRequest`` under ``pointer`` where it means nothing."""
+    try:
+        return normalise(dict(tree))
+    except RuleInvalid as error:
+        raise InvalidRequest.at(f"{pointer}{error.pointer}", error.detail) from error
+
+
+async def register(session: AsyncSession, workspace_id: UUID, rule: StoredRule) -> store.State:
+    """Add a rule or replace the one with its id; it becomes ready in the background.
+
+    From this transaction on its event leaves are counted live; what lies before, up to the
+    consumer's place in the log, is fetched from tracking. So nothing is missed or counted twice.
+    """
+    place = await stream.lock(session, workspace_id)
+    known = await store.find(session, workspace_id, rule.rule_id)
+    if known is not None and known.definition == rule.definition and known.watch == rule.watch:
+        await store.put(session, workspace_id, _in_state(rule, known.state))
+        return known.state
+    leaves = parse(rule.definition, "#/rule").leaves
+    await store.put(session, workspace_id, rule)
+    await _revised(session, workspace_id, leaves, place.log_offset)
+    live = rule.watch or rule.kind == "segment"
+    counted = await store.leaf_ids(session, workspace_id)
+    if not live and all(counted[leaf.leaf_id] == "ready" for leaf in leaves):
+        await store.set_state(session, workspace_id, [rule.rule_id], "ready")
+        return "ready"
+    return "backfilling"
+
+
+async def publish_model(
+    session: AsyncSession, workspace_id: UUID, model_id: UUID, definition: dict[str, Any]
+) -> None:
+    """Add a stage model or replace the one with its id."""
+    place = await stream.lock(session, workspace_id)
+    leaves = [
+        leaf
+        for index, stage in enumerate(definition["stages"])
+        for leaf in parse(stage["entry"], f"#/stages/{index}/entry").leaves
+    ]
+    await store.put_model(session, workspace_id, model_id, definition)
+    await _revised(session, workspace_id, leaves, place.log_offset)
+
+
+async def withdraw_model(session: AsyncSession, workspace_id: UUID, model_id: UUID) -> bool:
+    """Remove a stage model and the leaves nobody else reads; whether it was there."""
+    place = await stream.lock(session, workspace_id)
+    if not await stages.remove(session, workspace_id, model_id):
+        return False
+    await _revised(session, workspace_id, (), place.log_offset)
+    return True
+
+
+async def unregister(session: AsyncSession, workspace_id: UUID, rule_id: UUID) -> bool:
+    """Remove a rule, who it held for, and the leaves nobody else reads; whether it was there."""
+    place = await stream.lock(session, workspace_id)
+    if not await store.remove(session, workspace_id, rule_id):
+        return False
+    await _revised(session, workspace_id, (), place.log_offset)
+    return True
+
+
+def reads_segment(definition: Definition, segment_id: str) -> bool:
+    return any(
+        ("segment", segment_id) in reads(normalise(dict(tree))) for _, tree in definition.trees
+    )
+
+
+async def _revised(
+    session: AsyncSession, workspace_id: UUID, new: Iterable[Leaf], log_offset: int
+) -> None:
+    definitions = await store.definitions(session, workspace_id)
+    segments = {d.key for d in definitions if d.kind == "segment"}
+    try:
+        rules = build(definitions)
+    except RuleCycle as error:
+        raise InvalidRequest.at("#/rule", f"{error} A rule never reads itself.") from error
+    if len(rules.leaves) > MAX_LEAVES:
+        detail = f"A workspace counts at most {MAX_LEAVES} different event conditions."
+        raise InvalidRequest.at("#/rule", detail)
+    for kind, segment_id in rules.all_reads:
+        if kind == "segment" and segment_id not in segments:
+            raise InvalidRequest.at("#/rule", f"There is no segment {segment_id}.")
+    counted = await store.leaf_ids(session, workspace_id)
+    missing = {leaf.leaf_id: leaf for leaf in new if leaf.leaf_id not in counted}
+    await store.add_leaves(
+        session,
+        workspace_id,
+        [
+            PendingLeaf(
+                leaf.leaf_id,
+                event_node(leaf).model_dump(mode="json", by_alias=True, exclude_none=True),
+                log_offset,
+            )
+            for leaf in missing.values()
+        ],
+    )
+    if unread := counted.keys() - rules.leaves.keys():
+        await store.remove_leaves(session, workspace_id, unread)
+    await stream.revise_rules(session, workspace_id)
+
+
+def _in_state(rule: StoredRule, state: store.State) -> StoredRule:
+    return StoredRule(rule.rule_id, rule.kind, rule.owner, rule.definition, rule.watch, state)

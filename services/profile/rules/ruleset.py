@@ -1,0 +1,173 @@
+"""A workspace's rules made ready to run: who reads what, and in which order they are told. Pure."""
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from graphlib import CycleError, TopologicalSorter
+from typing import Any, Literal
+
+from services.rules import Leaf, Person, Rule, compile_memory, fields, normalise
+from services.rules.filters import EventFilter, filter_of
+from services.rules.model import AtLeast, Const, Expr, Test, walk
+
+Kind = Literal["segment", "watch", "model"]
+Read = tuple[str, str]
+"""What a rule reads: ("leaf", id), ("traits", top key), ("consent", purpose), ("segment", id),
+("stage", "")."""
+
+STAGE: Read = ("stage", "")
+
+
+@dataclass(frozen=True, slots=True)
+class Definition:
+    """Rules as they are stored. ``trees``: one tree; for a stage model (stage id, tree) in order.
+
+    ``live``: kept up to date for everybody; else only its leaves are counted.
+    """
+
+    key: str
+    kind: Kind
+    trees: list[tuple[str, Mapping[str, Any]]]
+    live: bool
+    announced: bool = True
+    """False while it is evaluated for the first time and its truth is no news yet."""
+    wanted: bool = True
+    """False for a rule that nobody watches: only its leaves are counted."""
+
+
+@dataclass(frozen=True, slots=True)
+class Node:
+    """A live definition. ``options``: (value, predicate), of which the last that holds counts."""
+
+    key: str
+    kind: Kind
+    options: tuple[tuple[str, Callable[[Person, int], bool]], ...]
+    reads: frozenset[Read]
+    announced: bool
+
+    def value(self, person: Person, now_ms: int) -> str | None:
+        """The stage of a model; ``""`` for a segment or watched rule that holds; else None."""
+        for value, holds in reversed(self.options):
+            if holds(person, now_ms):
+                return value
+        return None
+
+
+@dataclass(slots=True)
+class LeafPlan:
+    """How events are counted for a leaf; ``thresholds`` are the counts live rules compare with."""
+
+    leaf: Leaf
+    matches: EventFilter
+    needs_context: bool
+    thresholds: set[int] = field(default_factory=set)
+
+
+class RuleCycle(ValueError):
+    """Definitions read each other in a circle, so none could be told first."""
+
+
+@dataclass(frozen=True)
+class RuleSet:
+    leaves: dict[str, LeafPlan]
+    by_event: dict[str, list[LeafPlan]]
+    nodes: tuple[Node, ...]
+    """Each after everything it reads."""
+    readers: dict[Read, tuple[int, ...]]
+    all_reads: frozenset[Read]
+    """What any definition reads, live or not."""
+    primary_model: str | None
+    """The model that the rule field ``stage`` means: the one that was published first."""
+
+    @property
+    def live_leaves(self) -> set[str]:
+        return {key for kind, key in self.readers if kind == "leaf"}
+
+
+def build(definitions: Iterable[Definition]) -> RuleSet:
+    """Compile stored definitions; stage models in the order they were published.
+
+    Raises ``RuleCycle``, and ``RuleInvalid`` for a tree that means nothing.
+    """
+    definitions = list(definitions)
+    compiled = {
+        d.key: [(value, normalise(dict(tree))) for value, tree in d.trees] for d in definitions
+    }
+    primary = next((d.key for d in definitions if d.kind == "model"), None)
+    leaves: dict[str, LeafPlan] = {}
+    for rules in compiled.values():
+        for _, rule in rules:
+            for leaf in rule.leaves:
+                leaves.setdefault(leaf.leaf_id, plan(leaf))
+    by_event: dict[str, list[LeafPlan]] = {}
+    for each in leaves.values():
+        by_event.setdefault(each.leaf.event, []).append(each)
+    ordered = _order(definitions, compiled, primary)
+    nodes = tuple(_node(d, compiled[d.key]) for d in ordered if d.live)
+    readers: dict[Read, list[int]] = {}
+    for index, node in enumerate(nodes):
+        for read in node.reads:
+            readers.setdefault(read, []).append(index)
+        for _, rule in compiled[node.key]:
+            for leaf_id, n in _thresholds(rule):
+                leaves[leaf_id].thresholds.add(n)
+    return RuleSet(
+        leaves,
+        by_event,
+        nodes,
+        {read: tuple(found) for read, found in readers.items()},
+        frozenset(read for rules in compiled.values() for _, rule in rules for read in reads(rule)),
+        primary,
+    )
+
+
+def plan(leaf: Leaf) -> LeafPlan:
+    return LeafPlan(leaf, filter_of(leaf.where), _reads_context(leaf.where))
+
+
+def reads(rule: Rule) -> frozenset[Read]:
+    """What may change the truth of a rule."""
+    found: set[Read] = {("leaf", leaf.leaf_id) for leaf in rule.leaves}
+    for source, path in fields(rule):
+        found.add(STAGE if source == "stage" else (source, path[0]))
+    return frozenset(found)
+
+
+def _node(definition: Definition, rules: list[tuple[str, Rule]]) -> Node:
+    return Node(
+        definition.key,
+        definition.kind,
+        tuple((value, compile_memory(rule)) for value, rule in rules),
+        frozenset().union(*(reads(rule) for _, rule in rules)),
+        definition.announced,
+    )
+
+
+def _thresholds(rule: Rule) -> Iterable[tuple[str, int]]:
+    return ((node.leaf.leaf_id, node.n) for node in walk(rule.root) if isinstance(node, AtLeast))
+
+
+def _reads_context(expr: Expr) -> bool:
+    if isinstance(expr, Const):
+        return False
+    return any(isinstance(node, Test) and node.source == "context" for node in walk(expr))
+
+
+def _order(
+    definitions: list[Definition],
+    compiled: Mapping[str, list[tuple[str, Rule]]],
+    primary: str | None,
+) -> list[Definition]:
+    known = {d.key: d for d in definitions}
+    graph: dict[str, set[str]] = {}
+    for definition in definitions:
+        needed = graph.setdefault(definition.key, set())
+        for _, rule in compiled[definition.key]:
+            for read in reads(rule):
+                if read == STAGE and primary is not None:
+                    needed.add(primary)
+                elif read[0] == "segment" and read[1] in known:
+                    needed.add(read[1])
+    try:
+        return [known[key] for key in TopologicalSorter(graph).static_order()]
+    except CycleError as error:
+        raise RuleCycle("The rules read each other in a circle.") from error

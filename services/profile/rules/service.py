@@ -1,0 +1,175 @@
+"""Keeps rule state, segments, watched rules and stages true while people change."""
+
+import asyncio
+from collections import OrderedDict
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from uuid import UUID
+
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from services.contracts.changes import Change
+from services.profile.profiles import store as profiles
+from services.profile.rules import memberships, states, store
+from services.profile.rules.advance import Advanced, Subject, Touched, advance, due
+from services.profile.rules.count import count
+from services.profile.rules.ruleset import RuleSet, build
+from services.profile.rules.states import Held, Key
+from services.profile.stream.block import Block
+from services.profile.stream.fold import Consents
+from services.profile.stream.service import Applied
+from services.rules import EMPTY, LeafState, Person, merge, update
+
+
+class RuleCache:
+    """Compiled rules of the workspaces used last; ``revision`` says when they are stale."""
+
+    def __init__(self, size: int = 100) -> None:
+        self._size = size
+        self._known: OrderedDict[UUID, tuple[int, RuleSet]] = OrderedDict()
+
+    async def get(self, session: AsyncSession, workspace_id: UUID, revision: int) -> RuleSet:
+        known = self._known.get(workspace_id)
+        if known is None or known[0] != revision:
+            known = (revision, build(await store.definitions(session, workspace_id)))
+            self._known[workspace_id] = known
+            while len(self._known) > self._size:
+                self._known.popitem(last=False)
+        self._known.move_to_end(workspace_id)
+        return known[1]
+
+
+@dataclass(slots=True)
+class News:
+    """What is new about people: what to ask again, and what was counted for them."""
+
+    touched: Touched = field(default_factory=Touched)
+    counted: dict[Key, list[int]] = field(default_factory=dict)
+    inherited: dict[Key, list[LeafState]] = field(default_factory=dict)
+    """States that survivors of merges take over."""
+    overdue: list[Key] = field(default_factory=list)
+
+
+@dataclass(frozen=True, slots=True)
+class Settled:
+    changes: list[Change]
+    next_due: int | None
+    """The earliest ms at which time alone may change what was looked at."""
+
+
+async def of_block(
+    session: AsyncSession, workspace_id: UUID, rules: RuleSet, block: Block, applied: Applied
+) -> News:
+    """What a block of events, already applied to profiles, means for rules."""
+    canonical = applied.resolution.canonical
+    news = News()
+    news.counted = await asyncio.to_thread(
+        count, rules, block.events, applied.resolution.owners, canonical
+    )
+    if gone := [loser for loser in applied.became if loser in applied.existing]:
+        became = {loser: applied.became[loser] for loser in gone}
+        await memberships.inherit(session, workspace_id, became)
+        for (loser, leaf_id), held in (await states.take(session, workspace_id, gone)).items():
+            news.inherited.setdefault((became[loser], leaf_id), []).append(held.state)
+    for profile_id, leaf_id in news.counted:
+        news.touched.read(rules, ("leaf", leaf_id), profile_id)
+    new = [p for p in applied.living if p not in applied.existing]
+    news.touched.everything(rules, [*new, *applied.became.values()])
+    touch_facts(rules, news.touched, applied)
+    return news
+
+
+def touch_facts(rules: RuleSet, touched: Touched, applied: Applied) -> None:
+    for profile_id in applied.living:
+        if (traits := applied.folded.traits.get(profile_id)) is not None:
+            for key in traits.changed:
+                touched.read(rules, ("traits", key), profile_id)
+        if (consents := applied.folded.consents.get(profile_id)) is not None:
+            for purpose in consents.changed:
+                touched.read(rules, ("consent", purpose), profile_id)
+
+
+async def settle(
+    session: AsyncSession, workspace_id: UUID, rules: RuleSet, news: News, now_ms: int
+) -> Settled:
+    """Write new leaf states, ask what was touched, write who entered and left what."""
+    asked = news.touched.profiles()
+    held = await _load_states(session, workspace_id, rules, news, asked)
+    subjects = await _subjects(session, workspace_id, rules, asked)
+
+    def evaluate() -> tuple[dict[Key, Held], Advanced]:
+        changed = _count(rules, held, news)
+        for (profile_id, leaf_id), each in held.items():
+            if profile_id in subjects:
+                leaf_states = subjects[profile_id].person.leaf_states
+                leaf_states[leaf_id] = each.state  # type: ignore[index]
+        advanced = advance(rules, news.touched, subjects, now_ms)
+        for key, each in held.items():
+            at = due(rules, key[1], each.state, now_ms)
+            if at != each.due:
+                each.due = at
+                changed[key] = each
+        return changed, advanced
+
+    changed, advanced = await asyncio.to_thread(evaluate)
+    await states.save(session, workspace_id, changed)
+    await memberships.save(session, workspace_id, advanced.entered, advanced.exited, now_ms)
+    await memberships.save_stages(session, workspace_id, advanced.stages, now_ms)
+    next_due = min((h.due for h in held.values() if h.due is not None), default=None)
+    return Settled(advanced.changes, next_due)
+
+
+async def _load_states(
+    session: AsyncSession, workspace_id: UUID, rules: RuleSet, news: News, asked: set[str]
+) -> dict[Key, Held]:
+    keys = [*news.counted, *news.inherited, *news.overdue]
+    leaf_ids = {leaf_id for _, leaf_id in keys}
+    if asked:
+        leaf_ids |= rules.live_leaves
+    return await states.load(session, workspace_id, asked | {p for p, _ in keys}, leaf_ids)
+
+
+def _count(rules: RuleSet, held: dict[Key, Held], news: News) -> dict[Key, Held]:
+    """Add what was counted or inherited; the states that changed."""
+    changed: dict[Key, Held] = {}
+    for key, inherited in news.inherited.items():
+        if (plan := rules.leaves.get(key[1])) is not None:
+            mine = changed[key] = held.setdefault(key, Held(EMPTY, None))
+            for state in inherited:
+                mine.state = merge(mine.state, state, plan.leaf)
+    for key, times in news.counted.items():
+        mine = changed[key] = held.setdefault(key, Held(EMPTY, None))
+        mine.state = update(mine.state, rules.leaves[key[1]].leaf, times)
+    # An event outside a leaf's fixed window leaves the state empty: no row for that.
+    for key in [key for key, mine in changed.items() if mine.state == EMPTY]:
+        del changed[key], held[key]
+    return changed
+
+
+async def _subjects(
+    session: AsyncSession, workspace_id: UUID, rules: RuleSet, asked: set[str]
+) -> dict[str, Subject]:
+    if not asked:
+        return {}
+    traits = await profiles.load_traits(session, workspace_id, asked)
+    consents = await profiles.load_consents(session, workspace_id, asked)
+    holds, stages = await memberships.load(session, workspace_id, asked)
+    segments = {node.key for node in rules.nodes if node.kind == "segment"}
+    subjects: dict[str, Subject] = {}
+    for profile_id, known in traits.items():
+        mine = holds.get(profile_id, set())
+        stage = stages.get(profile_id, {})
+        person = Person(
+            traits=known.values,
+            segments=frozenset(mine & segments),
+            stage=stage.get(rules.primary_model or ""),
+            consents=_states(consents, profile_id),
+            leaf_states={},
+        )
+        subjects[profile_id] = Subject(person, mine, stage)
+    return subjects
+
+
+def _states(consents: Mapping[str, Consents], profile_id: str) -> dict[str, str]:
+    known = consents.get(profile_id)
+    return {} if known is None else {p: state for p, (state, _) in known.current.items()}

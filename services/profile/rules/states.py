@@ -1,0 +1,141 @@
+"""SQL of leaf states: read for a set of people, written back at once."""
+
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import Row, text
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from services.rules import LeafState
+
+Key = tuple[str, str]
+"""(profile id, leaf id)."""
+
+_LOAD = text("""
+SELECT profile_id::text AS profile_id, leaf_id, total, first, last, recent, bucket_index,
+       bucket_count, next_change_at
+FROM leaf_state
+WHERE workspace_id = :workspace_id AND profile_id = ANY(CAST(:ids AS uuid[]))
+  AND leaf_id = ANY(CAST(:leaf_ids AS text[]))
+""")
+
+_LOAD_ALL = text("""
+SELECT profile_id::text AS profile_id, leaf_id, total, first, last, recent, bucket_index,
+       bucket_count, next_change_at
+FROM leaf_state
+WHERE workspace_id = :workspace_id AND profile_id = ANY(CAST(:ids AS uuid[]))
+""")
+
+_SAVE = text("""
+INSERT INTO leaf_state (workspace_id, profile_id, leaf_id, total, first, last, recent,
+                        bucket_index, bucket_count, next_change_at)
+SELECT :workspace_id, profile_id, leaf_id, total, first, last, CAST(recent AS bigint[]),
+       CAST(bucket_index AS bigint[]), CAST(bucket_count AS bigint[]), next_change_at
+FROM unnest(CAST(:ids AS uuid[]), CAST(:leaf_ids AS text[]), CAST(:totals AS bigint[]),
+            CAST(:first AS bigint[]), CAST(:last AS bigint[]), CAST(:recent AS text[]),
+            CAST(:indexes AS text[]), CAST(:counts AS text[]), CAST(:due AS bigint[]))
+  AS new(profile_id, leaf_id, total, first, last, recent, bucket_index, bucket_count,
+         next_change_at)
+ON CONFLICT (workspace_id, profile_id, leaf_id) DO UPDATE SET
+  total = excluded.total, first = excluded.first, last = excluded.last,
+  recent = excluded.recent, bucket_index = excluded.bucket_index,
+  bucket_count = excluded.bucket_count, next_change_at = excluded.next_change_at
+""")
+
+_DELETE = text("""
+DELETE FROM leaf_state
+WHERE workspace_id = :workspace_id AND profile_id = ANY(CAST(:ids AS uuid[]))
+""")
+
+_DUE = text("""
+SELECT profile_id::text AS profile_id, leaf_id FROM leaf_state
+WHERE workspace_id = :workspace_id AND next_change_at <= :now_ms
+ORDER BY next_change_at LIMIT :limit
+""")
+
+_NEXT_DUE = text("""
+SELECT min(next_change_at) FROM leaf_state
+WHERE workspace_id = :workspace_id AND next_change_at IS NOT NULL
+""")
+
+
+@dataclass(slots=True)
+class Held:
+    """A state and the ms at which time alone may next change what is read from it."""
+
+    state: LeafState
+    due: int | None
+
+
+async def load(
+    session: AsyncSession,
+    workspace_id: UUID,
+    profile_ids: Collection[str],
+    leaf_ids: Collection[str],
+) -> dict[Key, Held]:
+    if not profile_ids or not leaf_ids:
+        return {}
+    found = await session.execute(
+        _LOAD,
+        {"workspace_id": workspace_id, "ids": list(profile_ids), "leaf_ids": list(leaf_ids)},
+    )
+    return {(r.profile_id, r.leaf_id): _held(r) for r in found}
+
+
+async def take(
+    session: AsyncSession, workspace_id: UUID, profile_ids: Collection[str]
+) -> dict[Key, Held]:
+    """All states of profiles that are merged away; their rows go."""
+    parameters = {"workspace_id": workspace_id, "ids": list(profile_ids)}
+    found = {
+        (r.profile_id, r.leaf_id): _held(r) for r in await session.execute(_LOAD_ALL, parameters)
+    }
+    await session.execute(_DELETE, parameters)
+    return found
+
+
+async def save(session: AsyncSession, workspace_id: UUID, states: Mapping[Key, Held]) -> None:
+    if not states:
+        return
+    held = list(states.values())
+    await session.execute(
+        _SAVE,
+        {
+            "workspace_id": workspace_id,
+            "ids": [profile_id for profile_id, _ in states],
+            "leaf_ids": [leaf_id for _, leaf_id in states],
+            "totals": [h.state.total for h in held],
+            "first": [h.state.first for h in held],
+            "last": [h.state.last for h in held],
+            "recent": [_array(h.state.recent) for h in held],
+            "indexes": [_array(i for i, _ in h.state.buckets) for h in held],
+            "counts": [_array(n for _, n in h.state.buckets) for h in held],
+            "due": [h.due for h in held],
+        },
+    )
+
+
+async def due(session: AsyncSession, workspace_id: UUID, now_ms: int, limit: int) -> list[Key]:
+    """States whose time has come, the longest overdue first."""
+    parameters = {"workspace_id": workspace_id, "now_ms": now_ms, "limit": limit}
+    return [(r.profile_id, r.leaf_id) for r in await session.execute(_DUE, parameters)]
+
+
+async def next_due(session: AsyncSession, workspace_id: UUID) -> int | None:
+    found: int | None = (
+        await session.execute(_NEXT_DUE, {"workspace_id": workspace_id})
+    ).scalar_one()
+    return found
+
+
+def _array(values: Iterable[int]) -> str:
+    """PostgreSQL's text form of a bigint[]: arrays of arrays cannot be unnested by one level."""
+    return "{" + ",".join(map(str, values)) + "}"
+
+
+def _held(row: Row[Any]) -> Held:
+    buckets = tuple(zip(row.bucket_index, row.bucket_count, strict=True))
+    state = LeafState(row.total, row.first, row.last, tuple(row.recent), buckets)
+    return Held(state, row.next_change_at)

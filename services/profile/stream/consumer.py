@@ -1,0 +1,172 @@
+"""One workspace's consumer: its log, its timers and its new rules, while the lease holds."""
+
+import asyncio
+from collections.abc import Iterator
+from dataclasses import dataclass
+from uuid import UUID
+
+import structlog
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from services.kit.feeds import Bell, FeedClient, FeedPage, FeedRow
+from services.kit.http import ServiceClient
+from services.kit.postgres import SessionMaker, workspace_tx
+from services.kit.problems import Unavailable
+from services.profile.clock import Clock, to_ms
+from services.profile.feed import store as feed
+from services.profile.rules import backfill, states
+from services.profile.rules import service as rules
+from services.profile.rules import store as registered
+from services.profile.rules.service import RuleCache
+from services.profile.stream import service, store
+from services.profile.stream.block import Block, decode
+
+log = structlog.get_logger(__name__)
+
+MAX_BLOCK_EVENTS = 20_000
+
+
+@dataclass(frozen=True)
+class Resources:
+    """What workers share with the routes of this process."""
+
+    engine: AsyncEngine
+    sessionmaker: SessionMaker
+    tracking: ServiceClient
+    log: FeedClient
+    bell: Bell
+    clock: Clock
+    rules: RuleCache
+
+
+class Superseded(Exception):
+    """The partition is not where this consumer left it: somebody else applied a block."""
+
+
+def rules_bell(workspace_id: UUID) -> str:
+    """What is rung when a rule was registered."""
+    return f"rules:{workspace_id}"
+
+
+class Consumer:
+    def __init__(
+        self, resources: Resources, workspace_id: UUID, *, block_rows: int, retry_seconds: float
+    ) -> None:
+        self._resources = resources
+        self._workspace_id = workspace_id
+        self._block_rows = block_rows
+        self._retry_seconds = retry_seconds
+        self._next_due: int | None = None
+        self._sooner = asyncio.Event()
+
+    async def run(self) -> None:
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(self._follow())
+            tasks.create_task(self._expire())
+            tasks.create_task(self._complete_rules())
+
+    async def _follow(self) -> None:
+        async with workspace_tx(self._resources.sessionmaker, self._workspace_id) as session:
+            after = (await store.place(session, self._workspace_id)).log_offset
+        pages = self._resources.log.follow(str(self._workspace_id), after, limit=self._block_rows)
+        async for page in pages:
+            for rows in _blocks(page):
+                block = await asyncio.to_thread(decode, rows)
+                await self._apply(after, block)
+                after = block.end
+
+    async def _apply(self, after: int, block: Block) -> None:
+        resources, workspace_id = self._resources, self._workspace_id
+        async with workspace_tx(resources.sessionmaker, workspace_id) as session:
+            place = await store.lock(session, workspace_id)
+            if place.log_offset != after:
+                raise Superseded(f"{workspace_id} is at {place.log_offset}, not at {after}")
+            now_ms = to_ms(resources.clock.now())
+            known = await resources.rules.get(session, workspace_id, place.rules_revision)
+            applied = await service.apply(session, workspace_id, block, now_ms)
+            news = await rules.of_block(session, workspace_id, known, block, applied)
+            settled = await rules.settle(session, workspace_id, known, news, now_ms)
+            await feed.append(session, workspace_id, applied.changes + settled.changes)
+            await store.advance(session, workspace_id, block.end)
+        resources.bell.ring(str(workspace_id))
+        self._wake_at(settled.next_due)
+
+    def _wake_at(self, due: int | None) -> None:
+        if due is not None and (self._next_due is None or due < self._next_due):
+            self._next_due = due
+            self._sooner.set()
+
+    async def _expire(self) -> None:
+        """Windows end by the clock: sleep until the earliest one may, ask again, and so on."""
+        resources, workspace_id = self._resources, self._workspace_id
+        while True:
+            more = True
+            while more:
+                async with workspace_tx(resources.sessionmaker, workspace_id) as session:
+                    place = await store.lock(session, workspace_id)
+                    known = await resources.rules.get(session, workspace_id, place.rules_revision)
+                    now_ms = to_ms(resources.clock.now())
+                    changes, more = await backfill.expire(session, workspace_id, known, now_ms)
+                    if changes:
+                        await feed.append(session, workspace_id, changes)
+                    self._sooner.clear()
+                    self._next_due = await states.next_due(session, workspace_id)
+                if changes:
+                    resources.bell.ring(str(workspace_id))
+            await resources.clock.wait(self._sooner, self._next_due)
+
+    async def _complete_rules(self) -> None:
+        resources, workspace_id = self._resources, self._workspace_id
+        while True:
+            registered_now = resources.bell.listen(rules_bell(workspace_id))
+            try:
+                await self._count_past()
+            except Unavailable as error:
+                log.info("backfill_waits", workspace_id=str(workspace_id), reason=error.detail)
+                await asyncio.sleep(self._retry_seconds)
+                continue
+            async with workspace_tx(resources.sessionmaker, workspace_id) as session:
+                keys = set(await backfill.start_sweeps(session, workspace_id))
+            if keys:
+                await self._sweep(keys)
+                continue
+            await resources.clock.wait(registered_now, None)
+
+    async def _count_past(self) -> None:
+        resources, workspace_id = self._resources, self._workspace_id
+        async with workspace_tx(resources.sessionmaker, workspace_id) as session:
+            pending = await registered.pending_leaves(session, workspace_id)
+        for leaves in backfill.batches(pending):
+            rows = await backfill.fetch(resources.tracking, workspace_id, leaves)
+            async with workspace_tx(resources.sessionmaker, workspace_id) as session:
+                await backfill.add(session, workspace_id, leaves, rows)
+
+    async def _sweep(self, keys: set[str]) -> None:
+        resources, workspace_id = self._resources, self._workspace_id
+        after: UUID | None = UUID(int=0)
+        while after is not None:
+            async with workspace_tx(resources.sessionmaker, workspace_id) as session:
+                place = await store.lock(session, workspace_id)
+                known = await resources.rules.get(session, workspace_id, place.rules_revision)
+                now_ms = to_ms(resources.clock.now())
+                settled, after = await backfill.sweep(
+                    session, workspace_id, known, keys, after, now_ms
+                )
+                if settled.changes:
+                    await feed.append(session, workspace_id, settled.changes)
+            resources.bell.ring(str(workspace_id))
+            self._wake_at(settled.next_due)
+
+
+def _blocks(page: FeedPage) -> Iterator[list[FeedRow]]:
+    """The rows of a page in portions of a bounded number of events, at least one row each."""
+    rows: list[FeedRow] = []
+    events = 0
+    for row in page.rows:
+        if rows and events + row.count > MAX_BLOCK_EVENTS:
+            yield rows
+            rows, events = [], 0
+        rows.append(row)
+        events += row.count
+    if rows:
+        yield rows
