@@ -71,7 +71,7 @@ def is_entry(compiled: Compiled, event: Happening) -> bool:
 
 
 def observe_anchor(state: AnchorState, event: Happening) -> None:
-    """Of anchors at one time the one with the greatest message id stands, in any order of arrival."""
+    """Of anchors at one time the greatest message id stands, in any order of arrival."""
     if (event.at, event.message_id) > (state.at or -1, state.message_id or ""):
         state.at, state.message_id = event.at, event.message_id
 

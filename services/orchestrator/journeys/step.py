@@ -67,6 +67,8 @@ class Step:
     position: Position
     moves: list[Moved] = field(default_factory=list)
     sends: list[Send] = field(default_factory=list)
+    consumed: list[str] = field(default_factory=list)
+    """Message ids of the missed events that passed a wait: each event does so once."""
 
 
 Truths = Mapping[UUID, bool]
@@ -115,7 +117,12 @@ def take(
             if woken is not None:
                 event, after = woken
                 missed = [each for each in missed if each is not event]
-                step = replace(after, moves=step.moves + after.moves, sends=step.sends)
+                step = replace(
+                    step,
+                    position=after.position,
+                    moves=step.moves + after.moves,
+                    consumed=[*step.consumed, event.message_id],
+                )
                 continue
             if position.due_at > (known_until if isinstance(node, WaitEvent) else now):
                 return step

@@ -1,0 +1,85 @@
+"""Which addresses webhooks may reach: checked on the resolved address, at connect time.
+
+Checking the URL is not enough: names resolve to anything, and addresses have many spellings.
+"""
+
+import asyncio
+import socket
+from collections.abc import Iterable
+from ipaddress import IPv4Address, IPv6Address, ip_address, ip_network
+from typing import Any
+
+import httpcore2
+import httpx2
+
+# What `is_global` of Python 3.11 wrongly calls global, or what embeds another address.
+_DENIED_V6 = [
+    ip_network(each)
+    for each in (
+        "64:ff9b::/96",
+        "64:ff9b:1::/48",
+        "2002::/16",
+        "2001::/23",
+        "3fff::/20",
+        "5f00::/16",
+    )
+]
+_DENIED_V4 = [ip_network(each) for each in ("192.0.0.0/24", "192.88.99.0/24")]
+
+
+class AddressRefused(httpcore2.ConnectError):
+    """The name leads to an address that webhooks may not reach."""
+
+
+def allowed(address: IPv4Address | IPv6Address) -> bool:
+    """Whether the address is one of the public internet."""
+    if isinstance(address, IPv6Address):
+        if address.ipv4_mapped is not None:
+            return allowed(address.ipv4_mapped)
+        denied: Iterable[Any] = _DENIED_V6
+    else:
+        denied = _DENIED_V4
+    return (
+        address.is_global
+        and not address.is_multicast
+        and not any(address in network for network in denied)
+    )
+
+
+class GuardedBackend(httpcore2.AnyIOBackend):
+    """Connects to the very address it has checked, so that a second look-up cannot differ."""
+
+    async def connect_tcp(
+        self,
+        host: str,
+        port: int,
+        timeout: float | None = None,  # noqa: ASYNC109 - the signature we override
+        local_address: str | None = None,
+        socket_options: Iterable[httpcore2.SOCKET_OPTION] | None = None,
+    ) -> httpcore2.AsyncNetworkStream:
+        loop = asyncio.get_running_loop()
+        try:
+            found = await loop.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+        except OSError as error:
+            raise httpcore2.ConnectError(f"{host} cannot be resolved") from error
+        addresses = [ip_address(str(info[4][0]).partition("%")[0]) for info in found]
+        if not addresses or not all(allowed(address) for address in addresses):
+            raise AddressRefused(f"{host} leads to an address that is not public")
+        return await super().connect_tcp(
+            str(addresses[0]), port, timeout, local_address, socket_options
+        )
+
+
+def webhook_client(*, allow_private: bool) -> httpx2.AsyncClient:
+    """A client for requests to addresses that tenants choose. It follows no redirects."""
+    transport = httpx2.AsyncHTTPTransport(
+        trust_env=False, limits=httpx2.Limits(max_connections=50, max_keepalive_connections=20)
+    )
+    if not allow_private:
+        transport._pool._network_backend = GuardedBackend()
+    return httpx2.AsyncClient(
+        transport=transport,
+        timeout=httpx2.Timeout(15.0, connect=5.0),
+        follow_redirects=False,
+        trust_env=False,
+    )

@@ -1,0 +1,16 @@
+"""What became of one try to send."""
+
+from dataclasses import dataclass
+from typing import Literal
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """`accepted`, `failed` and `unknown` settle the message.
+
+    `again`: it certainly did not go out; try later. `lost_lease`: somebody else has it now.
+    """
+
+    kind: Literal["accepted", "failed", "unknown", "again", "lost_lease"]
+    reason: str | None = None
+    provider_id: str | None = None

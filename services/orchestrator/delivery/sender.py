@@ -1,0 +1,143 @@
+"""Sends what the ledger has queued: claim behind the gate, hand over, send, settle."""
+
+import asyncio
+from collections.abc import Sequence
+from uuid import UUID
+
+import httpx2
+
+from services.kit.postgres import SessionMaker, workspace_tx
+from services.orchestrator.channels import store as channels
+from services.orchestrator.channels.store import Target
+from services.orchestrator.delivery import webhook
+from services.orchestrator.delivery.grouped import Grouped
+from services.orchestrator.delivery.result import Result
+from services.orchestrator.delivery.smtp import HandOver, Smtp
+from services.orchestrator.engine import store as engine
+from services.orchestrator.messages import store, tell
+from services.orchestrator.messages.model import Claimed
+from services.orchestrator.times import Clock
+
+LEASE_MS = 120_000
+BATCH = 200
+LONGEST_BACKOFF_MS = 300_000
+_MAIL_ATTEMPTS = 12
+
+
+class Sender:
+    """One per process. Connections are kept per channel as long as its settings stay."""
+
+    def __init__(
+        self,
+        maker: SessionMaker,
+        clock: Clock,
+        client: httpx2.AsyncClient,
+        *,
+        smtp_concurrency: int,
+        expire_after_ms: int,
+    ) -> None:
+        self._maker = maker
+        self._clock = clock
+        self._client = client
+        self._concurrency = smtp_concurrency
+        self._expire_after_ms = expire_after_ms
+        self._smtp: dict[UUID, tuple[Target, Smtp]] = {}
+
+    async def send_due(self, workspace_id: UUID) -> int:
+        """One batch; the number of messages looked at."""
+        ids, claims, targets = await self._claim(workspace_id)
+        if not claims:
+            return len(ids)
+        hand_over = Grouped[Claimed, bool](lambda batch: self._hand_over(workspace_id, batch))
+        settle = Grouped[tuple[Claimed, Result], None](
+            lambda batch: self._settle(workspace_id, batch)
+        )
+
+        async def one(claim: Claimed) -> None:
+            result = await self._send(claim, targets.get(claim.channel_id), hand_over.add)
+            await settle.add((claim, result))
+
+        async with asyncio.TaskGroup() as group:
+            for claim in claims:
+                group.create_task(one(claim))
+        return len(ids)
+
+    async def give_up_lost(self, workspace_id: UUID) -> None:
+        """Messages whose sender died between hand-over and answer become `unknown`."""
+        now = self._clock()
+        async with workspace_tx(self._maker, workspace_id) as session:
+            rows = await store.give_up_lost(session, workspace_id, now)
+            await engine.queue_outcomes(session, workspace_id, tell.outcomes(rows, now))
+
+    def close(self) -> None:
+        for _, smtp in self._smtp.values():
+            smtp.close()
+        self._smtp.clear()
+
+    async def _claim(
+        self, workspace_id: UUID
+    ) -> tuple[list[UUID], list[Claimed], dict[UUID, Target]]:
+        now = self._clock()
+        async with workspace_tx(self._maker, workspace_id) as session:
+            ids = await store.lock_due(session, workspace_id, now=now, limit=BATCH)
+            if not ids:
+                return [], [], {}
+            skipped = await store.skip_barred(
+                session, workspace_id, ids, now=now, oldest=now - self._expire_after_ms
+            )
+            await engine.queue_outcomes(session, workspace_id, tell.outcomes(skipped, now))
+            claims = await store.claim(session, workspace_id, ids, now=now, lease_ms=LEASE_MS)
+            targets = await channels.targets(session, {claim.channel_id for claim in claims})
+        return ids, claims, targets
+
+    async def _send(self, claim: Claimed, target: Target | None, hand_over: HandOver) -> Result:
+        now = self._clock()
+        if target is None:
+            return Result("failed", "no_channel")
+        if target.type == "webhook":
+            return await webhook.send(self._client, claim, target, hand_over, now)
+        result = await self._connections(target).send(claim, hand_over, now)
+        if result.kind == "again" and claim.attempts >= _MAIL_ATTEMPTS:
+            return Result("failed", result.reason)
+        return result
+
+    def _connections(self, target: Target) -> Smtp:
+        known = self._smtp.get(target.id)
+        if known is None or known[0] != target:
+            if known is not None:
+                known[1].close()
+            known = (target, Smtp(target, self._concurrency))
+            self._smtp[target.id] = known
+        return known[1]
+
+    async def _hand_over(self, workspace_id: UUID, batch: Sequence[Claimed]) -> list[bool]:
+        async with workspace_tx(self._maker, workspace_id) as session:
+            held = await store.hand_over(session, workspace_id, batch, self._clock())
+        return [claim.id in held for claim in batch]
+
+    async def _settle(
+        self, workspace_id: UUID, batch: Sequence[tuple[Claimed, Result]]
+    ) -> list[None]:
+        now = self._clock()
+        again = [(c, now + backoff_ms(c.attempts)) for c, r in batch if r.kind == "again"]
+        final = [
+            (claim, result.kind, result.reason, result.provider_id)
+            for claim, result in batch
+            if result.kind in ("accepted", "failed", "unknown")
+        ]
+        async with workspace_tx(self._maker, workspace_id) as session:
+            if again:
+                await store.release(session, workspace_id, again, now)
+            if final:
+                # A refusal before DATA fails a message that was only claimed: hand it over first,
+                # so that the ledger knows one way only.
+                failed = [c for c, r in batch if r.kind == "failed"]
+                await store.hand_over(session, workspace_id, failed, now)
+                rows = await store.settle(session, workspace_id, final, now)
+                await engine.queue_outcomes(session, workspace_id, tell.outcomes(rows, now))
+        return [None] * len(batch)
+
+
+def backoff_ms(attempts: int) -> int:
+    """1 s after the first try, doubled after each, at most 5 minutes."""
+    return int(min(LONGEST_BACKOFF_MS, 1_000 * 2 ** min(attempts - 1, 20)))

@@ -1,0 +1,138 @@
+"""Email over SMTP: a few kept connections per channel, the hand-over marked just before DATA."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from email.message import EmailMessage
+from email.policy import SMTP as SMTP_POLICY
+from email.utils import formataddr, formatdate
+
+import aiosmtplib
+import structlog
+
+from services.orchestrator.channels.store import Target
+from services.orchestrator.delivery.result import Result
+from services.orchestrator.messages.model import Claimed
+
+log = structlog.get_logger(__name__)
+
+TIMEOUT_SECONDS = 30
+HandOver = Callable[[Claimed], Awaitable[bool]]
+"""Marks the message as handed over; False when the lease is lost."""
+
+
+class Smtp:
+    """Connections of one channel, at most ``concurrency`` at once, kept between messages."""
+
+    def __init__(self, target: Target, concurrency: int) -> None:
+        self._target = target
+        self._slots = asyncio.Semaphore(concurrency)
+        self._idle: list[aiosmtplib.SMTP] = []
+
+    async def send(self, claim: Claimed, hand_over: HandOver, now: int) -> Result:
+        """Never raises for what the server does; database errors of ``hand_over`` go through."""
+        assert claim.contact is not None
+        body = compose(claim, self._target, now)
+        async with self._slots:
+            try:
+                connection = await self._ready(claim.contact)
+            except _Refused as error:
+                return error.result
+            except (aiosmtplib.SMTPException, OSError) as error:
+                return Result("again", f"smtp_unreachable: {type(error).__name__}")
+            if not await hand_over(claim):
+                connection.close()
+                return Result("lost_lease")
+            return await self._data(connection, body)
+
+    async def _data(self, connection: aiosmtplib.SMTP, body: bytes) -> Result:
+        try:
+            answer = await connection.data(body, timeout=TIMEOUT_SECONDS)
+        except aiosmtplib.SMTPResponseException as error:
+            # The server answered, so we know that it did not take the message.
+            self._idle.append(connection)
+            return _refusal(error.code, error.message)
+        except (aiosmtplib.SMTPException, OSError) as error:
+            # It may have taken it and lost its answer on the way (semantics SE-3).
+            connection.close()
+            return Result("unknown", f"answer_lost: {type(error).__name__}")
+        self._idle.append(connection)
+        return Result("accepted", provider_id=answer.message[:200])
+
+    async def _ready(self, recipient: str) -> aiosmtplib.SMTP:
+        """A connection that has accepted sender and recipient and waits for DATA."""
+        while self._idle:
+            connection = self._idle.pop()
+            if not connection.is_connected:
+                continue
+            try:
+                await self._envelope(connection, recipient)
+            except (aiosmtplib.SMTPServerDisconnected, OSError):
+                # Servers close idle connections; a fresh one follows.
+                connection.close()
+                continue
+            return connection
+        connection = await self._connect()
+        await self._envelope(connection, recipient)
+        return connection
+
+    async def _envelope(self, connection: aiosmtplib.SMTP, recipient: str) -> None:
+        try:
+            await connection.mail(self._target.config["from_address"])
+            await connection.rcpt(recipient)
+        except aiosmtplib.SMTPResponseException as error:
+            await connection.rset()
+            self._idle.append(connection)
+            raise _Refused(_refusal(error.code, error.message)) from error
+        except UnicodeEncodeError as error:
+            await connection.rset()
+            self._idle.append(connection)
+            raise _Refused(Result("failed", "address_not_supported")) from error
+
+    async def _connect(self) -> aiosmtplib.SMTP:
+        config = self._target.config
+        connection = aiosmtplib.SMTP(
+            hostname=config["host"],
+            port=config["port"],
+            use_tls=config["tls"] == "tls",
+            start_tls=config["tls"] == "starttls",
+            username=config.get("username"),
+            password=self._target.secrets.get("password"),
+            timeout=TIMEOUT_SECONDS,
+        )
+        await connection.connect()
+        if connection.is_connected and not connection.is_ehlo_or_helo_needed:
+            return connection
+        await connection.ehlo()
+        return connection
+
+    def close(self) -> None:
+        for connection in self._idle:
+            connection.close()
+        self._idle.clear()
+
+
+class _Refused(Exception):
+    def __init__(self, result: Result) -> None:
+        super().__init__(result.reason)
+        self.result = result
+
+
+def _refusal(code: int, message: str) -> Result:
+    reason = f"smtp_{code}: {message}"[:300]
+    return Result("again" if 400 <= code < 500 else "failed", reason)
+
+
+def compose(claim: Claimed, target: Target, now: int) -> bytes:
+    """The mail as it goes over the wire."""
+    config = target.config
+    mail = EmailMessage(policy=SMTP_POLICY)
+    mail["From"] = formataddr((config.get("from_name") or "", config["from_address"]))
+    mail["To"] = claim.contact
+    mail["Subject"] = claim.content["subject"]
+    mail["Date"] = formatdate(now / 1000)
+    mail["Message-ID"] = f"<{claim.id}@{config['from_address'].rpartition('@')[2]}>"
+    mail["X-Waymark-Message-Id"] = str(claim.id)
+    mail.set_content(claim.content["text"])
+    if claim.content.get("html"):
+        mail.add_alternative(claim.content["html"], subtype="html")
+    return mail.as_bytes()

@@ -1,0 +1,171 @@
+"""Moves due participants on, a block at a time: claim, ask once, step, write."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from uuid import UUID
+
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from services.contracts.profile import Facts, FactsRequest, ProfileFacts
+from services.kit.http import ServiceClient
+from services.kit.postgres import SessionMaker, workspace_tx
+from services.orchestrator.channels import store as channels
+from services.orchestrator.engine import store
+from services.orchestrator.engine.library import Library
+from services.orchestrator.engine.participants import Participant, Traces
+from services.orchestrator.journeys import store as journeys
+from services.orchestrator.journeys.compiled import Compiled, Happening
+from services.orchestrator.journeys.graph import Branch, Email, Webhook
+from services.orchestrator.journeys.step import Step, leave, take
+from services.orchestrator.message_templates import store as templates
+from services.orchestrator.messages import store as messages
+from services.orchestrator.messages import tell
+from services.orchestrator.messages.compose import Kit, compose
+
+LEASE_MS = 60_000
+MAX_RULES = 200
+
+
+@dataclass(frozen=True)
+class Executor:
+    maker: SessionMaker
+    profile: ServiceClient
+    library: Library
+    block: int = 2_000
+
+
+async def execute(executor: Executor, workspace_id: UUID, *, now: int, known_until: int) -> int:
+    """Run one block; the number of participants claimed.
+
+    ``known_until``: the feed was read to its end at this time, so no event that happened before is
+    still to come. Raises ``Unavailable`` while profile does not answer: the lease runs out and
+    nothing is lost.
+    """
+    async with workspace_tx(executor.maker, workspace_id) as session:
+        claimed = await store.claim(
+            session,
+            workspace_id,
+            now=now,
+            known_until=known_until,
+            lease_ms=LEASE_MS,
+            limit=executor.block,
+        )
+        if not claimed:
+            return 0
+        position = await store.position(session, workspace_id)
+        graphs = await executor.library.load(session, (p.version_id for p in claimed))
+        states = await journeys.states(session, {p.journey_id for p in claimed})
+        kit = await load_kit(session, graphs)
+    facts = await ask(executor.profile, workspace_id, claimed, graphs, position)
+    async with workspace_tx(executor.maker, workspace_id) as session:
+        held = await store.lock_claimed(session, workspace_id, claimed)
+        block = [p for p in claimed if p.id in held]
+        await _advance(session, workspace_id, block, graphs, states, facts, kit, now, known_until)
+    return len(claimed)
+
+
+async def load_kit(
+    session: AsyncSession, graphs: Mapping[UUID, Compiled], channel_id: UUID | None = None
+) -> Kit:
+    """Channels and templates these versions use, and the channel used instead of theirs."""
+    nodes = [node for compiled in graphs.values() for node in compiled.graph.nodes]
+    channel_ids = {node.channel_id for node in nodes if isinstance(node, Email | Webhook)}
+    channel_ids |= {channel_id} if channel_id is not None else set()
+    template_ids = {node.template_id for node in nodes if isinstance(node, Email)}
+    targets = await channels.targets(session, channel_ids)
+    return Kit(
+        channel_types={target.id: target.type for target in targets.values()},
+        templates=await templates.sources(session, template_ids),
+    )
+
+
+async def ask(
+    profile: ServiceClient,
+    workspace_id: UUID,
+    block: Sequence[Participant],
+    graphs: Mapping[UUID, Compiled],
+    position: int,
+) -> dict[UUID, ProfileFacts]:
+    """What is true of these people at least as far as the feed was applied; by asked id."""
+    needed = {version for version, compiled in graphs.items() if _asks(compiled)}
+    profile_ids = {p.profile_id for p in block if p.version_id in needed}
+    if not profile_ids:
+        return {}
+    rules = [rule for version in needed for rule in graphs[version].rule_ids.values()]
+    found: dict[UUID, ProfileFacts] = {}
+    for start in range(0, max(1, len(rules)), MAX_RULES):
+        body = FactsRequest(
+            rule_ids=rules[start : start + MAX_RULES],
+            profile_ids=sorted(profile_ids),
+            min_position=position,
+        )
+        response = await profile.request(
+            "POST",
+            "/internal/v1/facts",
+            workspace_id=workspace_id,
+            json=body.model_dump(mode="json"),
+        )
+        response.raise_for_status()
+        for each in Facts.model_validate_json(response.content).profiles:
+            known = found.setdefault(each.asked_id, each)
+            known.rules.update(each.rules)
+    return found
+
+
+def _asks(compiled: Compiled) -> bool:
+    return any(isinstance(node, Branch | Email | Webhook) for node in compiled.graph.nodes)
+
+
+async def _advance(
+    session: AsyncSession,
+    workspace_id: UUID,
+    block: Sequence[Participant],
+    graphs: Mapping[UUID, Compiled],
+    states: Mapping[UUID, str],
+    facts: Mapping[UUID, ProfileFacts],
+    kit: Kit,
+    now: int,
+    known_until: int,
+) -> None:
+    """Step every participant of the block, whose rows are locked, and write what that leaves."""
+    missed = await store.missed(session, workspace_id, block)
+    traces = Traces()
+    consumed: list[tuple[UUID, str]] = []
+    for participant in block:
+        known = facts.get(participant.profile_id)
+        if states[participant.journey_id] == "archived":
+            step = leave(participant.position, "journey_archived", now)
+        else:
+            step = _step(participant, graphs, known, now, known_until, missed)
+        traces.record(participant, step)
+        consumed += [(participant.id, message_id) for message_id in step.consumed]
+    rendered = [
+        compose(p, send, graphs[p.version_id].graph, facts.get(p.profile_id), kit)
+        for p, send in traces.sends
+    ]
+    skipped = await messages.add(session, workspace_id, rendered, now)
+    await store.update(session, workspace_id, block, graphs, now)
+    if missed:
+        await store.drop_missed(session, workspace_id, block, consumed)
+    await store.count_flows(session, workspace_id, traces.flows)
+    told = traces.outcomes + tell.outcomes(skipped, now)
+    await store.queue_outcomes(session, workspace_id, told)
+
+
+def _step(
+    participant: Participant,
+    graphs: Mapping[UUID, Compiled],
+    known: ProfileFacts | None,
+    now: int,
+    known_until: int,
+    missed: Mapping[UUID, Sequence[Happening]],
+) -> Step:
+    return take(
+        graphs[participant.version_id],
+        participant.position,
+        known.rules if known is not None else {},
+        now,
+        known_until=known_until,
+        trigger=participant.happening,
+        missed=missed.get(participant.id, ()),
+    )

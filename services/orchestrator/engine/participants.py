@@ -1,0 +1,118 @@
+"""A participant as the engine holds it in memory, and what its steps leave behind. Pure."""
+
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+from uuid import UUID
+
+import msgspec
+
+from services.contracts.events import Outcome
+from services.orchestrator.journeys.compiled import Compiled, Happening
+from services.orchestrator.journeys.graph import WaitEvent
+from services.orchestrator.journeys.step import ENTRY, EXIT, Moved, Position, Send, Step
+
+
+@dataclass(slots=True)
+class Participant:
+    """One person's way through one journey version. `trigger` is the event that let them in."""
+
+    id: UUID
+    journey_id: UUID
+    version_id: UUID
+    profile_id: UUID
+    instance_key: str
+    ledger_key: str
+    rotation: int
+    position: Position
+    entered_at: int
+    trigger: Mapping[str, Any]
+    exit_reason: str | None = None
+    fence: int = 0
+
+    @property
+    def happening(self) -> Happening | None:
+        """The entry event; None for those who came in by a segment."""
+        if "event" not in self.trigger:
+            return None
+        return Happening(
+            self.profile_id,
+            self.trigger["event"],
+            self.trigger["message_id"],
+            self.trigger["at"],
+            self.trigger["properties"],
+        )
+
+
+@dataclass(slots=True)
+class Traces:
+    """What a block of steps leaves: counts per edge, outcomes to tell, messages to write."""
+
+    flows: Counter[tuple[UUID, str, str, str]] = field(default_factory=Counter)
+    outcomes: list[Outcome] = field(default_factory=list)
+    sends: list[tuple[Participant, Send]] = field(default_factory=list)
+
+    def record(self, participant: Participant, step: Step) -> None:
+        """Take over the step: the participant's position, and what it caused."""
+        participant.position = step.position
+        for move in step.moves:
+            key = (participant.version_id, move.source, move.outcome, move.target)
+            self.flows[key] += 1
+            if move.target == EXIT:
+                participant.exit_reason = move.outcome
+            self.outcomes.append(outcome(participant, move))
+        self.sends.extend((participant, send) for send in step.sends)
+
+
+def outcome(participant: Participant, move: Moved) -> Outcome:
+    """The event that tells of a move; its message id never repeats for another move."""
+    name, suffix = "Step Taken", f"{move.visit}:step"
+    if move.source == ENTRY:
+        name, suffix = "Journey Entered", "entered"
+    elif move.target == EXIT:
+        name, suffix = "Journey Exited", "exited"
+    properties = {
+        "journey_id": str(participant.journey_id),
+        "version_id": str(participant.version_id),
+        "participant_id": str(participant.id),
+        "instance_key": participant.instance_key,
+        "node": move.target if move.source == ENTRY else move.source,
+        "outcome": move.outcome,
+    }
+    return Outcome(
+        message_id=f"{participant.id}:{suffix}",
+        event=name,
+        profile_id=str(participant.profile_id),
+        occurred_at=move.at,
+        properties=msgspec.json.encode(properties).decode(),
+    )
+
+
+def awaited_event(compiled: Compiled, position: Position) -> str | None:
+    """The name of the event a parked participant waits for."""
+    if position.state != "waiting":
+        return None
+    node = compiled.nodes[position.node]
+    return node.event if isinstance(node, WaitEvent) else None
+
+
+def trigger_of(event: Happening, anchor_at: int | None = None) -> dict[str, Any]:
+    """What is kept of the entry event."""
+    kept: dict[str, Any] = {
+        "event": event.event,
+        "message_id": event.message_id,
+        "at": event.at,
+        "properties": dict(event.properties),
+    }
+    if anchor_at is not None:
+        kept["anchor_at"] = anchor_at
+    return kept
+
+
+def by_profile(events: Iterable[Happening]) -> dict[UUID, list[Happening]]:
+    """Events of each person, oldest first."""
+    grouped: dict[UUID, list[Happening]] = {}
+    for event in sorted(events, key=lambda e: e.at):
+        grouped.setdefault(event.profile_id, []).append(event)
+    return grouped

@@ -1,0 +1,63 @@
+"""What can go wrong in a way the caller can act on."""
+
+from http import HTTPStatus
+
+from services.kit.problems import Problem
+
+
+class JourneyNotFound(Problem):
+    type = "/problems/journey-not-found"
+    title = "No such journey"
+    status = HTTPStatus.NOT_FOUND
+
+
+class JourneyInvalid(Problem):
+    """The draft cannot be published or replayed; `errors` holds a JSON pointer per finding."""
+
+    type = "/problems/journey-invalid"
+    title = "The journey's graph is not valid"
+    status = HTTPStatus.UNPROCESSABLE_ENTITY
+
+
+class JourneyStateConflict(Problem):
+    type = "/problems/journey-state-conflict"
+    title = "The journey's state does not allow this"
+    status = HTTPStatus.CONFLICT
+
+
+class NotReady(Problem):
+    """The workspace enforces readiness, and the journey uses more channels than it allows."""
+
+    type = "/problems/not-ready"
+    title = "The organization is not ready for so many channels"
+    status = HTTPStatus.CONFLICT
+
+
+class ReplayNotFound(Problem):
+    type = "/problems/replay-not-found"
+    title = "No such replay"
+    status = HTTPStatus.NOT_FOUND
+
+
+class ChannelNotFound(Problem):
+    type = "/problems/channel-not-found"
+    title = "No such channel"
+    status = HTTPStatus.NOT_FOUND
+
+
+class MessageTemplateNotFound(Problem):
+    type = "/problems/message-template-not-found"
+    title = "No such message template"
+    status = HTTPStatus.NOT_FOUND
+
+
+class MessageNotFound(Problem):
+    type = "/problems/message-not-found"
+    title = "No such message"
+    status = HTTPStatus.NOT_FOUND
+
+
+class MessageStateConflict(Problem):
+    type = "/problems/message-state-conflict"
+    title = "The message's state does not allow this"
+    status = HTTPStatus.CONFLICT

@@ -1,0 +1,168 @@
+"""Journeys as the API shows and takes them."""
+
+from datetime import datetime
+from typing import Any, Literal
+from uuid import UUID
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from services.contracts.assessment import ReadinessReason
+from services.kit.problems import FieldError
+from services.orchestrator.journeys.graph import Graph
+
+JourneyState = Literal["draft", "live", "paused", "archived"]
+
+EXAMPLE_GRAPH: dict[str, Any] = {
+    "name": "Offer reminder",
+    "purpose": "marketing",
+    "entry": {
+        "kind": "event",
+        "event": "Offer Viewed",
+        "where": {
+            "combinator": "and",
+            "rules": [
+                {
+                    "field": "properties.offer_type",
+                    "operator": "in",
+                    "value": ["bogo", "discount"],
+                }
+            ],
+        },
+        "anchor": {"event": "Offer Received", "match": ["offer_id"]},
+        "unless": {"event": "Offer Completed", "match": ["offer_id"], "since": "anchor"},
+        "instance_key": ["offer_id", "@anchor"],
+        "entry_mode": "once",
+        "next": "wait",
+    },
+    "nodes": [
+        {
+            "id": "wait",
+            "type": "wait_event",
+            "event": "Offer Completed",
+            "match": {"offer_id": "offer_id"},
+            "timeout_seconds": 259_200,
+            "on_event": "completed",
+            "on_timeout": "remind",
+        },
+        {
+            "id": "remind",
+            "type": "email",
+            "channel_id": "0199f0c2-5a52-7c3e-9f3a-0d6f1f1c2b7a",
+            "template_id": "0199f0c2-5a52-7c3e-9f3a-0d6f1f1c2b7b",
+            "next": "reminded",
+        },
+        {"id": "completed", "type": "exit", "reason": "completed"},
+        {"id": "reminded", "type": "exit", "reason": "reminded"},
+    ],
+}
+
+
+class JourneyCreate(BaseModel):
+    """The draft of a journey. Only its shape is checked when it is saved, so that half-finished
+    work can be kept; `problems` of the answer tell what still stands against publishing it."""
+
+    model_config = ConfigDict(
+        extra="forbid", json_schema_extra={"examples": [{"graph": EXAMPLE_GRAPH}]}
+    )
+
+    graph: Graph
+
+
+class Warning_(BaseModel):  # noqa: N801 - Warning is a builtin
+    """Something a publisher should know; it did not stop the publishing."""
+
+    model_config = ConfigDict(title="Warning")
+
+    code: Literal["too_many_channels", "readiness_unknown", "rules_backfilling"]
+    detail: str = Field(
+        examples=["The journey uses 3 channels; 2 are recommended at maturity level 2."]
+    )
+    reasons: list[ReadinessReason] = Field(
+        default_factory=list, description="What readiness still misses, in English and Chinese."
+    )
+
+
+class JourneyVersion(BaseModel):
+    id: UUID
+    number: int = Field(description="1, 2, 3 … per journey; statistics carry it.")
+    published_at: datetime
+    warnings: list[Warning_] = Field(default_factory=list)
+
+
+class Journey(BaseModel):
+    id: UUID
+    name: str
+    state: JourneyState = Field(
+        description="`draft`: never published. `live`. `paused`: nobody enters, everybody in it "
+        "rests. `archived`: ended for good."
+    )
+    draft_revision: int = Field(description="Grows with every change of the draft.")
+    live_version: int | None = Field(description="Number of the version people enter.")
+    published_at: datetime | None
+    graph: dict[str, Any] = Field(description="The draft.")
+    problems: list[FieldError] = Field(description="What stands against publishing the draft.")
+    created_at: datetime
+    updated_at: datetime
+
+
+class Published(BaseModel):
+    journey: Journey
+    version: JourneyVersion
+    warnings: list[Warning_]
+
+
+class ParticipantView(BaseModel):
+    """One person's way through the journey."""
+
+    model_config = ConfigDict(title="Participant", from_attributes=True)
+
+    id: UUID
+    profile_id: UUID
+    version: int
+    instance_key: str = Field(description="Empty where the journey has no instance key.")
+    rotation: int = Field(description="1 for the first time under this key, 2 for the second …")
+    state: Literal["due", "waiting", "exited"]
+    node: str = Field(description="Where the person is, or was at the end.")
+    arrived_at: datetime
+    due_at: datetime = Field(description="When the delay ends or the wait times out.")
+    entered_at: datetime
+    exited_at: datetime | None
+    exit_reason: str | None
+
+
+class NodeStats(BaseModel):
+    """`entered` = `waiting` + `passed` + `exited` at every moment."""
+
+    entered: int = Field(description="Arrivals, counted each time.")
+    waiting: int = Field(description="People at the node now.")
+    passed: int = Field(description="Went on to another node.")
+    exited: int = Field(description="Left the journey here.")
+    outcomes: dict[str, int] = Field(
+        description="How they left the node: `event`, `timeout`, `elapsed`, `sent`, `case_0` …, "
+        "`otherwise`, or the reason of an exit."
+    )
+    messages: dict[str, int] = Field(
+        default_factory=dict,
+        description="Messages of this node by state; skipped and failed ones as `state:reason`.",
+    )
+
+
+class Flow(BaseModel):
+    """An edge with its traffic. `@entry` and `@exit` are the outside."""
+
+    model_config = ConfigDict(from_attributes=True)
+
+    version: int
+    source: str
+    outcome: str
+    target: str
+    count: int
+
+
+class JourneyStats(BaseModel):
+    entered: int
+    waiting: int
+    exited: int
+    exits: dict[str, int] = Field(description="By reason.")
+    nodes: dict[str, NodeStats]
+    flows: list[Flow] = Field(description="Every edge that was walked, for Sankey pictures.")

@@ -1,0 +1,146 @@
+"""Journeys over HTTP."""
+
+from http import HTTPStatus
+from typing import Annotated
+from uuid import UUID
+
+from fastapi import APIRouter, Query, Request
+
+from services.kit.auth import UserCaller
+from services.kit.pagination import Page, PagingParams
+from services.kit.postgres import Session
+from services.kit.problems import InvalidRequest, Unavailable, problem_responses
+from services.kit.strict import StrictRoute
+from services.orchestrator.errors import (
+    JourneyInvalid,
+    JourneyNotFound,
+    JourneyStateConflict,
+    NotReady,
+)
+from services.orchestrator.idempotency import NewId
+from services.orchestrator.journeys import service, stats, store
+from services.orchestrator.journeys.model import (
+    Flow,
+    Journey,
+    JourneyCreate,
+    JourneyState,
+    JourneyStats,
+    ParticipantView,
+    Published,
+)
+from services.orchestrator.paging import after_id, page_of
+
+router = APIRouter(
+    prefix="/api/v1/journeys",
+    tags=["journeys"],
+    route_class=StrictRoute,
+    responses=problem_responses(InvalidRequest),
+)
+_ONE = problem_responses(JourneyNotFound)
+_CHANGE = problem_responses(JourneyNotFound, JourneyStateConflict)
+
+
+@router.post("", status_code=HTTPStatus.CREATED, summary="Create a journey as a draft")
+async def create_journey(
+    body: JourneyCreate, new_id: NewId, caller: UserCaller, session: Session
+) -> Journey:
+    return await service.create(session, caller.workspace_id, new_id, body.graph)
+
+
+@router.get("", summary="List journeys, newest first")
+async def list_journeys(
+    session: Session, paging: PagingParams, state: JourneyState | None = None
+) -> Page[Journey]:
+    rows = await store.page(session, after_id(paging), paging.limit + 1, state)
+    return page_of(await service.views(session, rows), paging.limit)
+
+
+@router.get("/{journey_id}", summary="Read a journey and its draft", responses=_ONE)
+async def read_journey(journey_id: UUID, session: Session) -> Journey:
+    return await service.view(session, await service.get(session, journey_id))
+
+
+@router.put("/{journey_id}", summary="Replace the draft", responses=_CHANGE)
+async def replace_draft(journey_id: UUID, body: JourneyCreate, session: Session) -> Journey:
+    """The live version does not change: publish the draft to make it the one people enter."""
+    return await service.save_draft(session, journey_id, body.graph)
+
+
+@router.post(
+    "/{journey_id}/publish",
+    summary="Publish the draft as a new version",
+    responses=problem_responses(
+        JourneyNotFound, JourneyInvalid, JourneyStateConflict, NotReady, Unavailable
+    ),
+)
+async def publish_journey(journey_id: UUID, request: Request, caller: UserCaller) -> Published:
+    """From now on people enter this version; those already inside finish the version they entered.
+
+    Channels above what the organization's maturity recommends are answered with a warning, or,
+    where the workspace enforces readiness, refused.
+    """
+    return await service.publish(
+        request.state.sessionmaker, caller.workspace_id, journey_id, request.state.neighbours
+    )
+
+
+@router.post("/{journey_id}/pause", summary="Pause a journey", responses=_CHANGE)
+async def pause_journey(journey_id: UUID, session: Session) -> Journey:
+    """Nobody enters, and entry events of that time are not made up for. People inside rest:
+    timers run on and take effect at resume, awaited events are still noticed."""
+    return await service.change_state(session, journey_id, "paused", ("live",))
+
+
+@router.post("/{journey_id}/resume", summary="Resume a paused journey", responses=_CHANGE)
+async def resume_journey(journey_id: UUID, session: Session) -> Journey:
+    return await service.change_state(session, journey_id, "live", ("paused",))
+
+
+@router.post("/{journey_id}/archive", summary="End a journey for good", responses=_CHANGE)
+async def archive_journey(journey_id: UUID, session: Session) -> Journey:
+    """Everybody inside leaves with the reason `journey_archived`."""
+    allowed = ("draft", "live", "paused")
+    return await service.change_state(session, journey_id, "archived", allowed)
+
+
+@router.get("/{journey_id}/participants", summary="List participants", responses=_ONE)
+async def list_participants(
+    journey_id: UUID,
+    session: Session,
+    paging: PagingParams,
+    profile_id: UUID | None = None,
+    node: Annotated[str | None, Query(pattern=r"^[A-Za-z0-9_-]{1,64}$")] = None,
+    state: Annotated[str | None, Query(pattern=r"^(due|waiting|exited)$")] = None,
+) -> Page[ParticipantView]:
+    """The latest to enter first."""
+    await service.get(session, journey_id)
+    rows = await store.participants(
+        session,
+        journey_id,
+        after=after_id(paging),
+        limit=paging.limit + 1,
+        profile_id=profile_id,
+        node=node,
+        state=state,
+    )
+    return page_of([ParticipantView.model_validate(row) for row in rows], paging.limit)
+
+
+@router.get("/{journey_id}/stats", summary="Counts per node", responses=_ONE)
+async def read_stats(
+    journey_id: UUID,
+    session: Session,
+    version: Annotated[int | None, Query(ge=1, le=1_000_000)] = None,
+) -> JourneyStats:
+    """Of one version, or of all together."""
+    await service.get(session, journey_id)
+    flows = await store.flows(session, journey_id, version)
+    sends = await store.sends(session, journey_id, version)
+    return stats.summarise(
+        [
+            Flow(version=f.version, source=f.source, outcome=f.outcome, target=f.target, count=f.n)
+            for f in flows
+        ],
+        await store.waiting(session, journey_id, version),
+        [(row.node, row.state, row.reason, row.n) for row in sends],
+    )

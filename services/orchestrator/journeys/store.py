@@ -1,0 +1,252 @@
+"""SQL for journeys, their versions, and who is in them."""
+
+from collections.abc import Collection, Sequence
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import Row, func, select, text, update
+from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from services.orchestrator.journeys.tables import JourneyRow, JourneyVersionRow
+
+_COLUMNS = (
+    JourneyRow.id,
+    JourneyRow.name,
+    JourneyRow.state,
+    JourneyRow.draft,
+    JourneyRow.draft_revision,
+    JourneyRow.live_version_id,
+    JourneyVersionRow.number.label("live_version"),
+    JourneyVersionRow.published_at,
+    JourneyRow.created_at,
+    JourneyRow.updated_at,
+)
+_FROM = select(*_COLUMNS).outerjoin(
+    JourneyVersionRow, JourneyVersionRow.id == JourneyRow.live_version_id
+)
+
+
+async def add(
+    session: AsyncSession, workspace_id: UUID, journey_id: UUID, name: str, draft: dict[str, Any]
+) -> Row[Any]:
+    """Adds it, or finds the one an earlier call with the same id made."""
+    await session.execute(
+        insert(JourneyRow)
+        .values(
+            id=journey_id,
+            workspace_id=workspace_id,
+            name=name,
+            state="draft",
+            draft=draft,
+            draft_revision=1,
+        )
+        .on_conflict_do_nothing(index_elements=["id"])
+    )
+    found = await find(session, journey_id)
+    assert found is not None
+    return found
+
+
+async def find(session: AsyncSession, journey_id: UUID) -> Row[Any] | None:
+    return (await session.execute(_FROM.where(JourneyRow.id == journey_id))).one_or_none()
+
+
+async def page(
+    session: AsyncSession, after: UUID | None, limit: int, state: str | None
+) -> Sequence[Row[Any]]:
+    statement = _FROM
+    if after is not None:
+        statement = statement.where(JourneyRow.id < after)
+    if state is not None:
+        statement = statement.where(JourneyRow.state == state)
+    return (await session.execute(statement.order_by(JourneyRow.id.desc()).limit(limit))).all()
+
+
+async def save_draft(
+    session: AsyncSession, journey_id: UUID, name: str, draft: dict[str, Any]
+) -> None:
+    await session.execute(
+        update(JourneyRow)
+        .where(JourneyRow.id == journey_id)
+        .values(
+            name=name,
+            draft=draft,
+            draft_revision=JourneyRow.draft_revision + 1,
+            updated_at=func.now(),
+        )
+    )
+
+
+async def lock(session: AsyncSession, journey_id: UUID) -> Row[str, int] | None:
+    """State and draft revision, locked until the transaction ends."""
+    statement = (
+        select(JourneyRow.state, JourneyRow.draft_revision)
+        .where(JourneyRow.id == journey_id)
+        .with_for_update()
+    )
+    return (await session.execute(statement)).one_or_none()
+
+
+async def set_state(session: AsyncSession, journey_id: UUID, state: str) -> None:
+    await session.execute(
+        update(JourneyRow)
+        .where(JourneyRow.id == journey_id)
+        .values(state=state, updated_at=func.now())
+    )
+
+
+async def add_version(
+    session: AsyncSession,
+    workspace_id: UUID,
+    journey_id: UUID,
+    version_id: UUID,
+    graph: dict[str, Any],
+    warnings: list[Any],
+) -> int:
+    """The new version's number; it is the live one from now on."""
+    last = await session.scalar(
+        select(func.max(JourneyVersionRow.number)).where(JourneyVersionRow.journey_id == journey_id)
+    )
+    number = (last or 0) + 1
+    await session.execute(
+        insert(JourneyVersionRow).values(
+            id=version_id,
+            workspace_id=workspace_id,
+            journey_id=journey_id,
+            number=number,
+            graph=graph,
+            warnings=warnings,
+        )
+    )
+    await session.execute(
+        update(JourneyRow)
+        .where(JourneyRow.id == journey_id)
+        .values(state="live", live_version_id=version_id, updated_at=func.now())
+    )
+    return number
+
+
+async def running_versions(session: AsyncSession) -> Sequence[Row[UUID, str, UUID, bool]]:
+    """journey_id, state, version_id, is_live_version of all versions of live, paused journeys."""
+    statement = (
+        select(
+            JourneyRow.id.label("journey_id"),
+            JourneyRow.state,
+            JourneyVersionRow.id.label("version_id"),
+            (JourneyVersionRow.id == JourneyRow.live_version_id).label("is_live_version"),
+        )
+        .join(JourneyVersionRow, JourneyVersionRow.journey_id == JourneyRow.id)
+        .where(JourneyRow.state.in_(("live", "paused")))
+        .order_by(JourneyVersionRow.id)
+    )
+    return (await session.execute(statement)).all()
+
+
+async def version_graphs(
+    session: AsyncSession, version_ids: Collection[UUID]
+) -> list[tuple[UUID, dict[str, Any]]]:
+    statement = select(JourneyVersionRow.id, JourneyVersionRow.graph).where(
+        JourneyVersionRow.id.in_(version_ids)
+    )
+    return [(row.id, row.graph) for row in await session.execute(statement)]
+
+
+async def states(session: AsyncSession, journey_ids: Collection[UUID]) -> dict[UUID, str]:
+    statement = select(JourneyRow.id, JourneyRow.state).where(JourneyRow.id.in_(journey_ids))
+    return {row.id: row.state for row in await session.execute(statement)}
+
+
+async def end_participants(session: AsyncSession, journey_id: UUID) -> None:
+    """Make everybody still in it due, so that the engine lets them out and tells so."""
+    await session.execute(
+        text(
+            "UPDATE participant SET state = 'due', run_at = now(), fence = fence + 1 "
+            "WHERE journey_id = :journey AND run_at IS NOT NULL"
+        ),
+        {"journey": journey_id},
+    )
+
+
+async def participants(
+    session: AsyncSession,
+    journey_id: UUID,
+    *,
+    after: UUID | None,
+    limit: int,
+    profile_id: UUID | None,
+    node: str | None,
+    state: str | None,
+) -> Sequence[Row[Any]]:
+    filters = "".join(
+        f" AND p.{name} {operator} :{name}"
+        for name, operator, value in (
+            ("id", "<", after),
+            ("profile_id", "=", profile_id),
+            ("node", "=", node),
+            ("state", "=", state),
+        )
+        if value is not None
+    )
+    statement = text(
+        f"""
+        SELECT p.id, p.profile_id, v.number AS version, p.instance_key, p.rotation, p.state,
+            p.node, p.arrived_at, p.due_at, p.entered_at, p.exited_at, p.exit_reason
+        FROM participant p JOIN journey_version v ON v.id = p.version_id
+        WHERE p.journey_id = :journey{filters} ORDER BY p.id DESC LIMIT :limit
+        """  # noqa: S608 - names of this file
+    )
+    values = {
+        "journey": journey_id,
+        "limit": limit,
+        "id": after,
+        "profile_id": profile_id,
+        "node": node,
+        "state": state,
+    }
+    used = {k: v for k, v in values.items() if v is not None}
+    return (await session.execute(statement, used)).all()
+
+
+async def flows(session: AsyncSession, journey_id: UUID, version: int | None) -> Sequence[Row[Any]]:
+    """version, source, outcome, target, n."""
+    statement = text(
+        """
+        SELECT v.number AS version, f.source, f.outcome, f.target, f.count AS n
+        FROM flow f JOIN journey_version v ON v.id = f.version_id
+        WHERE v.journey_id = :journey AND v.number = coalesce(CAST(:version AS int), v.number)
+        ORDER BY v.number, f.source, f.outcome, f.target
+        """
+    )
+    rows = await session.execute(statement, {"journey": journey_id, "version": version})
+    return rows.all()
+
+
+async def waiting(session: AsyncSession, journey_id: UUID, version: int | None) -> dict[str, int]:
+    """Live participants by the node they are at."""
+    statement = text(
+        """
+        SELECT p.node, count(*) AS n
+        FROM participant p JOIN journey_version v ON v.id = p.version_id
+        WHERE p.journey_id = :journey AND p.run_at IS NOT NULL
+            AND v.number = coalesce(CAST(:version AS int), v.number)
+        GROUP BY p.node
+        """
+    )
+    rows = await session.execute(statement, {"journey": journey_id, "version": version})
+    return {row.node: row.n for row in rows}
+
+
+async def sends(session: AsyncSession, journey_id: UUID, version: int | None) -> Sequence[Row[Any]]:
+    """node, state, reason, n of the live messages."""
+    statement = text(
+        """
+        SELECT m.node, m.state, m.reason, count(*) AS n
+        FROM message m JOIN journey_version v ON v.id = m.version_id
+        WHERE m.journey_id = :journey AND m.replay_id IS NULL
+            AND v.number = coalesce(CAST(:version AS int), v.number)
+        GROUP BY m.node, m.state, m.reason ORDER BY m.node, m.state, m.reason
+        """
+    )
+    rows = await session.execute(statement, {"journey": journey_id, "version": version})
+    return rows.all()

@@ -1,0 +1,135 @@
+"""Wires the orchestrator. Run: ``uvicorn services.orchestrator.main:create_app --factory``."""
+
+import asyncio
+import contextlib
+import os
+import signal
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import TypedDict
+
+import structlog
+from fastapi import FastAPI, Request
+
+from services.kit import app as kit
+from services.kit import postgres
+from services.kit.auth import TokenSigner
+from services.kit.feeds import FeedClient
+from services.kit.http import ServiceClient
+from services.orchestrator.channels import routes as channels
+from services.orchestrator.delivery.guard import webhook_client
+from services.orchestrator.delivery.sender import Sender
+from services.orchestrator.engine.execute import Executor
+from services.orchestrator.engine.library import Library
+from services.orchestrator.journeys import routes as journeys
+from services.orchestrator.journeys.service import Neighbours
+from services.orchestrator.maps import routes as maps
+from services.orchestrator.message_templates import routes as message_templates
+from services.orchestrator.messages import routes as messages
+from services.orchestrator.replay import routes as replays
+from services.orchestrator.replay.run import Replayer
+from services.orchestrator.settings import OrchestratorSettings
+from services.orchestrator.times import Clock, system_clock
+from services.orchestrator.workers import Engine, Workers
+
+log = structlog.get_logger(__name__)
+
+DESCRIPTION = """Journeys and what they send, and journey maps.
+
+A **journey** is a graph with an entry and nodes. Save it as a draft, try it with `replay` over past
+events, `publish` it: publishing makes an immutable version that people enter from then on.
+What journeys send goes through **channels** with **message templates**, and every message, sent or
+not, stands in the ledger under `/api/v1/messages`."""
+
+
+class State(TypedDict):
+    sessionmaker: postgres.SessionMaker
+    signer: TokenSigner
+    profile: ServiceClient
+    tracking: ServiceClient
+    neighbours: Neighbours
+    workers: Workers
+
+
+def create_app(
+    settings: OrchestratorSettings | None = None,
+    *,
+    clock: Clock = system_clock,
+    background: bool = True,
+) -> FastAPI:
+    """``background=False`` leaves the loops to the caller, who steps them by hand."""
+    settings = settings or OrchestratorSettings()
+
+    @asynccontextmanager
+    async def lifespan(_: FastAPI) -> AsyncIterator[State]:
+        signer = TokenSigner("orchestrator", settings.signing_key.get_secret_value())
+        database = postgres.create_engine(settings)
+        maker = postgres.create_sessionmaker(database)
+        profile = ServiceClient("profile", settings.profile_url, signer)
+        store = ServiceClient("tracking", settings.tracking_store_url, signer)
+        ingest = ServiceClient("tracking", settings.tracking_ingest_url, signer)
+        assessment = ServiceClient("assessment", settings.assessment_url, signer)
+        webhooks = webhook_client(allow_private=settings.allow_private_webhooks)
+        sender = Sender(
+            maker,
+            clock,
+            webhooks,
+            smtp_concurrency=settings.smtp_concurrency,
+            expire_after_ms=1_000 * settings.message_expiry_seconds,
+        )
+        engine = Engine(
+            maker=maker,
+            clock=clock,
+            feed=FeedClient(profile, "/internal/v1/feed"),
+            executor=Executor(maker, profile, Library(), settings.block_participants),
+            sender=sender,
+            tracking_ingest=ingest,
+            replayer=Replayer(maker, profile, store, settings.replay_batch),
+            feed_wait_seconds=settings.feed_wait_seconds,
+        )
+        workers = Workers(engine, settings.discovery_seconds)
+        task = asyncio.create_task(workers.run()) if background else None
+        if task is not None:
+            task.add_done_callback(_end_with)
+        try:
+            yield {
+                "sessionmaker": maker,
+                "signer": signer,
+                "profile": profile,
+                "tracking": store,
+                "neighbours": Neighbours(profile, assessment),
+                "workers": workers,
+            }
+        finally:
+            if task is not None:
+                task.cancel()
+                with contextlib.suppress(asyncio.CancelledError):
+                    await task
+            sender.close()
+            for client in (profile, store, ingest, assessment):
+                await client.close()
+            await webhooks.aclose()
+            await database.dispose()
+
+    app = kit.create_app(
+        "orchestrator",
+        settings,
+        title="Orchestrator",
+        description=DESCRIPTION,
+        lifespan=lifespan,
+        checks={"postgres": _postgres},
+    )
+    for routes in (journeys, replays, message_templates, channels, messages, maps):
+        app.include_router(routes.router)
+    return app
+
+
+async def _postgres(request: Request) -> None:
+    await postgres.ping(request.state.sessionmaker)
+
+
+def _end_with(task: asyncio.Task[None]) -> None:
+    """A bug in the background work must not leave a process that only looks alive."""
+    if not task.cancelled() and task.exception() is not None:
+        log.error("background_work_died", exc_info=task.exception())
+        os.kill(os.getpid(), signal.SIGTERM)

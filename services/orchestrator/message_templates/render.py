@@ -1,0 +1,105 @@
+"""Renders Liquid with bounds: templates come from tenants and must not take the process down. Pure.
+
+python-liquid's own limits stop loops, captures and doubling strings; ranges it leaves open
+(`{{ (1..100000000) | join }}` runs for seconds), so they are capped here.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any
+
+from liquid import BoundTemplate, Environment
+from liquid.builtin.expressions import primitive
+from liquid.exceptions import LiquidError
+
+MAX_RANGE = 10_000
+MAX_SOURCE = 200_000
+
+
+class _CappedRange(primitive.RangeLiteral):
+    __slots__ = ()
+
+    def _make_range(self, start: Any, stop: Any) -> range:
+        return super()._make_range(start, stop)[:MAX_RANGE]
+
+
+# The parser makes ranges by this global name; there is no other hook.
+primitive.RangeLiteral = _CappedRange  # type: ignore[misc]
+
+
+class _Bounded(Environment):
+    loop_iteration_limit = 10_000
+    output_stream_limit = 2_000_000
+    local_namespace_limit = 2_000_000
+    context_depth_limit = 30
+    block_nesting_limit = 30
+
+
+# HTML escapes what a person's traits hold; whoever trusts a value writes `| safe`.
+_ENVIRONMENTS = {"text": _Bounded(), "html": _Bounded(autoescape=True)}
+
+
+class TemplateInvalid(ValueError):
+    """`part` (subject, text, html or a payload pointer) and what is wrong with it."""
+
+    def __init__(self, part: str, detail: str) -> None:
+        super().__init__(f"{part}: {detail}")
+        self.part = part
+        self.detail = detail
+
+
+@dataclass(frozen=True, slots=True)
+class Parts:
+    """The source of a message, or what became of it."""
+
+    subject: str
+    text: str
+    html: str | None
+
+
+@lru_cache(maxsize=512)
+def _parsed(kind: str, source: str) -> BoundTemplate:
+    return _ENVIRONMENTS[kind].from_string(source)
+
+
+def check(part: str, source: str) -> None:
+    """Raises ``TemplateInvalid`` when the source does not parse."""
+    try:
+        _parsed("html" if part == "html" else "text", source)
+    except (LiquidError, RecursionError) as error:
+        raise TemplateInvalid(part, _reason(error)) from error
+
+
+def render_text(part: str, source: str, variables: Mapping[str, Any]) -> str:
+    """Raises ``TemplateInvalid`` when a bound is hit or a filter fails."""
+    try:
+        template = _parsed("html" if part == "html" else "text", source)
+        return template.render(**variables)
+    except (LiquidError, RecursionError, ArithmeticError, TypeError, ValueError) as error:
+        raise TemplateInvalid(part, _reason(error)) from error
+
+
+def render(source: Parts, variables: Mapping[str, Any]) -> Parts:
+    subject = render_text("subject", source.subject, variables)
+    return Parts(
+        # A line break in a subject would start a header of the attacker's choice.
+        subject=" ".join(subject.split()),
+        text=render_text("text", source.text, variables),
+        html=None if source.html is None else render_text("html", source.html, variables),
+    )
+
+
+def render_payload(payload: Any, variables: Mapping[str, Any], pointer: str = "payload") -> Any:
+    """Texts anywhere inside are templates; everything else stays as it is."""
+    if isinstance(payload, str):
+        return render_text(pointer, payload, variables)
+    if isinstance(payload, Mapping):
+        return {k: render_payload(v, variables, f"{pointer}/{k}") for k, v in payload.items()}
+    if isinstance(payload, list):
+        return [render_payload(v, variables, f"{pointer}/{i}") for i, v in enumerate(payload)]
+    return payload
+
+
+def _reason(error: Exception) -> str:
+    return str(error).splitlines()[0][:300] if str(error) else type(error).__name__

@@ -1,0 +1,164 @@
+"""Message templates over HTTP."""
+
+from http import HTTPStatus
+from typing import Annotated, Any
+from uuid import UUID
+
+from fastapi import APIRouter, Response
+from pydantic import BaseModel, ConfigDict, Field
+from sqlalchemy import func
+
+from services.kit.auth import UserCaller
+from services.kit.pagination import Page, PagingParams
+from services.kit.postgres import Session
+from services.kit.problems import InvalidRequest, problem_responses
+from services.kit.strict import StrictRoute
+from services.orchestrator.errors import MessageTemplateNotFound
+from services.orchestrator.idempotency import NewId
+from services.orchestrator.message_templates import render, store
+from services.orchestrator.message_templates.store import MessageTemplate
+from services.orchestrator.paging import after_id, page_of
+
+router = APIRouter(
+    prefix="/api/v1/message-templates",
+    tags=["message-templates"],
+    route_class=StrictRoute,
+    responses=problem_responses(InvalidRequest),
+)
+
+Source = Annotated[str, Field(max_length=render.MAX_SOURCE)]
+
+
+class MessageTemplateCreate(BaseModel):
+    """Liquid sources. Variables: `profile` (`id`, `user_id`, `email`, `traits`), `event` (`name`,
+    `occurred_at`, `properties`) and `journey` (`name`)."""
+
+    model_config = ConfigDict(
+        extra="forbid",
+        json_schema_extra={
+            "examples": [
+                {
+                    "name": "Offer reminder",
+                    "subject": "Your offer is still waiting",
+                    "text": "Hello {{ profile.traits.first_name | default: 'there' }},\n"
+                    "offer {{ event.properties.offer_id }} is still open.",
+                    "html": "<p>Hello {{ profile.traits.first_name | default: 'there' }}</p>",
+                }
+            ]
+        },
+    )
+
+    name: str = Field(min_length=1, max_length=200)
+    subject: str = Field(min_length=1, max_length=2_000)
+    text: Source
+    html: Source | None = Field(None, description="Values are HTML-escaped unless `| safe`.")
+
+
+class PreviewRequest(BaseModel):
+    model_config = ConfigDict(
+        extra="forbid",
+        json_schema_extra={
+            "examples": [
+                {
+                    "profile": {"user_id": "crm-42", "traits": {"first_name": "Ada"}},
+                    "event": {"name": "Offer Viewed", "properties": {"offer_id": "o-1"}},
+                }
+            ]
+        },
+    )
+
+    profile: dict[str, Any] = Field(default_factory=dict)
+    event: dict[str, Any] = Field(default_factory=dict)
+    journey: dict[str, Any] = Field(default_factory=dict)
+
+
+class Preview(BaseModel):
+    subject: str
+    text: str
+    html: str | None
+
+
+def _check(body: MessageTemplateCreate) -> None:
+    try:
+        for part in ("subject", "text", "html"):
+            source = getattr(body, part)
+            if source is not None:
+                render.check(part, source)
+    except render.TemplateInvalid as error:
+        raise InvalidRequest.at(f"#/{error.part}", error.detail) from error
+
+
+async def _find(session: Session, template_id: UUID) -> MessageTemplate:
+    found = await store.find(session, template_id)
+    if found is None:
+        raise MessageTemplateNotFound(f"Message template {template_id} does not exist.")
+    return found
+
+
+@router.post("", status_code=HTTPStatus.CREATED, summary="Create a message template")
+async def create_message_template(
+    body: MessageTemplateCreate, new_id: NewId, caller: UserCaller, session: Session
+) -> MessageTemplate:
+    _check(body)
+    return await store.add(session, caller.workspace_id, {"id": new_id, **body.model_dump()})
+
+
+@router.get("", summary="List message templates, newest first")
+async def list_message_templates(session: Session, paging: PagingParams) -> Page[MessageTemplate]:
+    found = await store.page(session, after_id(paging), paging.limit + 1)
+    return page_of(found, paging.limit)
+
+
+@router.get(
+    "/{template_id}",
+    summary="Read a message template",
+    responses=problem_responses(MessageTemplateNotFound),
+)
+async def read_message_template(template_id: UUID, session: Session) -> MessageTemplate:
+    return await _find(session, template_id)
+
+
+@router.put(
+    "/{template_id}",
+    summary="Replace a message template",
+    responses=problem_responses(MessageTemplateNotFound),
+)
+async def replace_message_template(
+    template_id: UUID, body: MessageTemplateCreate, session: Session
+) -> MessageTemplate:
+    """Messages that were already rendered go out as they are."""
+    _check(body)
+    await _find(session, template_id)
+    found = await store.change(session, template_id, body.model_dump())
+    assert found is not None
+    return found
+
+
+@router.delete(
+    "/{template_id}",
+    status_code=HTTPStatus.NO_CONTENT,
+    summary="Archive a message template",
+    responses=problem_responses(MessageTemplateNotFound),
+)
+async def archive_message_template(template_id: UUID, session: Session) -> Response:
+    """Journeys that are already published go on using it."""
+    await _find(session, template_id)
+    await store.change(session, template_id, {"archived_at": func.now()})
+    return Response(status_code=HTTPStatus.NO_CONTENT)
+
+
+@router.post(
+    "/{template_id}/preview",
+    summary="Render a message template with given values",
+    responses=problem_responses(MessageTemplateNotFound),
+)
+async def preview_message_template(
+    template_id: UUID, body: PreviewRequest, session: Session
+) -> Preview:
+    found = await _find(session, template_id)
+    source = render.Parts(found.subject, found.text, found.html)
+    try:
+        parts = render.render(source, body.model_dump())
+    except render.TemplateInvalid as error:
+        raise InvalidRequest.at(f"#/{error.part}", error.detail) from error
+    return Preview(subject=parts.subject, text=parts.text, html=parts.html)

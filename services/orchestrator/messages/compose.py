@@ -1,0 +1,101 @@
+"""From a step's send to a ledger row: who it goes to, rendered with what is known now. Pure."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+from uuid import UUID
+
+from services.contracts.profile import ProfileFacts
+from services.orchestrator.engine.participants import Participant
+from services.orchestrator.journeys.graph import Graph
+from services.orchestrator.journeys.step import Send
+from services.orchestrator.message_templates.render import (
+    Parts,
+    TemplateInvalid,
+    render,
+    render_payload,
+)
+from services.orchestrator.messages.model import NewMessage
+from services.orchestrator.times import from_ms
+
+
+@dataclass(frozen=True)
+class Kit:
+    """What composing needs besides the person: channel types and template sources by id."""
+
+    channel_types: Mapping[UUID, str]
+    templates: Mapping[UUID, Parts]
+
+
+def compose(
+    participant: Participant,
+    send: Send,
+    graph: Graph,
+    facts: ProfileFacts | None,
+    kit: Kit,
+    *,
+    replay_id: UUID | None = None,
+    channel_id: UUID | None = None,
+) -> NewMessage:
+    """Never raises: what cannot be sent is a skipped message with its reason."""
+    channel = channel_id or send.channel_id
+    message = NewMessage(
+        participant_id=participant.id,
+        node=send.node,
+        visit=send.visit,
+        channel_id=channel,
+        channel_type=kit.channel_types.get(channel, "email"),
+        journey_id=participant.journey_id,
+        version_id=None if replay_id else participant.version_id,
+        replay_id=replay_id,
+        profile_id=participant.profile_id,
+        template_id=send.template_id,
+        purpose=graph.purpose,
+        contact=None,
+        content={},
+    )
+    if facts is None or not facts.exists:
+        message.skipped = "no_profile"
+        return message
+    variables = variables_of(participant, graph, facts)
+    try:
+        if send.payload is not None:
+            message.content = {"payload": render_payload(send.payload, variables)}
+            return message
+        message.contact = address(facts)
+        source = kit.templates.get(send.template_id) if send.template_id else None
+        if message.contact is None:
+            message.skipped = "no_address"
+        elif source is None:
+            message.skipped = "no_template"
+        else:
+            parts = render(source, variables)
+            message.content = {"subject": parts.subject, "text": parts.text, "html": parts.html}
+    except TemplateInvalid as error:
+        message.skipped = "template_error"
+        message.content = {"error": str(error)}
+    return message
+
+
+def address(facts: ProfileFacts) -> str | None:
+    """The person's latest email address."""
+    return next(iter(facts.identifiers.get("email", ())), None)
+
+
+def variables_of(participant: Participant, graph: Graph, facts: ProfileFacts) -> dict[str, Any]:
+    """What templates see."""
+    trigger = participant.trigger
+    return {
+        "profile": {
+            "id": str(participant.profile_id),
+            "user_id": next(iter(facts.identifiers.get("user_id", ())), None),
+            "email": address(facts),
+            "traits": facts.traits,
+        },
+        "event": {
+            "name": trigger.get("event"),
+            "occurred_at": from_ms(trigger["at"]).isoformat(),
+            "properties": trigger.get("properties", {}),
+        },
+        "journey": {"name": graph.name},
+    }

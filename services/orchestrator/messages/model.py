@@ -1,0 +1,91 @@
+"""Messages of the send ledger as the API shows them, and new ones as the engine writes them."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Literal
+from uuid import UUID
+
+from pydantic import BaseModel, ConfigDict, Field
+
+MessageState = Literal[
+    "queued", "held", "claimed", "handed_over", "accepted", "failed", "unknown", "skipped"
+]
+FINAL = ("accepted", "failed", "skipped")
+
+
+@dataclass(slots=True)
+class NewMessage:
+    """A row for the ledger. Its key is (participant, node, visit, channel)."""
+
+    participant_id: UUID
+    node: str
+    visit: int
+    channel_id: UUID
+    channel_type: str
+    journey_id: UUID
+    version_id: UUID | None
+    replay_id: UUID | None
+    profile_id: UUID
+    template_id: UUID | None
+    purpose: str
+    contact: str | None
+    content: dict[str, Any]
+    skipped: str | None = None
+    """Why it will never be sent; None queues it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Claimed:
+    """A message leased by the sender."""
+
+    id: UUID
+    fence: int
+    channel_id: UUID
+    channel_type: str
+    purpose: str
+    contact: str | None
+    content: dict[str, Any]
+    attempts: int
+    created_at: int
+    profile_id: UUID
+
+
+class Message(BaseModel):
+    """One message of one participant at one node: sent, not sent and why, or not yet known."""
+
+    model_config = ConfigDict(from_attributes=True)
+
+    id: UUID = Field(description="Also in the `X-Waymark-Message-Id` header or `webhook-id`.")
+    journey_id: UUID
+    participant_id: UUID
+    replay_id: UUID | None = Field(description="Set when a replay delivered it to a sink.")
+    node: str
+    visit: int
+    profile_id: UUID
+    channel_id: UUID
+    channel_type: Literal["email", "webhook"]
+    template_id: UUID | None
+    purpose: Literal["marketing", "transactional"]
+    state: MessageState = Field(
+        description="`unknown`: handed over, but the answer was lost. It is never sent again by "
+        "itself; settle it with `resolve`."
+    )
+    reason: str | None = Field(description="Why it was skipped or failed.", examples=["no_consent"])
+    contact: str | None = Field(description="The address or URL it goes to.")
+    content: dict[str, Any] = Field(description="As rendered: subject, text, html; or payload.")
+    attempts: int
+    provider_id: str | None
+    created_at: datetime
+    updated_at: datetime
+
+
+class Resolution(BaseModel):
+    """What a person found out about an `unknown` message."""
+
+    model_config = ConfigDict(
+        extra="forbid",
+        json_schema_extra={"examples": [{"state": "accepted", "note": "seen in the mail log"}]},
+    )
+
+    state: Literal["accepted", "failed"]
+    note: str | None = Field(None, max_length=500)

@@ -1,0 +1,73 @@
+"""Replays as the API shows and takes them."""
+
+from datetime import datetime
+from typing import Annotated, Literal
+from uuid import UUID
+
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
+
+from services.orchestrator.journeys.model import JourneyStats
+
+Deliver = Literal["none", "sink"]
+ReplayState = Literal["queued", "running", "delivering", "completed", "failed"]
+
+
+class ReplayCreate(BaseModel):
+    """The draft's graph runs over past events as if it had been live then."""
+
+    model_config = ConfigDict(
+        extra="forbid",
+        json_schema_extra={
+            "examples": [
+                {
+                    "since": "2018-01-01T00:00:00Z",
+                    "until": "2018-02-01T00:00:00Z",
+                    "clock_until": "2018-02-04T00:00:00Z",
+                }
+            ]
+        },
+    )
+
+    since: Annotated[
+        AwareDatetime | None,
+        Field(description="Events before are not seen, neither as anchors; from the first if null"),
+    ] = None
+    until: Annotated[
+        AwareDatetime | None, Field(description="Events at or after are not seen; all if null.")
+    ] = None
+    clock_until: Annotated[
+        AwareDatetime | None,
+        Field(
+            description="The clock runs on to here, so that delays and timeouts end; without it, "
+            "to `until`, or to now."
+        ),
+    ] = None
+    channel_id: UUID | None = Field(
+        None, description="With `deliver=sink`: send every message through this sink instead."
+    )
+
+
+class ReplayResult(BaseModel):
+    entered: int = Field(description="Entries, counted by person and instance key.")
+    people: int = Field(description="Different people who entered.")
+    completed: int = Field(description="Left by an exit whose reason is `completed`.")
+    reminded: int = Field(description="Participants a message was sent to, or would have been.")
+    sends: int = Field(description="Messages sent, or that would have been.")
+    messages: dict[str, int] = Field(
+        default_factory=dict, description="With `deliver=sink`: messages by state, up to date."
+    )
+    stats: JourneyStats = Field(description="Counts per node at the end of the clock.")
+
+
+class Replay(BaseModel):
+    id: UUID
+    journey_id: UUID
+    deliver: Deliver
+    state: ReplayState = Field(
+        description="`delivering`: virtual time is over, messages are still on their way."
+    )
+    request: ReplayCreate
+    result: ReplayResult | None
+    problem: str | None = Field(description="Why it failed.")
+    created_at: datetime
+    finished_at: datetime | None

@@ -1,0 +1,214 @@
+"""Runs a replay: pages of past events through the simulation, its messages into the ledger."""
+
+import asyncio
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+from uuid import UUID
+
+import msgspec
+import pyarrow as pa
+
+from services.contracts.profile import Facts, FactsRequest, ProfileFacts
+from services.contracts.tracking import EventScan
+from services.kit.http import ServiceClient
+from services.kit.postgres import SessionMaker, workspace_tx
+from services.kit.problems import Unavailable
+from services.orchestrator.engine.execute import load_kit
+from services.orchestrator.engine.participants import Participant
+from services.orchestrator.journeys.compiled import Compiled, Happening, compile_graph
+from services.orchestrator.journeys.graph import Graph
+from services.orchestrator.journeys.model import Flow
+from services.orchestrator.journeys.stats import summarise
+from services.orchestrator.journeys.step import Send
+from services.orchestrator.messages import store as messages
+from services.orchestrator.messages.compose import Kit, compose
+from services.orchestrator.messages.model import NewMessage
+from services.orchestrator.replay import store
+from services.orchestrator.replay.model import ReplayCreate, ReplayResult
+from services.orchestrator.replay.simulate import Simulation, happenings
+from services.orchestrator.replay.truths import History
+from services.orchestrator.times import from_ms, to_ms
+
+LEASE_MS = 600_000
+RETRY_MS = 2_000
+_COLUMNS = ("profile_id", "event", "message_id", "occurred_at_ms", "properties", "context")
+
+
+@dataclass(frozen=True)
+class Replayer:
+    maker: SessionMaker
+    profile: ServiceClient
+    tracking: ServiceClient
+    batch: int = 5_000
+
+
+async def run_next(replayer: Replayer, workspace_id: UUID, now: int) -> bool:
+    """Run one replay of the workspace to its end; False when none is queued.
+
+    It may die at any point and run again from the start: virtual participants have ids made of the
+    replay's, so the ledger takes each message once.
+    """
+    async with workspace_tx(replayer.maker, workspace_id) as session:
+        row = await store.claim(session, now, LEASE_MS)
+    if row is None:
+        return False
+    try:
+        result = await _run(replayer, workspace_id, row, now)
+    except Unavailable:
+        async with workspace_tx(replayer.maker, workspace_id) as session:
+            await store.release(session, row.id, now + RETRY_MS)
+        raise
+    async with workspace_tx(replayer.maker, workspace_id) as session:
+        await store.finish(session, row.id, "completed", result=result.model_dump(mode="json"))
+    return True
+
+
+async def _run(replayer: Replayer, workspace_id: UUID, row: Any, now: int) -> ReplayResult:
+    request = ReplayCreate.model_validate(row.request["body"])
+    deliver = row.request["deliver"] == "sink"
+    compiled = compile_graph(row.id, Graph.model_validate(row.graph))
+    history = History(compiled)
+    simulation = Simulation(compiled, row.journey_id, row.id, history.truths)
+    delivery = await _delivery(replayer, workspace_id, row.id, compiled, request)
+    scan = EventScan(
+        events=sorted(compiled.event_names | history.event_names),
+        since=request.since,
+        until=request.until,
+    )
+    while True:
+        table, cursor = await _page(replayer.tracking, workspace_id, scan)
+        events = await asyncio.to_thread(_decode, table)
+        await _learn(replayer.profile, workspace_id, history, events)
+        await asyncio.to_thread(_feed, simulation, history, events)
+        if deliver:
+            await delivery.write(simulation.drain_sends(), now)
+        else:
+            simulation.drain_sends()
+        if cursor is None:
+            break
+        scan = scan.model_copy(update={"cursor": cursor})
+    end = request.clock_until or request.until or from_ms(now)
+    await asyncio.to_thread(simulation.finish, to_ms(end))
+    if deliver:
+        await delivery.write(simulation.drain_sends(), now)
+    return result_of(simulation)
+
+
+def result_of(simulation: Simulation) -> ReplayResult:
+    flows = [
+        Flow(version=0, source=source, outcome=outcome, target=target, count=count)
+        for (source, outcome, target), count in sorted(simulation.flows.items())
+    ]
+    stats = summarise(flows, simulation.waiting, [])
+    return ReplayResult(
+        entered=simulation.entered,
+        people=simulation.people,
+        completed=stats.exits.get("completed", 0),
+        reminded=simulation.reminded,
+        sends=simulation.sent,
+        stats=stats,
+    )
+
+
+@dataclass(frozen=True)
+class _Delivery:
+    """Writes virtual participants' messages into the ledger."""
+
+    replayer: Replayer
+    workspace_id: UUID
+    replay_id: UUID
+    graph: Graph
+    kit: Kit
+    channel_id: UUID | None
+
+    async def write(self, sends: Sequence[tuple[Participant, Send]], now: int) -> None:
+        for start in range(0, len(sends), self.replayer.batch):
+            block = sends[start : start + self.replayer.batch]
+            people = {participant.profile_id for participant, _ in block}
+            facts = await _facts(self.replayer.profile, self.workspace_id, people)
+            rows = await asyncio.to_thread(self._compose, block, facts)
+            async with workspace_tx(self.replayer.maker, self.workspace_id) as session:
+                await messages.add(session, self.workspace_id, rows, now)
+
+    def _compose(
+        self, block: Sequence[tuple[Participant, Send]], facts: dict[UUID, ProfileFacts]
+    ) -> list[NewMessage]:
+        return [
+            compose(
+                participant,
+                send,
+                self.graph,
+                facts.get(participant.profile_id),
+                self.kit,
+                replay_id=self.replay_id,
+                channel_id=self.channel_id,
+            )
+            for participant, send in block
+        ]
+
+
+async def _delivery(
+    replayer: Replayer,
+    workspace_id: UUID,
+    replay_id: UUID,
+    compiled: Compiled,
+    request: ReplayCreate,
+) -> _Delivery:
+    async with workspace_tx(replayer.maker, workspace_id) as session:
+        kit = await load_kit(session, {compiled.version_id: compiled}, request.channel_id)
+    return _Delivery(replayer, workspace_id, replay_id, compiled.graph, kit, request.channel_id)
+
+
+async def _page(
+    tracking: ServiceClient, workspace_id: UUID, scan: EventScan
+) -> tuple[pa.Table, str | None]:
+    response = await tracking.request(
+        "POST",
+        "/internal/v1/events/scan",
+        workspace_id=workspace_id,
+        json=scan.model_dump(mode="json"),
+        timeout=120.0,
+    )
+    response.raise_for_status()
+    with pa.ipc.open_stream(response.content) as reader:
+        return reader.read_all(), response.headers.get("X-Next-Cursor")
+
+
+def _decode(table: pa.Table) -> list[Happening]:
+    columns = [table.column(name).to_pylist() for name in _COLUMNS]
+    decoder = msgspec.json.Decoder(dict[str, Any])
+    return happenings(columns, lambda text: decoder.decode(text) if text else {})  # type: ignore[arg-type]
+
+
+def _feed(simulation: Simulation, history: History, events: Sequence[Happening]) -> None:
+    for event in events:
+        history.observe(event)
+        simulation.feed((event,))
+
+
+async def _learn(
+    profile: ServiceClient, workspace_id: UUID, history: History, events: Sequence[Happening]
+) -> None:
+    unknown = history.unknown(event.profile_id for event in events)
+    if unknown:
+        history.learn((await _facts(profile, workspace_id, unknown)).values())
+
+
+async def _facts(
+    profile: ServiceClient, workspace_id: UUID, profile_ids: set[UUID]
+) -> dict[UUID, ProfileFacts]:
+    found: dict[UUID, ProfileFacts] = {}
+    wanted = sorted(profile_ids)
+    for start in range(0, len(wanted), 10_000):
+        body = FactsRequest(profile_ids=wanted[start : start + 10_000])
+        response = await profile.request(
+            "POST",
+            "/internal/v1/facts",
+            workspace_id=workspace_id,
+            json=body.model_dump(mode="json"),
+        )
+        response.raise_for_status()
+        facts = Facts.model_validate_json(response.content)
+        found |= {each.asked_id: each for each in facts.profiles}
+    return found

@@ -1,0 +1,58 @@
+"""What rules say of people in virtual time: events counted as they come, the rest as it is now.
+
+Traits, consents and segments have no history here: a replay reads their present values.
+"""
+
+from collections.abc import Collection, Iterable
+from uuid import UUID
+
+from services.contracts.profile import ProfileFacts
+from services.orchestrator.journeys.compiled import Compiled, Happening, branch_rules
+from services.orchestrator.journeys.step import Truths
+from services.rules import EMPTY, Person, compile_memory, normalise, update
+from services.rules.filters import filter_of
+
+
+class History:
+    """Keeps the state of the rules' event leaves per person."""
+
+    def __init__(self, compiled: Compiled) -> None:
+        rules = {
+            compiled.rule_ids[key]: normalise(rule)
+            for key, rule in branch_rules(compiled.graph).items()
+        }
+        self._holds = {rule_id: compile_memory(rule) for rule_id, rule in rules.items()}
+        leaves = {leaf.leaf_id: leaf for rule in rules.values() for leaf in rule.leaves}
+        self._leaves = [(leaf, filter_of(leaf.where)) for leaf in leaves.values()]
+        self._people: dict[UUID, Person] = {}
+
+    @property
+    def event_names(self) -> set[str]:
+        return {leaf.event for leaf, _ in self._leaves}
+
+    def unknown(self, profile_ids: Iterable[UUID]) -> set[UUID]:
+        """Those whose facts are needed first; nobody where no branch asks."""
+        return set(profile_ids) - self._people.keys() if self._holds else set()
+
+    def learn(self, facts: Collection[ProfileFacts]) -> None:
+        for each in facts:
+            self._people[each.asked_id] = Person(
+                traits=each.traits,
+                segments=frozenset(map(str, each.segments)),
+                consents=each.consents,
+                leaf_states={},
+            )
+
+    def observe(self, event: Happening) -> None:
+        person = self._people.get(event.profile_id)
+        if person is None:
+            return
+        for leaf, matches in self._leaves:
+            if leaf.event == event.event and matches(event.properties, event.context):
+                states = dict(person.leaf_states)
+                states[leaf.leaf_id] = update(states.get(leaf.leaf_id, EMPTY), leaf, [event.at])
+                person.leaf_states = states
+
+    def truths(self, profile_id: UUID, now: int) -> Truths:
+        person = self._people.get(profile_id, Person())
+        return {rule_id: holds(person, now) for rule_id, holds in self._holds.items()}

@@ -1,0 +1,239 @@
+"""Background work: one set of loops per workspace, woken by each other and by the clock."""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Coroutine
+from dataclasses import dataclass, field
+from typing import Any
+from uuid import UUID
+
+import httpx2
+import structlog
+from sqlalchemy.exc import SQLAlchemyError
+
+from services.kit.feeds import FeedClient
+from services.kit.http import ServiceClient
+from services.kit.postgres import SessionMaker, workspace_tx
+from services.kit.problems import Problem
+from services.orchestrator.delivery.sender import Sender
+from services.orchestrator.engine import store
+from services.orchestrator.engine.execute import Executor, execute
+from services.orchestrator.engine.follow import FeedMoved, apply
+from services.orchestrator.messages import store as messages
+from services.orchestrator.replay import run as replays
+from services.orchestrator.times import Clock
+
+log = structlog.get_logger(__name__)
+
+# What may go wrong for a while and heals by itself; anything else is a bug and ends the process.
+TRANSIENT = (Problem, SQLAlchemyError, httpx2.HTTPError, OSError, TimeoutError, FeedMoved)
+IDLE_SECONDS = 5.0
+"""The slow poll behind the wake-ups (semantics WU-4)."""
+
+
+@dataclass
+class Engine:
+    """What the loops share."""
+
+    maker: SessionMaker
+    clock: Clock
+    feed: FeedClient
+    executor: Executor
+    sender: Sender
+    tracking_ingest: ServiceClient
+    replayer: replays.Replayer
+    feed_wait_seconds: float
+
+
+@dataclass
+class Workspace:
+    """One workspace's state in memory; all of it can be lost."""
+
+    id: UUID
+    known_until: int = -(1 << 40)
+    due: asyncio.Event = field(default_factory=asyncio.Event)
+    queued: asyncio.Event = field(default_factory=asyncio.Event)
+    told: asyncio.Event = field(default_factory=asyncio.Event)
+    replays: asyncio.Event = field(default_factory=asyncio.Event)
+
+
+async def follow_once(engine: Engine, workspace: Workspace, wait: float) -> bool:
+    """Read one page of the feed and apply it; True when there may be more at once."""
+    async with workspace_tx(engine.maker, workspace.id) as session:
+        before = await store.position(session, workspace.id)
+    started = engine.clock()
+    page = await engine.feed.read(str(workspace.id), before, wait=wait, workspace_id=workspace.id)
+    if page.rows:
+        async with workspace_tx(engine.maker, workspace.id) as session:
+            due = await apply(
+                session, workspace.id, before, page.rows, engine.executor.library, engine.clock()
+            )
+        if due:
+            workspace.due.set()
+        workspace.told.set()
+    behind = bool(page.rows) and page.rows[-1].offset < page.end
+    if not behind:
+        workspace.known_until = max(workspace.known_until, started)
+    return behind
+
+
+async def execute_once(engine: Engine, workspace: Workspace) -> bool:
+    """Move one block of due participants; True when there may be more at once."""
+    claimed = await execute(
+        engine.executor, workspace.id, now=engine.clock(), known_until=workspace.known_until
+    )
+    if claimed:
+        workspace.queued.set()
+        workspace.told.set()
+    return claimed > 0
+
+
+async def send_once(engine: Engine, workspace: Workspace) -> bool:
+    """Send one batch; True when there may be more at once."""
+    await engine.sender.give_up_lost(workspace.id)
+    sent = await engine.sender.send_due(workspace.id)
+    if sent:
+        workspace.told.set()
+    return sent > 0
+
+
+async def tell_once(engine: Engine, workspace: Workspace) -> bool:
+    """Tell tracking one block of outcomes. Told twice after a crash, it counts once."""
+    async with workspace_tx(engine.maker, workspace.id) as session:
+        block = await store.first_outcomes(session, workspace.id)
+    if block is None:
+        return False
+    row_id, data = block
+    response = await engine.tracking_ingest.request(
+        "POST", "/internal/v1/outcomes", workspace_id=workspace.id, content=data
+    )
+    response.raise_for_status()
+    async with workspace_tx(engine.maker, workspace.id) as session:
+        await store.outcomes_told(session, workspace.id, row_id)
+    return True
+
+
+async def replay_once(engine: Engine, workspace: Workspace) -> bool:
+    """Run one queued replay; True when there may be more."""
+    ran = await replays.run_next(engine.replayer, workspace.id, engine.clock())
+    if ran:
+        workspace.queued.set()
+    return ran
+
+
+async def until_due(engine: Engine, workspace: Workspace) -> float:
+    """Seconds until the first participant is due, at most ``IDLE_SECONDS``."""
+    async with workspace_tx(engine.maker, workspace.id) as session:
+        at = await store.next_run_at(session, workspace.id)
+    return _seconds(at, engine.clock())
+
+
+async def until_queued(engine: Engine, workspace: Workspace) -> float:
+    async with workspace_tx(engine.maker, workspace.id) as session:
+        at = await messages.next_run_at(session, workspace.id)
+    return _seconds(at, engine.clock())
+
+
+def _seconds(at: int | None, now: int) -> float:
+    if at is None:
+        return IDLE_SECONDS
+    # Never at once: what is due yet was not claimed rests (a pause, a feed not read to its end).
+    return min(IDLE_SECONDS, max(0.2, (at - now) / 1000))
+
+
+async def _idle(engine: Engine, workspace: Workspace) -> float:
+    return IDLE_SECONDS
+
+
+async def _loop(
+    name: str,
+    engine: Engine,
+    workspace: Workspace,
+    step: Callable[[Engine, Workspace], Awaitable[bool]],
+    event: asyncio.Event,
+    pause: Callable[[Engine, Workspace], Awaitable[float]],
+) -> None:
+    """Steps while there is more; then rests until woken or until `pause` is over."""
+    backoff = 0.2
+    while True:
+        event.clear()
+        try:
+            if await step(engine, workspace):
+                backoff = 0.2
+                continue
+            seconds = await pause(engine, workspace)
+            backoff = 0.2
+        except TRANSIENT as error:
+            log.warning(f"{name}_failed", workspace_id=str(workspace.id), error=repr(error)[:300])
+            seconds, backoff = backoff, min(5.0, backoff * 2)
+            await asyncio.sleep(seconds)
+            continue
+        try:
+            await asyncio.wait_for(event.wait(), seconds)
+        except TimeoutError:
+            continue
+
+
+async def _follow(engine: Engine, workspace: Workspace) -> None:
+    backoff = 0.2
+    while True:
+        try:
+            await follow_once(engine, workspace, engine.feed_wait_seconds)
+            backoff = 0.2
+        except TRANSIENT as error:
+            log.warning("follow_failed", workspace_id=str(workspace.id), error=repr(error)[:300])
+            await asyncio.sleep(backoff)
+            backoff = min(5.0, backoff * 2)
+
+
+def loops(engine: Engine, workspace: Workspace) -> list[Coroutine[Any, Any, None]]:
+    """Everything that goes on for one workspace."""
+    return [
+        _follow(engine, workspace),
+        _loop("execute", engine, workspace, execute_once, workspace.due, until_due),
+        _loop("send", engine, workspace, send_once, workspace.queued, until_queued),
+        _loop("tell", engine, workspace, tell_once, workspace.told, _idle),
+        _loop("replay", engine, workspace, replay_once, workspace.replays, _idle),
+    ]
+
+
+class Workers:
+    """Starts the loops of each workspace as it is discovered."""
+
+    def __init__(self, engine: Engine, discovery_seconds: float) -> None:
+        self._engine = engine
+        self._discovery_seconds = discovery_seconds
+        self.workspaces: dict[UUID, Workspace] = {}
+
+    async def run(self) -> None:
+        """Until cancelled. A bug in a loop ends this, and with it the process."""
+        async with asyncio.TaskGroup() as group:
+            while True:
+                for workspace in await self._discover():
+                    for loop in loops(self._engine, workspace):
+                        group.create_task(loop)
+                await asyncio.sleep(self._discovery_seconds)
+
+    def wake_replays(self, workspace_id: UUID) -> None:
+        workspace = self.workspaces.get(workspace_id)
+        if workspace is not None:
+            workspace.replays.set()
+
+    async def _discover(self) -> list[Workspace]:
+        """Workspaces not seen before: from profile's feed, and those that have a journey here."""
+        try:
+            partitions = await self._engine.feed.partitions()
+            ids = [UUID(name) for name in partitions]
+        except TRANSIENT as error:
+            log.warning("discovery_failed", error=repr(error)[:300])
+            ids = []
+        try:
+            async with self._engine.maker.begin() as session:
+                if set(ids) - self.workspaces.keys():
+                    await store.register_workspaces(session, ids)
+                known = await store.workspaces(session)
+        except TRANSIENT as error:
+            log.warning("discovery_failed", error=repr(error)[:300])
+            return []
+        found = [Workspace(each) for each in known if each not in self.workspaces]
+        self.workspaces |= {workspace.id: workspace for workspace in found}
+        return found
