@@ -59,7 +59,10 @@ class Api:
                 return
 
     def _call(self, method: str, path: str, **more: Any) -> httpx2.Response:
-        answer = self._client.request(method, path, **more)
+        try:
+            answer = self._client.request(method, path, **more)
+        except httpx2.TransportError as error:
+            raise DemoFailed(f"{method} {path}: {type(error).__name__} {error}") from error
         if answer.is_error:
             raise DemoFailed(f"{method} {path} answered {answer.status_code}: {answer.text[:2000]}")
         return answer
