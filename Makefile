@@ -44,8 +44,9 @@ types: $(INSTALLED) ## Check types.
 imports: $(INSTALLED) ## Check who may import whom.
 	@$(BIN)/lint-imports
 
-openapi: $(INSTALLED) ## Write docs/openapi/*.json and the merged document from the code.
+openapi: $(INSTALLED) ## Write docs/openapi, docs/settings.md and docs/problems.md from the code.
 	@$(PY) -m gateway.openapi
+	@$(PY) -m infra.reference
 
 bench: $(INSTALLED) ## Run the benchmarks.
 	@$(PY) -m pytest tests/bench --override-ini=python_files='bench_*.py' -s $(ARGS)

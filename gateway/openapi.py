@@ -32,7 +32,7 @@ def service_document(service: str) -> dict[str, Any]:
     command = [sys.executable, "-m", "services.kit.openapi", PACKAGES[service]]
     done = subprocess.run(command, capture_output=True, check=False)  # noqa: S603 (our own module)
     if done.returncode:
-        raise SystemExit(f"{service}: {done.stderr.decode()}")
+        raise SystemExit(f"{service} cannot be loaded: {done.stderr.decode()[-500:]}")
     # The last line is the document's end; log lines may come before its first.
     text = done.stdout.decode()
     found: dict[str, Any] = json.loads(text[text.index("{\n") :])
