@@ -88,7 +88,7 @@ def tell(data: Path, out: Path, instance: Instance, sink: Sink) -> Summary:
         (out / "funnel.svg").write_text(picture.funnel("Offers", bars), encoding="utf-8")
         say("Replaying the journey …")
         journey_id = story.publish_journey(api, sink.port)
-        journey, replay_seconds = story.replay(api, journey_id)
+        journey = story.replay(api, journey_id)
         say("Importing the same files again …")
         again = story.import_all(data, instance, out)
         story.await_visible(api, instance, person)
@@ -101,7 +101,6 @@ def tell(data: Path, out: Path, instance: Instance, sink: Sink) -> Summary:
             counts_again=story.counts(api),
             journey_id=journey_id,
             journey=journey,
-            replay_seconds=replay_seconds,
             sink_messages=len(sink.received),
             sink_repeated=sink.repeated(),
             map_id=drawn["id"],

@@ -181,3 +181,39 @@ def publish_journey(api: Api, smtp_port: int) -> str:
     journey = api.post("/journeys", {"graph": graph})
     api.post(f"/journeys/{journey['id']}/publish", {})
     return str(journey["id"])
+
+
+@dataclass(frozen=True, slots=True)
+class Replayed:
+    """What the replay answered: participants by how it went, and messages by state."""
+
+    entered: int
+    reminded: int
+    completed_first: int
+    people: int
+    messages: dict[str, int]
+    seconds: float
+
+
+def replay(api: Api, journey_id: str) -> Replayed:
+    """Replay the journey over the imported events into the sink, until the last message is out."""
+    window = {"since": SINCE, "until": UNTIL, "clock_until": CLOCK_END.isoformat()}
+    started = api.post(f"/journeys/{journey_id}/replay", window, deliver="sink")
+    path, found = f"/journeys/{journey_id}/replays/{started['id']}", dict[str, Any]()
+
+    def over() -> bool:
+        found.update(api.get(path))
+        return found["state"] in ("completed", "failed")
+
+    seconds = until("the end of the replay", _REPLAY_SECONDS, over)
+    if found["state"] == "failed":
+        raise DemoFailed(f"the replay failed: {found['problem']}")
+    result = found["result"]
+    return Replayed(
+        entered=result["entered"],
+        reminded=result["reminded"],
+        completed_first=result["completed"],
+        people=result["people"],
+        messages=result["messages"],
+        seconds=seconds,
+    )

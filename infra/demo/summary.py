@@ -6,7 +6,7 @@ from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from infra.demo.check import Expected
-from infra.demo.story import Imported, wanted
+from infra.demo.story import Imported, Replayed, wanted
 
 
 @dataclass(slots=True)
@@ -20,8 +20,7 @@ class Summary:
     counts: dict[str, int | str]
     counts_again: dict[str, int | str]
     journey_id: str
-    journey: dict[str, int]
-    replay_seconds: float
+    journey: Replayed
     sink_messages: int
     sink_repeated: list[str]
     map_id: str
@@ -31,20 +30,20 @@ class Summary:
         """Sentences about what differs; empty when the whole story holds."""
         found = []
         right = wanted(self.check)
-        journey = {key: getattr(self.check, key) for key in _JOURNEY_KEYS}
+        journey = _ways(self.check)
         for name, have, want in (
             ("counts after the import", self.counts, right),
             ("counts after importing again", self.counts_again, right),
-            ("journey", self.journey, journey),
+            ("journey", _ways(self.journey), journey),
         ):
             found += [
                 f"{name}: {key} is {have.get(key)}, the raw files say {value}"
                 for key, value in want.items()
                 if have.get(key) != value
             ]
-        ends = self.journey["reminded"] + self.journey["completed_first"]
-        if self.journey["entered"] != ends:
-            found.append(f"journey: {self.journey['entered']} entered but {ends} ended")
+        ends = self.journey.reminded + self.journey.completed_first
+        if self.journey.entered != ends:
+            found.append(f"journey: {self.journey.entered} entered but {ends} ended")
         if self.sink_messages != self.check.reminded:
             found.append(f"sink: {self.sink_messages} messages, not {self.check.reminded}")
         if self.sink_repeated:
@@ -73,9 +72,9 @@ class Summary:
             *(_row(_LABELS[key], value) for key, value in self.counts.items()),
             "",
             "Journey: offer viewed, not completed within 3 days, reminder by email",
-            *(_row(_LABELS[key], value) for key, value in self.journey.items()),
+            *(_row(_LABELS[key], value) for key, value in _ways(self.journey).items()),
             _row("messages in the sink", self.sink_messages),
-            f"  replayed in {self.replay_seconds:.1f} s of 786 h virtual time",
+            f"  replayed 786 h and delivered in {self.journey.seconds:.1f} s",
             "",
             "Funnel (people)",
             *(_row(step["name"], step["people"]) for step in self.funnel),
@@ -88,7 +87,6 @@ class Summary:
         return "\n".join(lines) + "\n"
 
 
-_JOURNEY_KEYS = ("entered", "reminded", "completed_first")
 _LABELS = {
     "received": "offers received",
     "viewed": "offers viewed",
@@ -100,6 +98,14 @@ _LABELS = {
     "reminded": "reminded",
     "completed_first": "completed first",
 }
+
+
+def _ways(journey: Expected | Replayed) -> dict[str, int]:
+    return {
+        "entered": journey.entered,
+        "reminded": journey.reminded,
+        "completed_first": journey.completed_first,
+    }
 
 
 def _row(label: str, value: int | str) -> str:
