@@ -38,18 +38,12 @@ class SeenIds(Protocol):
 class PostgresSeenIds:
     """Weekly partitions of a table of hashes; old weeks are dropped whole."""
 
-    def __init__(self) -> None:
-        self._prepared_week: int | None = None
-
     async def claim(
         self, session: AsyncSession, keys: Sequence[bytes], at_seconds: float
     ) -> set[bytes]:
         week = int(at_seconds // _WEEK_SECONDS)
-        if week != self._prepared_week:
-            await session.execute(
-                text("SELECT seen_id_prepare(:week, :keep)"), {"week": week, "keep": KEEP_WEEKS}
-            )
-            self._prepared_week = week
+        # Every time: a partition made in a transaction that is rolled back is gone again.
+        await session.execute(_PREPARE, {"week": week, "keep": KEEP_WEEKS})
         given = list(keys)
         known = set(await session.scalars(_KNOWN, {"ids": given}))
         new = [each for each in given if each not in known] if known else given
@@ -58,6 +52,7 @@ class PostgresSeenIds:
         return set(new)
 
 
+_PREPARE = text("SELECT seen_id_prepare(:week, :keep)")
 _IDS = bindparam("ids", type_=ARRAY(LargeBinary))
 # = ANY(array) always goes through the index of each week; a join might scan 30 million rows.
 _KNOWN = select(SeenIdRow.id).where(SeenIdRow.id == text("ANY(:ids)").bindparams(_IDS))

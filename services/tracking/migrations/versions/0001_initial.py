@@ -58,6 +58,9 @@ LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, public, pg_temp 
 DECLARE
   old record;
 BEGIN
+  IF to_regclass('public.seen_id_' || this_week) IS NOT NULL THEN
+    RETURN;
+  END IF;
   EXECUTE format('CREATE TABLE IF NOT EXISTS public.seen_id_%s PARTITION OF public.seen_id '
     'FOR VALUES IN (%s)', this_week, this_week);
   FOR old IN

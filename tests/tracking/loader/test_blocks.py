@@ -1,0 +1,166 @@
+"""The loader loses nothing and repeats nothing, whatever breaks around a block."""
+
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from typing import Any
+
+import pyarrow as pa
+import pytest
+from sqlalchemy.ext.asyncio import create_async_engine
+
+from services.kit.clickhouse import ClickHouse, ClickHouseError, OperationalError
+from services.kit.feeds import Bell
+from services.kit.postgres import SessionMaker, create_sessionmaker
+from services.tracking.clickhouse import migrate
+from services.tracking.loader.store import loaded_offset
+from services.tracking.loader.worker import Loader
+from services.tracking.sequencer.ids import PostgresSeenIds
+from services.tracking.sequencer.worker import Sequencer
+from services.tracking.workers import Wake, Workers
+from tests.tracking.service import Running, Tracking, track
+
+pytestmark = pytest.mark.anyio
+
+
+class Cut(ClickHouse):
+    """A connection that breaks: after ``held`` rows of the next insert have arrived."""
+
+    held: int | None = None
+
+    async def insert_arrow(
+        self, table: str, data: pa.Table, settings: dict[str, Any] | None = None
+    ) -> None:
+        if self.held is None:
+            await super().insert_arrow(table, data, settings)
+            return
+        if self.held:
+            await super().insert_arrow(table, data.slice(0, self.held), settings)
+        self.held = None
+        raise OperationalError("connection reset by peer")
+
+
+@dataclass
+class Pipeline:
+    """Sequencer and loader, stepped by hand."""
+
+    tracking: Tracking
+    clickhouse: Cut
+    maker: SessionMaker
+
+    def loader(self) -> Loader:
+        """A new one, as after a restart."""
+        return Loader(self.maker, self.clickhouse, Wake(), Workers())
+
+    async def append(self, *events: dict[str, Any]) -> None:
+        async with self.tracking.ingest() as client:
+            response = await client.post("/v1/batch", json={"batch": list(events)})
+        assert response.status_code == 200
+        await Sequencer(self.maker, PostgresSeenIds(), Bell(), Wake(), lambda: None).sequence_all()
+
+    async def stored(self) -> list[str]:
+        rows = await self.clickhouse.query("SELECT message_id FROM events ORDER BY message_id")
+        return [row[0] for row in rows]
+
+
+@pytest.fixture
+async def pipeline(tracking: Tracking) -> AsyncIterator[Pipeline]:
+    clickhouse = await Cut.open(tracking.clickhouse_dsn)
+    assert isinstance(clickhouse, Cut)
+    await migrate.upgrade(clickhouse)
+    engine = create_async_engine(tracking.database.app_dsn)
+    yield Pipeline(tracking, clickhouse, create_sessionmaker(engine))
+    await engine.dispose()
+    await clickhouse.close()
+
+
+def events(*names: str, **fields: Any) -> list[dict[str, Any]]:
+    return [track(messageId=name, **fields) for name in names]
+
+
+@pytest.mark.parametrize("held", [0, 1, 2, 3])
+async def test_a_block_cut_between_insert_and_commit_is_completed_not_repeated(
+    pipeline: Pipeline, held: int
+) -> None:
+    await pipeline.append(*events("a", "b", "c"))
+    pipeline.clickhouse.held = held
+    with pytest.raises(OperationalError):
+        await pipeline.loader().load_all()
+    # More came meanwhile: it must not slip into the block that was begun.
+    await pipeline.append(*events("d"))
+    restarted = pipeline.loader()
+    while await restarted.load_all():
+        pass
+    assert await pipeline.stored() == ["a", "b", "c", "d"]
+    assert await loaded_offset(pipeline.maker, pipeline.tracking.workspace_id) == 2
+    blocks = await pipeline.clickhouse.query("SELECT uniqExact(block_id) FROM events")
+    assert blocks == [(2,)]
+
+
+async def test_an_event_that_clickhouse_refuses_is_quarantined_alone(pipeline: Pipeline) -> None:
+    await pipeline.clickhouse.command(
+        "ALTER TABLE events ADD CONSTRAINT healthy CHECK event != 'Poison'"
+    )
+    good = [f"good{i:02}" for i in range(20)]
+    await pipeline.append(*events(*good[:7]), *events("bad", event="Poison"), *events(*good[7:]))
+    loader = pipeline.loader()
+    while await loader.load_all():
+        pass
+    assert await pipeline.stored() == good
+    assert await pipeline.tracking.quarantined() == [("refused_by_store", "#/1/7")]
+
+
+async def test_an_error_that_is_no_event_s_fault_quarantines_nothing(pipeline: Pipeline) -> None:
+    await pipeline.append(*events("a", "b"))
+    await pipeline.clickhouse.command("RENAME TABLE events TO away")
+    for _ in range(2):
+        with pytest.raises(ClickHouseError):
+            await pipeline.loader().load_all()
+    assert await pipeline.tracking.quarantined() == []
+    await pipeline.clickhouse.command("RENAME TABLE away TO events")
+    await pipeline.loader().load_all()
+    assert await pipeline.stored() == ["a", "b"]
+
+
+async def test_events_of_more_months_than_one_insert_may_span_go_in(pipeline: Pipeline) -> None:
+    months = [f"{2015 + i // 12}-{i % 12 + 1:02}-15T00:00:00Z" for i in range(130)]
+    named = [track(messageId=f"m{i:03}", timestamp=at) for i, at in enumerate(months)]
+    await pipeline.append(*named, track(messageId="z", timestamp="1999-01-01T00:00:00Z"))
+    await pipeline.loader().load_all()
+    assert await pipeline.stored() == [f"m{i:03}" for i in range(130)] + ["z"]
+
+
+async def test_a_duplicate_never_reaches_clickhouse(pipeline: Pipeline) -> None:
+    await pipeline.append(*events("a", "b", "a"))
+    await pipeline.append(*events("b"))
+    loader = pipeline.loader()
+    while await loader.load_all():
+        pass
+    assert await pipeline.stored() == ["a", "b"]
+    assert await loaded_offset(pipeline.maker, pipeline.tracking.workspace_id) == 2
+
+
+async def test_an_event_keeps_its_fields_on_the_way(both: Running) -> None:
+    event = track(
+        "u1",
+        "Order Completed",
+        anonymousId="an1",
+        messageId="m1",
+        timestamp="2026-11-22T06:17:14.860Z",
+        sentAt="2026-11-22T06:17:15.360Z",
+        properties={"revenue": 12.5, "名": "茶"},
+        context={"locale": "zh-CN"},
+    )
+    await both.ingest.post("/v1/batch", json={"batch": [event]})
+    await both.loaded(1)
+    columns = (
+        "source_id, message_id, type, event, user_id, anonymous_id, time_source, properties, "
+        "context, revenue, toUnixTimestamp64Milli(occurred_at), toUnixTimestamp64Milli(sent_at), "
+        "log_offset, log_index, profile_id = subject_id"
+    )
+    assert await both.tracking.clickhouse(columns) == [
+        (
+            *("web", "m1", "track", "Order Completed", "u1", "an1", "original"),
+            *('{"revenue":12.5,"名":"茶"}', '{"locale":"zh-CN"}', 12.5),
+            *(1_795_328_234_860, 1_795_328_235_360, 1, 0, 1),
+        )
+    ]
