@@ -28,7 +28,8 @@ def after_id(paging: Paging) -> UUID | None:
         ) from error
 
 
-def page_of(found: list[T], limit: int) -> Page[T]:
+# Quoted: pydantic would try to make a schema of the protocol if it were evaluated.
+def page_of(found: list[T], limit: int) -> "Page[T]":
     """``found`` holds up to ``limit`` + 1 items; the one too many says that there is more."""
     shown = found[:limit]
     cursor = encode_cursor(str(shown[-1].id)) if len(found) > limit else None

@@ -200,7 +200,7 @@ class Workers:
     """Starts the loops of each workspace as it is discovered."""
 
     def __init__(self, engine: Engine, discovery_seconds: float) -> None:
-        self._engine = engine
+        self.engine = engine
         self._discovery_seconds = discovery_seconds
         self.workspaces: dict[UUID, Workspace] = {}
 
@@ -209,7 +209,7 @@ class Workers:
         async with asyncio.TaskGroup() as group:
             while True:
                 for workspace in await self._discover():
-                    for loop in loops(self._engine, workspace):
+                    for loop in loops(self.engine, workspace):
                         group.create_task(loop)
                 await asyncio.sleep(self._discovery_seconds)
 
@@ -221,13 +221,13 @@ class Workers:
     async def _discover(self) -> list[Workspace]:
         """Workspaces not seen before: from profile's feed, and those that have a journey here."""
         try:
-            partitions = await self._engine.feed.partitions()
+            partitions = await self.engine.feed.partitions()
             ids = [UUID(name) for name in partitions]
         except TRANSIENT as error:
             log.warning("discovery_failed", error=repr(error)[:300])
             ids = []
         try:
-            async with self._engine.maker.begin() as session:
+            async with self.engine.maker.begin() as session:
                 if set(ids) - self.workspaces.keys():
                     await store.register_workspaces(session, ids)
                 known = await store.workspaces(session)

@@ -51,7 +51,7 @@ def _participant(row: Any) -> Participant:
         rotation=row.rotation,
         position=Position(row.state, row.node, row.visit, to_ms(row.arrived_at), to_ms(row.due_at)),
         entered_at=to_ms(row.entered_at),
-        trigger=msgspec.json.decode(row.trigger),
+        trigger=row.trigger,
         exit_reason=row.exit_reason,
         fence=row.fence,
     )
@@ -383,8 +383,8 @@ async def missed(
                 row.event,
                 row.message_id,
                 to_ms(row.occurred_at),
-                msgspec.json.decode(row.properties),
-                msgspec.json.decode(row.context),
+                row.properties,
+                row.context,
             )
         )
     return found

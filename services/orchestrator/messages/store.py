@@ -192,7 +192,7 @@ async def claim(
             channel_type=row.channel_type,
             purpose=row.purpose,
             contact=row.contact,
-            content=msgspec.json.decode(row.content),
+            content=row.content,
             attempts=row.attempts,
             created_at=to_ms(row.created_at),
             profile_id=row.profile_id,

@@ -1,0 +1,172 @@
+"""Profile, tracking and assessment as the orchestrator sees them: HTTP from memory, by contract."""
+
+import asyncio
+import socket
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Any
+from uuid import UUID, uuid4
+
+import pyarrow as pa
+import uvicorn
+from fastapi import FastAPI, Request, Response
+
+from services.contracts.assessment import Readiness, ReadinessReason
+from services.contracts.changes import Change
+from services.contracts.events import Outcome
+from services.contracts.profile import Facts, FactsRequest, ProfileFacts, RuleRegistration
+from services.contracts.tracking import EventScan
+from services.kit import feeds
+
+SCHEMA = pa.schema(
+    [
+        ("profile_id", pa.string()),
+        ("event", pa.string()),
+        ("message_id", pa.string()),
+        ("occurred_at_ms", pa.int64()),
+        ("properties", pa.string()),
+        ("context", pa.string()),
+    ]
+)
+
+
+@dataclass
+class Neighbours:
+    """What the neighbours hold and what they were told. `down` names those that answer 503."""
+
+    rows: dict[str, list[feeds.FeedRow]] = field(default_factory=dict)
+    people: dict[UUID, ProfileFacts] = field(default_factory=dict)
+    facts_asked: list[FactsRequest] = field(default_factory=list)
+    rules: dict[UUID, RuleRegistration] = field(default_factory=dict)
+    outcomes: list[Outcome] = field(default_factory=list)
+    past: list[tuple[str, str, str, int, str, str]] = field(default_factory=list)
+    page_size: int = 100_000
+    readiness: dict[str, Any] = field(default_factory=dict)
+    down: set[str] = field(default_factory=set)
+    url: str = ""
+
+    def append(self, workspace_id: UUID, *changes: Change) -> None:
+        """One row of profile's change feed."""
+        rows = self.rows.setdefault(str(workspace_id), [])
+        rows.append(feeds.FeedRow(len(rows) + 1, len(changes), 0, feeds.pack(list(changes))))
+
+    def person(self, **facts: Any) -> UUID:
+        """Somebody with an address, unless said otherwise."""
+        profile_id = uuid4()
+        values = {
+            "asked_id": profile_id,
+            "profile_id": profile_id,
+            "identifiers": {"email": [f"{profile_id}@example.com"]},
+            **facts,
+        }
+        self.people[profile_id] = ProfileFacts(**values)
+        return profile_id
+
+    def ready(self, level: int | None, mode: str) -> None:
+        limited = level is None or level < 3
+        reason = ReadinessReason(code="level_below_3", score=level, needed=3, en="Low.", zh="低。")
+        self.readiness = Readiness(
+            workspace_id=uuid4(),
+            level=level,
+            level_gated=level,
+            status="pilot" if limited else "full",
+            max_channels=2 if limited else None,
+            mode=mode,  # type: ignore[arg-type]
+            reasons=[reason] if limited else [],
+            assessment_id=None,
+            assessed_at=None,
+        ).model_dump(mode="json")
+
+    def app(self) -> FastAPI:
+        app = FastAPI()
+        profile, tracking = "/internal/v1", "/internal/v1"
+
+        @app.middleware("http")
+        async def outage(request: Request, call_next: Any) -> Any:
+            name = request.url.path.split("/")[3]
+            return Response(status_code=503) if name in self.down else await call_next(request)
+
+        @app.get(f"{profile}/feed/partitions")
+        async def partitions() -> dict[str, list[str]]:
+            return {"partitions": list(self.rows)}
+
+        @app.get(f"{profile}/feed")
+        async def feed(partition: str, after: int, limit: int) -> Response:
+            rows = self.rows.get(partition, [])
+            page = feeds.FeedPage(rows[after : after + limit], len(rows))
+            return Response(feeds.encode_page(page), media_type=feeds.MEDIA_TYPE)
+
+        @app.post(f"{profile}/facts")
+        async def facts(body: FactsRequest) -> Facts:
+            self.facts_asked.append(body)
+            return Facts(
+                position=body.min_position,
+                at=datetime.now(UTC),
+                profiles=[
+                    self.people.get(i) or ProfileFacts(asked_id=i, profile_id=i, exists=False)
+                    for i in body.profile_ids
+                ],
+            )
+
+        @app.put(f"{profile}/rules/{{rule_id}}")
+        async def rules(rule_id: UUID, body: RuleRegistration) -> dict[str, str]:
+            self.rules[rule_id] = body
+            return {"rule_id": str(rule_id), "state": "ready"}
+
+        @app.get("/internal/v1/readiness")
+        async def readiness() -> dict[str, Any]:
+            return self.readiness
+
+        @app.post(f"{tracking}/outcomes")
+        async def outcomes(request: Request) -> dict[str, int]:
+            told = feeds.unpack(await request.body(), Outcome)
+            self.outcomes += told
+            return {"accepted": len(told)}
+
+        @app.post(f"{tracking}/events/scan")
+        async def scan(body: EventScan) -> Response:
+            return self._scan(body)
+
+        return app
+
+    def _scan(self, body: EventScan) -> Response:
+        since = body.since.timestamp() * 1000 if body.since else float("-inf")
+        until = body.until.timestamp() * 1000 if body.until else float("inf")
+        rows = sorted(
+            (r for r in self.past if r[1] in body.events and since <= r[3] < until),
+            key=lambda r: r[3],
+        )
+        start = int(body.cursor or 0)
+        page = rows[start : start + self.page_size]
+        columns = [list(c) for c in zip(*page, strict=True)] or [[] for _ in SCHEMA]
+        table = pa.table(columns, schema=SCHEMA)
+        sink = pa.BufferOutputStream()
+        with pa.ipc.new_stream(sink, table.schema) as writer:
+            writer.write_table(table)
+        more = start + len(page) < len(rows)
+        headers = {"X-Next-Cursor": str(start + len(page))} if more else {}
+        return Response(sink.getvalue().to_pybytes(), headers=headers)
+
+    @asynccontextmanager
+    async def serving(self) -> AsyncIterator[None]:
+        async with listening(self.app()) as url:
+            self.url = url
+            yield
+
+
+@asynccontextmanager
+async def listening(app: Any) -> AsyncIterator[str]:
+    """An ASGI app on a free port of this machine; its URL."""
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        config = uvicorn.Config(app, lifespan="off", log_level="warning")
+        config.timeout_graceful_shutdown = 1
+        server = uvicorn.Server(config)
+        task = asyncio.create_task(server.serve(sockets=[listener]))
+        try:
+            yield f"http://127.0.0.1:{listener.getsockname()[1]}"
+        finally:
+            server.should_exit = True
+            await task
