@@ -135,6 +135,21 @@ class MapCreate(_Part):
 class MapReplace(_Part):
     """The whole new document; ``version`` is the one it was made from."""
 
+    model_config = ConfigDict(
+        extra="forbid",
+        json_schema_extra={
+            "examples": [
+                {
+                    "version": 1,
+                    "document": {
+                        "name": {"en": "Rewards"},
+                        "stages": [{"id": "awareness", "name": {"en": "Awareness"}}],
+                    },
+                }
+            ]
+        },
+    )
+
     version: int = Field(ge=1)
     document: MapDocument
 
