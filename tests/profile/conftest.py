@@ -1,5 +1,6 @@
 """The profile service on a database of its own, beside a tracking service that is faked in HTTP."""
 
+import asyncio
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
 from typing import Any
@@ -56,6 +57,7 @@ def settings(database: Database, tracking: FakeTracking) -> ProfileSettings:
         trusted_keys=trusted_keys(),
         tracking_store_url=tracking.url,
         discovery_seconds=0.02,
+        log_level="WARNING",
     )
 
 
@@ -112,6 +114,15 @@ class World:
         answer = await self.client.get(f"/api/v1{path}", params=params, headers=self.user)
         assert answer.status_code == 200, answer.text
         return answer.json()
+
+    async def ready(self, path: str, key: str = "state") -> Any:
+        """Read a rule, segment or stage model until the background has brought it up to date."""
+        async with asyncio.timeout(10):
+            while True:
+                answer = (await self.call("GET", path)).json()
+                if answer[key] == "ready":
+                    return answer
+                await self.feed(wait=0.02)
 
     async def call(self, method: str, path: str, body: Any = None) -> httpx2.Response:
         """As the workspace's user below /api, as another service below /internal."""

@@ -68,8 +68,11 @@ async def add(
 ) -> None:
     """Add the past to what was counted live since, once, under the workspace's lock."""
     await stream.lock(session, workspace_id)
-    still = set(await store.pending_leaves(session, workspace_id))
-    wanted = {x.leaf_id: leaf_of(x.definition) for x in leaves if x in still}
+    # One may have been dropped, or dropped and registered anew, while tracking was asked.
+    still = {x.leaf_id: x.start_offset for x in await store.pending_leaves(session, workspace_id)}
+    wanted = {
+        x.leaf_id: leaf_of(x.definition) for x in leaves if still.get(x.leaf_id) == x.start_offset
+    }
     for start in range(0, len(rows), CHUNK):
         chunk = [row for row in rows[start : start + CHUNK] if row[0] in wanted]
         await _add(session, workspace_id, wanted, chunk)

@@ -40,12 +40,20 @@ async def register(session: AsyncSession, workspace_id: UUID, rule: StoredRule) 
     leaves = parse(rule.definition, "#/rule").leaves
     await store.put(session, workspace_id, rule)
     await _revised(session, workspace_id, leaves, place.log_offset)
-    live = rule.watch or rule.kind == "segment"
+    wanted = rule.watch or rule.kind == "segment"
+    return await _go_on(session, workspace_id, rule.rule_id, leaves, wanted=wanted)
+
+
+async def _go_on(
+    session: AsyncSession, workspace_id: UUID, key: UUID, leaves: Iterable[Leaf], *, wanted: bool
+) -> store.State:
+    """Where nothing has to be fetched, events count from this very transaction on."""
     counted = await store.leaf_ids(session, workspace_id)
-    if not live and all(counted[leaf.leaf_id] == "ready" for leaf in leaves):
-        await store.set_state(session, workspace_id, [rule.rule_id], "ready")
-        return "ready"
-    return "backfilling"
+    if any(counted[leaf.leaf_id] != "ready" for leaf in leaves):
+        return "backfilling"
+    state: store.State = "sweeping" if wanted else "ready"
+    await store.set_state(session, workspace_id, [key], state)
+    return state
 
 
 async def publish_model(
@@ -60,6 +68,7 @@ async def publish_model(
     ]
     await store.put_model(session, workspace_id, model_id, definition)
     await _revised(session, workspace_id, leaves, place.log_offset)
+    await _go_on(session, workspace_id, model_id, leaves, wanted=True)
 
 
 async def withdraw_model(session: AsyncSession, workspace_id: UUID, model_id: UUID) -> bool:
