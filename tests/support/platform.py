@@ -1,54 +1,36 @@
 """A running Waymark as its users see it: the public API, the ingestion door, a mailbox."""
 
-import asyncio
 from datetime import UTC, datetime
-from types import TracebackType
+from email import message_from_bytes
 from typing import Any
 from uuid import uuid4
 
 import httpx2
-from aiosmtpd.controller import Controller
 from aiosmtpd.smtp import SMTP, Envelope, Session
 
+from infra.demo.sink import Sink
 from tests.support.instance import Instance
 from tests.support.waiting import until
 
 
-class Mailbox:
+class Mailbox(Sink):
     """A local SMTP server; ``subjects`` are those of the messages it accepted, in order."""
 
     def __init__(self) -> None:
-        self.subjects: list[str] = []
+        super().__init__()
         self.messages: list[bytes] = []
-        self._controller = Controller(self, hostname="127.0.0.1", port=0)
 
     async def handle_DATA(  # noqa: N802 - the library calls it by this name
-        self, _server: SMTP, _session: Session, envelope: Envelope
+        self, server: SMTP, session: Session, envelope: Envelope
     ) -> str:
         content = envelope.content
         assert isinstance(content, bytes)
         self.messages.append(content)
-        heads = [line for line in content.splitlines() if line.lower().startswith(b"subject:")]
-        self.subjects.append(heads[0].split(b":", 1)[1].strip().decode())
-        return "250 OK"
+        return await super().handle_DATA(server, session, envelope)
 
     @property
-    def port(self) -> int:
-        server = self._controller.server
-        assert isinstance(server, asyncio.Server)
-        return int(server.sockets[0].getsockname()[1])
-
-    def __enter__(self) -> "Mailbox":
-        self._controller.start()
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self._controller.stop()
+    def subjects(self) -> list[str]:
+        return [str(message_from_bytes(content)["Subject"]) for content in self.messages]
 
 
 class Platform:
