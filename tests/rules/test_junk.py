@@ -57,3 +57,9 @@ def test_whatever_comes_is_a_rule_or_a_refusal(read: Callable[[Any], object], tr
     assert detail
     assert (pointer + detail).encode(), "an answer can be written in UTF-8"
     assert pointer == "" or pointer.startswith("/")
+
+
+def test_a_key_that_cannot_be_written_is_pointed_at_in_words_that_can() -> None:
+    with pytest.raises(RuleInvalid) as refused:
+        normalise({"combinator": "and", "rules": [], "\ud800": 1})
+    assert refused.value.pointer == "/\\ud800"
