@@ -26,6 +26,7 @@ def start(
     log: Path,
     defaults: Mapping[str, str],
     fixed: Mapping[str, str] | None = None,
+    stdin: int = subprocess.DEVNULL,
     stdout: int | None = None,
 ) -> subprocess.Popen[bytes]:
     """Start a Python process that gets `defaults`, over them our own environment, then `fixed`."""
@@ -33,7 +34,7 @@ def start(
     with log.open("ab") as sink:
         return subprocess.Popen(
             [sys.executable, *arguments],
-            stdin=subprocess.DEVNULL,
+            stdin=stdin,
             stdout=stdout if stdout is not None else sink,
             stderr=sink,
             env={"PYTHONUNBUFFERED": "1", **defaults, **given, **(fixed or {})},
@@ -75,12 +76,22 @@ class Child:
     def identity(self) -> Identity | None:
         return identify(self._process.pid) if self._process is not None else None
 
-    def spawn(self) -> None:
+    def spawn(self, *, hold: bool = False) -> None:
+        """Start it; with `hold` it loads its code and then waits for `release`."""
         self._started = monotonic()
         app = [self.spec.app, str(self.spec.port), str(os.getpid())]
         self._process = start(
-            ["-m", "infra.runner.serve", *app], self.log, self.spec.defaults, self.spec.fixed
+            ["-m", "infra.runner.serve", *app],
+            self.log,
+            self.spec.defaults,
+            self.spec.fixed,
+            stdin=subprocess.PIPE if hold else subprocess.DEVNULL,
         )
+
+    def release(self) -> None:
+        """Let a held child go on."""
+        if self._process is not None and self._process.stdin is not None:
+            self._process.stdin.close()
 
     def poll(self) -> int | None:
         """The exit code of a child that has died since the last call (negative: the signal)."""

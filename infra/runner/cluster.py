@@ -153,26 +153,23 @@ class Cluster:
             f"?host={quote(str(self.socket))}"
         )
 
-    def ensure_service(self, service: str, owner_password: str, app_password: str) -> None:
-        """Create or update a service's database and its two roles."""
-        self.psql(
-            "-v",
-            f"service={service}",
-            "-v",
-            f"owner_password={owner_password}",
-            "-v",
-            f"app_password={app_password}",
-            "-f",
-            str(_SQL),
+    def ensure_services(self, passwords: Mapping[str, tuple[str, str]]) -> None:
+        """Create or update services' databases and roles; (owner's, app's) password by service."""
+        script = "".join(
+            f"\\set service {service}\n\\set owner_password {_quoted(owner)}\n"
+            f"\\set app_password {_quoted(app)}\n\\i {_quoted(str(_SQL))}\n"
+            for service, (owner, app) in passwords.items()
         )
+        # By standard input: arguments can be read by everybody on the machine.
+        self.psql(script=script)
 
-    def psql(self, *arguments: str, database: str = "postgres") -> str:
-        """Run psql as superuser and return what it printed, rows unaligned."""
+    def psql(self, script: str, database: str = "postgres") -> str:
+        """Run a psql script as superuser and return what it printed, rows unaligned."""
         command = [str(self.persona.binaries / "psql"), "-X", "-qAtw", "-vON_ERROR_STOP=1"]
         done = subprocess.run(
-            [*command, "-h", str(self.socket), "-U", SUPERUSER, "-d", database, *arguments],
+            [*command, "-h", str(self.socket), "-U", SUPERUSER, "-d", database],
             env={"PGPASSWORD": self._password(), "LC_ALL": "C"},
-            stdin=subprocess.DEVNULL,
+            input=script,
             capture_output=True,
             text=True,
             check=False,
@@ -261,3 +258,8 @@ class Cluster:
         finally:
             if log is not None:
                 log.close()
+
+
+def _quoted(value: str) -> str:
+    """As a psql meta-command's argument."""
+    return "'" + value.replace("\\", "\\\\").replace("'", "\\'") + "'"

@@ -1,6 +1,7 @@
 """Runs one service's app: ``python -m infra.runner.serve APP PORT RUNNER_PID``."""
 
 import sys
+from importlib import import_module
 
 import uvicorn
 
@@ -13,6 +14,10 @@ GRACE_SECONDS = 3
 
 def main(app: str, port: int, parent: int) -> None:
     end_with_parent(parent)
+    import_module(app.partition(":")[0])
+    # Loading takes longer than migrating, so the runner has us do it at the same time and closes
+    # our input when the database is ready. A restarted child finds it closed already.
+    sys.stdin.buffer.read()
     uvicorn.run(
         app,
         factory=True,

@@ -19,7 +19,7 @@ from infra.runner.processes import Identity, end, find, identify
 from infra.runner.signals import Signals, StopRequested
 from infra.runner.topology import PACKAGES, Topology, plan
 
-_READY_SECONDS = 60.0
+_READY_SECONDS = 120.0
 _POSTGRES_SECONDS = 120.0
 _UPKEEP_SECONDS = 10.0
 # The stop has 15 seconds: the edge first, then the services together, Postgres last.
@@ -74,21 +74,21 @@ class Supervisor:
         self._cluster.prepare()
         topology = plan(self._data_dir, port, self._ports, self._cluster, keys)
         self._spawn_postgres()
-        self._await_postgres()
-        for service, each in keys.items():
-            self._cluster.ensure_service(service, each.owner_password, each.app_password)
-        packages = [
-            p for p in PACKAGES.values() if (Path(p.replace(".", "/")) / "migrations").exists()
-        ]
-        self._python("migrations", ["-m", "services.kit.migrate", *packages], topology)
         self._children = [
-            Child(s, self._logs / f"{s.name}.log")
-            for s in topology.children
-            if (Path(s.app.split(":")[0].replace(".", "/") + ".py").exists())
+            Child(spec, self._logs / f"{spec.name}.log") for spec in topology.children
         ]
-        # Callees first: the gateway then finds its neighbours the first time it looks.
+        # They load their code meanwhile, and wait to be released. Callees first: the gateway then
+        # finds its neighbours the first time it looks.
         for child in reversed(self._children):
-            self._spawn(child)
+            self._spawn(child, hold=True)
+        self._await_postgres()
+        self._cluster.ensure_services(
+            {service: (each.owner_password, each.app_password) for service, each in keys.items()}
+        )
+        migrate = ["-m", "services.kit.migrate", *PACKAGES.values()]
+        self._python("migrations", migrate, topology)
+        for child in self._children:
+            child.release()
         credentials = self._credentials(topology)
         self._await_children()
         return credentials, topology
@@ -98,8 +98,6 @@ class Supervisor:
         stored = credentials_file.load(path, topology.gateway.url)
         if stored is not None:
             return stored
-        if not Path("gateway/bootstrap.py").exists():
-            return Credentials(topology.gateway.url, "", "", "")
         printed = self._python("bootstrap", ["-m", "gateway.bootstrap"], topology)
         credentials = credentials_file.made(topology.gateway.url, printed)
         credentials_file.save(path, credentials)
@@ -148,7 +146,7 @@ class Supervisor:
                         f"{child.last_words()}"
                     )
             if waiting:
-                self._signals.pause(0.05)
+                self._signals.pause(0.1)
 
     def _supervise(self) -> None:
         next_upkeep = monotonic()
@@ -185,8 +183,8 @@ class Supervisor:
         self._cluster.spawn()
         self._record()
 
-    def _spawn(self, child: Child) -> None:
-        child.spawn()
+    def _spawn(self, child: Child, *, hold: bool = False) -> None:
+        child.spawn(hold=hold)
         self._record()
 
     def _record(self) -> None:

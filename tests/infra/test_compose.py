@@ -4,9 +4,8 @@ import ast
 import importlib
 import re
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
-import click
 import pytest
 import yaml
 from pydantic_settings import BaseSettings
@@ -85,8 +84,9 @@ def test_its_command_starts_an_app_that_exists(name: str) -> None:
 
 @pytest.mark.parametrize("name", SERVING)
 def test_uvicorn_knows_every_option(name: str) -> None:
-    options = cast(click.Command, uvicorn_command).params
-    known = {option for each in options for option in (*each.opts, *each.secondary_opts)}
+    known = {
+        option for each in uvicorn_command.params for option in (*each.opts, *each.secondary_opts)
+    }
     given = {word for word in SERVING[name]["command"] if word.startswith("--")}
     assert given <= known
 

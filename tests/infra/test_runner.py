@@ -3,8 +3,10 @@
 import os
 import signal
 import subprocess
+import sys
 from pathlib import Path
 
+import httpx2
 import psutil
 import pytest
 
@@ -28,8 +30,10 @@ def _gone(processes: list[psutil.Process]) -> bool:
 
 
 def _ready(instance: Instance) -> bool:
-    url = instance.credentials["url"]
-    return subprocess.run(["curl", "-sf", f"{url}/readyz"], capture_output=True).returncode == 0
+    try:
+        return httpx2.get(instance.credentials["url"] + "/readyz", timeout=5).status_code == 200
+    except httpx2.TransportError:
+        return False
 
 
 def test_everything_runs_and_one_signal_stops_all_of_it(tmp_path: Path) -> None:
@@ -79,7 +83,7 @@ def test_a_killed_child_comes_back(running: Instance, name: str) -> None:
     killed = running.processes[name]
     killed.send_signal(signal.SIGKILL)
     until(
-        lambda: running.processes[name].pid != killed.pid,
+        lambda: name in running.processes and running.processes[name].pid != killed.pid,
         within=10,
         what=f"{name} was started again",
     )
@@ -161,8 +165,6 @@ def test_interrupting_a_start_leaves_nothing_behind(tmp_path: Path) -> None:
 
 def test_it_stops_when_the_process_that_started_it_is_killed(tmp_path: Path) -> None:
     command = ["sh", "-c", 'python=$0; "$python" -m infra.runner --tied; true']
-    import sys
-
     instance = Instance(tmp_path / "data", command=[*command, sys.executable]).start()
     left = list(instance.processes.values())
     instance.stop(signal.SIGKILL)

@@ -12,10 +12,11 @@ from typing import Any
 
 import psutil
 
+from infra.runner.processes import Identity, find
 from tests.support.waiting import until
 
 REPOSITORY = Path(__file__).parents[2]
-START_SECONDS = 60.0
+START_SECONDS = 120.0
 RUNNER = (sys.executable, "-m", "infra.runner")
 
 
@@ -41,7 +42,8 @@ class Instance:
         self.process: subprocess.Popen[bytes] | None = None
 
     def __enter__(self) -> "Instance":
-        return self.start()
+        running = self.process is not None and self.process.poll() is None
+        return self if running else self.start()
 
     def __exit__(
         self,
@@ -66,7 +68,8 @@ class Instance:
     def processes(self) -> dict[str, psutil.Process]:
         """The running processes by name (gateway, tracking-store, postgres, …)."""
         recorded: dict[str, Any] = json.loads((self.data_dir / "run/processes.json").read_text())
-        return {name: psutil.Process(each["pid"]) for name, each in recorded.items()}
+        found = {name: find(Identity(**each)) for name, each in recorded.items()}
+        return {name: process for name, process in found.items() if process is not None}
 
     def launch(self) -> "Instance":
         """Start it without waiting for anything."""

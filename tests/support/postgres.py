@@ -58,14 +58,14 @@ class DatabaseServer:
 
     def drop(self, database: Database) -> None:
         """Drop it even while connections are open."""
-        self.cluster.psql("-c", f"DROP DATABASE {database.name} WITH (FORCE)")
+        self.cluster.psql(f"DROP DATABASE {database.name} WITH (FORCE)")
 
     def _template(self, service: str, migrated: bool) -> str:
         known = self._templates.get((service, migrated))
         if known is not None:
             return known
         if not migrated:
-            self.cluster.ensure_service(service, _OWNER_PASSWORD, _APP_PASSWORD)
+            self.cluster.ensure_services({service: (_OWNER_PASSWORD, _APP_PASSWORD)})
             name = service
         else:
             name = f"template_{service}"
@@ -80,7 +80,7 @@ class DatabaseServer:
 
     def _copy(self, template: str, name: str, service: str) -> None:
         options = f'TEMPLATE "{template}" OWNER {service}_owner STRATEGY file_copy'
-        self.cluster.psql("-c", f'CREATE DATABASE "{name}" {options}')
+        self.cluster.psql(f'CREATE DATABASE "{name}" {options}')
 
     def _database(self, service: str, name: str) -> Database:
         owner = self.cluster.dsn(f"{service}_owner", _OWNER_PASSWORD, name)
