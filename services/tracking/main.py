@@ -5,6 +5,7 @@ Run: ``TRACKING_ROLE=ingest uvicorn services.tracking.main:create_app --factory`
 
 import asyncio
 import gc
+import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from typing import Any
@@ -42,12 +43,19 @@ STORE = "Queries on events: trends, funnels, search, timelines. People are count
 Lifespan = Callable[[FastAPI], AbstractAsyncContextManager[dict[str, Any]]]
 
 
-def create_app(settings: TrackingSettings | None = None) -> FastAPI:
+def _now_ms() -> int:
+    return time.time_ns() // 1_000_000
+
+
+def create_app(
+    settings: TrackingSettings | None = None, now_ms: Callable[[], int] = _now_ms
+) -> FastAPI:
+    """``now_ms`` is the server's clock: what events are received at."""
     settings = settings or TrackingSettings()
-    return _ingest(settings) if settings.role == "ingest" else _store(settings)
+    return _ingest(settings, now_ms) if settings.role == "ingest" else _store(settings)
 
 
-def _ingest(settings: TrackingSettings) -> FastAPI:
+def _ingest(settings: TrackingSettings, now_ms: Callable[[], int]) -> FastAPI:
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[dict[str, Any]]:
         engine = postgres.create_engine(settings)
@@ -59,6 +67,7 @@ def _ingest(settings: TrackingSettings) -> FastAPI:
         yield {
             "sessionmaker": postgres.create_sessionmaker(engine),
             "appender": appender,
+            "now_ms": now_ms,
             "workers": workers,
         }
         await workers.stop()

@@ -47,11 +47,15 @@ class Tracking:
         )
 
     @asynccontextmanager
-    async def ingest(self, source_id: str = "web") -> AsyncIterator[httpx2.AsyncClient]:
+    async def ingest(
+        self, source_id: str = "web", now_ms: Callable[[], int] | None = None
+    ) -> AsyncIterator[httpx2.AsyncClient]:
         headers = user_headers(
             "tracking", self.workspace_id, scopes=("ingest",), source_id=source_id
         )
-        async with running(create_app(self.settings("ingest")), headers) as client:
+        settings = self.settings("ingest")
+        app = create_app(settings, now_ms) if now_ms else create_app(settings)
+        async with running(app, headers) as client:
             yield client
 
     @asynccontextmanager

@@ -4,7 +4,6 @@ FastAPI's binding stays out of the SDK paths: bodies come with any content type,
 the cost of a request. ``document`` puts the paths into the OpenAPI document all the same.
 """
 
-import time
 from typing import Any
 
 import msgspec
@@ -69,7 +68,7 @@ async def _accept(request: Request) -> None:
     sender = accept.Request(
         workspace_id=caller.workspace_id,
         source_id=caller.source_id or "api",
-        received_at=time.time_ns() // 1_000_000,
+        received_at=request.state.now_ms(),
         sent_at=clock.parse(request.headers.get("sentat")),
         # The gateway says where it found the key; a direct caller is a server.
         server_key=request.headers.get("x-key-place", "basic") == "basic",
