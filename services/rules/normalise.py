@@ -117,8 +117,7 @@ def _pointer(tree: Any, error: Any) -> str:
         if inside or missing:
             pointer += "/" + str(part).replace("~", "~0").replace("/", "~1")
             here = here[part] if inside else None
-    # A key may hold what no answer can be written in: a lone surrogate.
-    return pointer.encode(errors="backslashreplace").decode()
+    return pointer
 
 
 def _accepted(error: Any) -> str:
