@@ -65,6 +65,8 @@ def _shows(schema: dict[str, Any]) -> bool:
         return _shows(_document()["components"]["schemas"][name])
     if {"example", "examples", "const", "enum", "default"} & schema.keys():
         return True
+    if "oneOf" in schema:
+        return all(_shows(choice) for choice in schema["oneOf"])
     if "items" in schema:
         return _shows(schema["items"])
     properties = schema.get("properties", {})

@@ -17,7 +17,12 @@ _SINK = Field(
 class EmailConfig(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
-    host: str = Field(min_length=1, max_length=253, pattern=r"^[A-Za-z0-9.:_-]+$")
+    host: str = Field(
+        min_length=1,
+        max_length=253,
+        pattern=r"^[A-Za-z0-9.:_-]+$",
+        examples=["smtp.example.com"],
+    )
     port: int = Field(ge=1, le=65_535, examples=[587])
     tls: Literal["none", "starttls", "tls"] = Field(
         "starttls", description="`none` sends in the clear: for sinks and relays on this machine."
