@@ -33,12 +33,13 @@ class Instance:
         port: int = 0,
         command: Sequence[str] = RUNNER,
         environment: Mapping[str, str] | None = None,
+        output: Path | None = None,
     ) -> None:
         self.data_dir = data_dir
         self._command = command
         own = {"DATA_DIR": str(data_dir), "PORT": str(port), **(environment or {})}
         self._environment = {**os.environ, **own}  # noqa: TID251 - handed on, not read
-        self._output = data_dir.with_name(f"{data_dir.name}.out")
+        self._output = output or data_dir.with_name(f"{data_dir.name}.out")
         self.process: subprocess.Popen[bytes] | None = None
 
     def __enter__(self) -> "Instance":
@@ -102,4 +103,9 @@ class Instance:
         """Send `signum`, wait for the end, return the exit code."""
         assert self.process is not None
         self.process.send_signal(signum)
+        return self.wait(within)
+
+    def wait(self, within: float) -> int:
+        """Wait for its end, return the exit code."""
+        assert self.process is not None
         return self.process.wait(within)
