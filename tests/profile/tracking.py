@@ -25,6 +25,9 @@ class FakeTracking:
     leaf_queries: list[dict[str, object]] = field(default_factory=list)
     bell: feeds.Bell = field(default_factory=feeds.Bell)
     url: str = ""
+    reads: int = 0
+    read: asyncio.Event = field(default_factory=asyncio.Event)
+    """Set at each reading of the log, of which ``reads`` counts how many there were."""
 
     def append(self, workspace_id: UUID, *events: Event) -> int:
         """One log row of these events; its offset."""
@@ -44,6 +47,9 @@ class FakeTracking:
 
         @app.get("/internal/v1/log")
         async def log(partition: str, after: int, limit: int, wait: float) -> Response:
+            self.reads += 1
+            self.read.set()
+            self.read = asyncio.Event()
             rung = self.bell.listen(partition)
             if len(self.rows.get(partition, [])) <= after:
                 with_timeout = asyncio.wait_for(rung.wait(), wait)

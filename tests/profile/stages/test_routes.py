@@ -1,0 +1,90 @@
+"""Stages: one per person and model, with counts and history."""
+
+from typing import Any
+from uuid import uuid4
+
+import pytest
+
+from tests.profile.conftest import World
+
+pytestmark = pytest.mark.anyio
+
+USER = ("user_id", "u1")
+
+
+def did(event: str) -> dict[str, Any]:
+    return {"combinator": "and", "rules": [{"event": event}]}
+
+
+MODEL: dict[str, Any] = {
+    "name": "Buying",
+    "stages": [
+        {"id": "aware", "entry": did("Page Viewed")},
+        {"id": "buyer", "entry": did("Order Completed")},
+    ],
+}
+
+
+async def publish(world: World, model: dict[str, Any] = MODEL) -> str:
+    model_id = str(uuid4())
+    answer = await world.call("PUT", f"/internal/v1/stage-models/{model_id}", model)
+    assert answer.status_code == 200, answer.text
+    return model_id
+
+
+def moves(changes: list[Any]) -> list[tuple[str | None, str | None]]:
+    return [(c.data["from"], c.data["to"]) for c in changes if c.type == "stage.changed"]
+
+
+async def test_of_the_stages_that_hold_the_last_one_wins(world: World) -> None:
+    model_id = await publish(world)
+    viewed = world.event(USER)
+    assert moves(await world.post(viewed)) == [(None, "aware")]
+    assert moves(await world.post(world.event(USER, name="Order Completed"))) == [
+        ("aware", "buyer")
+    ]
+    assert moves(await world.post(world.event(USER))) == []
+    await world.ready(f"/internal/v1/stage-models/{model_id}")
+    [model] = (await world.get("/stages"))["items"]
+    assert (model["id"], model["name"], model["status"]) == (model_id, "Buying", "ready")
+    assert [(s["id"], s["profiles"]) for s in model["stages"]] == [("aware", 0), ("buyer", 1)]
+    mine = await world.get(f"/profiles/{viewed.subject_id}/stages")
+    assert [(c["from_stage"], c["to_stage"]) for c in mine["items"]] == [
+        ("aware", "buyer"),
+        (None, "aware"),
+    ]
+    assert [c["stage_id"] for c in mine["current"]] == ["buyer"]
+
+
+async def test_a_published_model_places_everybody_it_already_knows(world: World) -> None:
+    pro = [{"field": "traits.plan", "operator": "=", "value": "pro"}]
+    await world.post(world.event(USER, type="identify", traits={"plan": "pro"}))
+    entry = {"combinator": "and", "rules": pro}
+    await publish(world, {"name": "Plans", "stages": [{"id": "paying", "entry": entry}]})
+    changes = await world.until(lambda c: c.type == "stage.changed")
+    assert moves(changes) == [(None, "paying")]
+    left = await world.post(world.event(USER, type="identify", traits={"plan": None}))
+    assert moves(left) == [("paying", None)]
+
+
+async def test_a_segment_may_read_the_stage(world: World) -> None:
+    await publish(world)
+    buyer = {"field": "stage", "operator": "=", "value": "buyer"}
+    body = {"name": "Buyers", "rule": {"combinator": "and", "rules": [buyer]}}
+    assert (await world.call("POST", "/api/v1/segments", body)).status_code == 201
+    changes = await world.post(world.event(USER, name="Order Completed"))
+    assert [c.type for c in changes] == ["event", "stage.changed", "segment.entered"]
+
+
+async def test_a_withdrawn_model_is_gone(world: World) -> None:
+    path = f"/internal/v1/stage-models/{await publish(world)}"
+    await world.post(world.event(USER))
+    assert (await world.call("DELETE", path)).status_code == 204
+    assert (await world.get("/stages"))["items"] == []
+    assert [(await world.call(m, path)).status_code for m in ("GET", "DELETE")] == [404, 404]
+
+
+async def test_two_stages_of_one_id_are_refused(world: World) -> None:
+    twice = {"name": "Twice", "stages": [MODEL["stages"][0]] * 2}
+    answer = await world.call("PUT", f"/internal/v1/stage-models/{uuid4()}", twice)
+    assert (answer.status_code, answer.json()["errors"][0]["pointer"]) == (422, "#/stages")
