@@ -6,6 +6,7 @@ import signal
 import subprocess
 import tempfile
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from unittest.mock import Mock
 
@@ -112,12 +113,10 @@ def test_each_way_of_not_being_root_works_below_a_private_directory(
     private.mkdir(mode=0o700)
     # A directory that everybody may enter, as /var/lib is; pytest keeps its own to itself.
     state = Path(tempfile.mkdtemp(prefix="waymark-state-"))
-    ways = {
+    ways: dict[str, privilege.Way] = {
         "with_capability": privilege.with_capability,
         "in_namespace": privilege.in_namespace,
-        "in_state_directory": lambda binaries, data: privilege.in_state_directory(
-            binaries, data, state
-        ),
+        "in_state_directory": partial(privilege.in_state_directory, state=state),
     }
     persona = ways[way](installed_binaries(), private / "postgres" / "data")
     assert persona is not None
