@@ -25,13 +25,15 @@ def made(url: str, bootstrap_output: bytes) -> Credentials:
 
 
 def load(path: Path, url: str) -> Credentials | None:
-    """The stored credentials, moved to `url` if the port changed; None before the first start."""
+    """The stored credentials, moved to `url`; None before the first start.
+
+    The file is written even where nothing changed: its time then says when this start was.
+    """
     stored = read_json(path)
     if stored is None:
         return None
     credentials = Credentials(**{**stored, "url": url})
-    if stored["url"] != url:
-        save(path, credentials)
+    save(path, credentials)
     return credentials
 
 
