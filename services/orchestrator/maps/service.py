@@ -81,6 +81,8 @@ async def bind(
     touchpoint = found.document.touchpoint(touchpoint_id)
     if touchpoint is None:
         raise TouchpointNotFound(f"The map has no touchpoint {touchpoint_id!r}.")
+    if signal is not None:
+        _check_signal(signal, "#/signal")
     touchpoint.signal = signal
     return await replace(session, map_id, found.version, found.document)
 
@@ -88,21 +90,23 @@ async def bind(
 def check_rules(document: MapDocument) -> None:
     """Refuses signals and stage rules that mean nothing, naming the field."""
     for s, stage in enumerate(document.stages):
-        pointer = f"#/document/stages/{s}"
-        try:
-            if stage.entry is not None:
-                pointer = f"#/document/stages/{s}/entry"
+        if stage.entry is not None:
+            try:
                 normalise(stage.entry)
-            for t, touchpoint in enumerate(stage.touchpoints):
-                if touchpoint.signal is not None:
-                    pointer = f"#/document/stages/{s}/touchpoints/{t}/signal"
-                    _check_signal(touchpoint.signal, pointer)
-        except RuleInvalid as error:
-            raise InvalidRequest.at(pointer + error.pointer, error.detail) from error
+            except RuleInvalid as error:
+                pointer = f"#/document/stages/{s}/entry{error.pointer}"
+                raise InvalidRequest.at(pointer, error.detail) from error
+        for t, touchpoint in enumerate(stage.touchpoints):
+            if touchpoint.signal is not None:
+                pointer = f"#/document/stages/{s}/touchpoints/{t}/signal"
+                _check_signal(touchpoint.signal, pointer)
 
 
 def _check_signal(signal: EventNode, pointer: str) -> None:
-    normalise_where(signal.where, "/where")
+    try:
+        normalise_where(signal.where, "/where")
+    except RuleInvalid as error:
+        raise InvalidRequest.at(pointer + error.pointer, error.detail) from error
     for name, accepted in (("did", True), ("count", None), ("window", None)):
         if getattr(signal, name) != accepted:
             raise InvalidRequest.at(
