@@ -47,8 +47,10 @@ def environment() -> dict[str, str]:
 
 def main(requirements: str) -> int:
     uv = Path(sys.executable).with_name("uv")
-    quick = [str(uv), "pip", "sync", "--quiet", "--python", sys.executable, "--require-hashes"]
-    if subprocess.run([*quick, requirements], env=environment(), check=False).returncode == 0:
+    # Compiled now: else the first start does it, in six processes at the same time.
+    quick = [str(uv), "pip", "sync", "--quiet", "--compile-bytecode", "--require-hashes"]
+    command = [*quick, "--python", sys.executable, requirements]
+    if subprocess.run(command, env=environment(), check=False).returncode == 0:
         return 0
     print("uv could not install them; trying pip.", file=sys.stderr)
     slow = [sys.executable, "-m", "pip", "install", "--quiet", "--require-hashes", "-r"]

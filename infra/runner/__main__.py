@@ -36,8 +36,10 @@ def main() -> int:
     try:
         settings = RunnerSettings()
     except ValidationError as error:
-        return _fail("\n".join(f"{e['loc'][0]}: {e['msg']}" for e in error.errors()), FAILED)
-    data_dir = settings.data_dir.absolute()
+        return _fail(
+            "\n".join(f"{str(e['loc'][0]).upper()}: {e['msg']}" for e in error.errors()), FAILED
+        )
+    data_dir = settings.data_dir
     say(f"Starting Waymark on {data_dir} …")
 
     def announce(credentials: Credentials, topology: Topology) -> None:

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from pydantic import Field
+from pydantic import Field, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 
@@ -15,3 +15,11 @@ class RunnerSettings(BaseSettings):
     data_dir: Path = Field(
         Path(".data"), description="Everything this instance keeps; one instance per directory."
     )
+
+    @field_validator("data_dir")
+    @classmethod
+    def _fits_an_address(cls, value: Path) -> Path:
+        # chDB's address is a URL whose path is taken as it is: these two would end it.
+        if set(str(value)) & set("?#"):
+            raise ValueError("a path without ? and #")
+        return value.absolute()

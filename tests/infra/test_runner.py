@@ -10,7 +10,7 @@ import httpx2
 import psutil
 import pytest
 
-from infra.runner.__main__ import IN_USE
+from infra.runner.__main__ import FAILED, IN_USE
 from tests.support.instance import Instance
 from tests.support.waiting import until
 
@@ -130,3 +130,13 @@ def test_it_stops_when_the_process_that_started_it_is_killed(tmp_path: Path) -> 
     left = list(instance.processes.values())
     assert instance.stop(signal.SIGKILL) == -signal.SIGKILL
     until(lambda: _gone(left), within=15, what="all processes have ended")
+
+
+@pytest.mark.parametrize(
+    ("variable", "value"), [("PORT", "eighty"), ("PORT", "65536"), ("DATA_DIR", "a?b")]
+)
+def test_a_setting_that_cannot_be_used_is_named(tmp_path: Path, variable: str, value: str) -> None:
+    instance = Instance(tmp_path / "data", environment={variable: value}).launch()
+    assert instance.wait(30) == FAILED
+    assert f"{variable}: " in instance.output
+    assert "Traceback" not in instance.output
