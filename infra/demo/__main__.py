@@ -17,17 +17,16 @@ from infra.demo import picture, story
 from infra.demo.api import Api
 from infra.demo.check import expected
 from infra.demo.generator import generate
-from infra.demo.instance import DemoFailed, Instance, running
+from infra.demo.home import FILES, missing, settled
+from infra.demo.instance import DemoFailed, Instance
 from infra.demo.settings import DemoSettings
 from infra.demo.sink import Sink
 from infra.demo.summary import Summary
 
-_FILES = ("portfolio.json", "profile.json.gz", "transcript.json.gz")
-
 
 def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m infra.demo")
-    parser.add_argument("--data", type=Path, help="directory with " + ", ".join(_FILES))
+    parser.add_argument("--data", type=Path, help="directory with " + ", ".join(FILES))
     parser.add_argument("--people", type=int, default=1000, help="how many to invent (1000)")
     arguments = parser.parse_args()
     signal.signal(signal.SIGTERM, _interrupt)
@@ -37,7 +36,7 @@ def main() -> int:
     try:
         data = _input(arguments.data, out, arguments.people)
         say("Starting an instance …")
-        with Sink() as sink, running(data_dir, out / "instance.log") as instance:
+        with Sink() as sink, settled(data, data_dir) as (instance, home):
             summary = tell(data, out, instance, sink)
     except DemoFailed as error:
         print(f"The demo failed: {error}", file=sys.stderr)
@@ -47,7 +46,7 @@ def main() -> int:
         return 130
     (out / "summary.json").write_text(json.dumps(summary.document(), indent=2) + "\n")
     (out / "summary.txt").write_text(summary.text())
-    print(f"\n{summary.text()}\nSee {out}; `make run` on the same DATA_DIR shows the data again.")
+    print(f"\n{summary.text()}\nPictures: {out}\n`make run DATA_DIR={home}` shows the data again.")
     return 1 if summary.differences() else 0
 
 
@@ -64,9 +63,8 @@ def _input(given: Path | None, out: Path, people: int) -> Path:
     if given is None:
         say(f"Inventing {people:,} people …")
         generate(data, people)
-    missing = [name for name in _FILES if not (data / name).is_file()]
-    if missing:
-        raise DemoFailed(f"{data} has no {', '.join(missing)}")
+    if absent := missing(data):
+        raise DemoFailed(f"{data} has no {', '.join(absent)}")
     return data.absolute()
 
 

@@ -68,11 +68,13 @@ class Api:
         return answer
 
 
-def until(what: str, seconds: float, holds: Callable[[], bool]) -> float:
+def until(
+    what: str, seconds: float, holds: Callable[[], bool], every: float = _POLL_SECONDS
+) -> float:
     """Poll until `holds`; the seconds it took. Raises DemoFailed naming `what` after `seconds`."""
     started = time.monotonic()
     while not holds():
         if time.monotonic() - started > seconds:
             raise DemoFailed(f"waited {seconds:.0f} s in vain for: {what}")
-        time.sleep(_POLL_SECONDS)
+        time.sleep(every)
     return time.monotonic() - started

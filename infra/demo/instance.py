@@ -15,6 +15,8 @@ from pathlib import Path
 
 import httpx2
 
+from infra.runner.__main__ import IN_USE
+
 _READY_SECONDS = 120.0
 _STOP_SECONDS = 30.0
 _POLL_SECONDS = 0.2
@@ -22,6 +24,10 @@ _POLL_SECONDS = 0.2
 
 class DemoFailed(Exception):
     """The demo cannot go on; the text says why."""
+
+
+class InUse(DemoFailed):
+    """Another instance runs on this data directory."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +74,8 @@ def _await(
         if found is not None and _ready(found.url):
             return found
         time.sleep(_POLL_SECONDS)
+    if process.poll() == IN_USE:
+        raise InUse(str(credentials.parent))
     said = "\n".join(log.read_text(errors="replace").splitlines()[-20:])
     raise DemoFailed(f"the instance did not become ready, see {log}:\n{said}")
 

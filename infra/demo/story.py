@@ -205,7 +205,7 @@ def replay(api: Api, journey_id: str) -> Replayed:
         found.update(api.get(path))
         return found["state"] in ("completed", "failed")
 
-    seconds = until("the end of the replay", _REPLAY_SECONDS, over)
+    seconds = until("the end of the replay", _REPLAY_SECONDS, over, every=1.0)
     if found["state"] == "failed":
         raise DemoFailed(f"the replay failed: {found['problem']}")
     result = found["result"]
