@@ -32,6 +32,8 @@ class Ingestion:
         self.refuse_body_over: int | None = None
         self.refuse_events: set[str] = set()
         self.hold_after: int | None = None
+        self.meeting: threading.Barrier | None = None
+        self.active = self.most_active = 0
         self.held, self.released = threading.Event(), threading.Event()
         self._lock = threading.Lock()
         self._server = ThreadingHTTPServer(("127.0.0.1", 0), _handler(self))
@@ -62,7 +64,19 @@ class Ingestion:
             return self.faults.pop(0) if self.faults else None
 
     def store(self, body: bytes, headers: dict[str, str]) -> int:
-        """Store a batch; the status of the answer."""
+        """Store a batch; the status of the answer. With `meeting`, only in company."""
+        with self._lock:
+            self.active += 1
+            self.most_active = max(self.most_active, self.active)
+        try:
+            if self.meeting is not None:
+                self.meeting.wait(10)
+            return self._store(body, headers)
+        finally:
+            with self._lock:
+                self.active -= 1
+
+    def _store(self, body: bytes, headers: dict[str, str]) -> int:
         expected = "Basic " + base64.b64encode(f"{WRITE_KEY}:".encode()).decode()
         if headers.get("authorization") != expected:
             return 401

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import io
 import json
 import os
 import signal
@@ -18,6 +19,7 @@ import yaml
 from cli.batches import batches
 from cli.delivery import Event, Sender
 from cli.main import main
+from cli.progress import Bar
 from cli.reading import BadRecord
 from tests.cli.server import WRITE_KEY, Ingestion
 
@@ -275,6 +277,32 @@ def test_batches_keep_below_the_limits_of_count_and_bytes(importer: Import) -> N
         assert len(server.batches) < 8
         with pytest.raises(SystemExit):
             main(importer.arguments(server.url, file, "--batch", "2501"))
+
+
+def test_as_many_requests_as_asked_for_are_under_way_and_no_more(importer: Import) -> None:
+    file = importer.write("a.ndjson", "\n".join(line(n) for n in range(90)))
+    with Ingestion() as server:
+        server.meeting = threading.Barrier(3)
+        assert importer.run(server.url, file, "--batch", "10", "--concurrency", "3")[0] == 0
+    assert server.most_active == 3
+    assert len(server.events) == 90
+
+
+class Terminal(io.StringIO):
+    def isatty(self) -> bool:
+        return True
+
+
+def test_progress_is_drawn_on_a_terminal_only() -> None:
+    terminal, pipe = Terminal(), io.StringIO()
+    for stream in (terminal, pipe):
+        bar = Bar("a.csv", 200, stream)
+        bar.show(50, 40, 10)
+        bar.show(200, 190, 10, final=True)
+    assert pipe.getvalue() == ""
+    assert " 25% 40 sent" in terminal.getvalue()
+    assert "100% 190 sent" in terminal.getvalue()
+    assert terminal.getvalue().endswith("\n")
 
 
 def test_requests_can_be_compressed(importer: Import) -> None:
