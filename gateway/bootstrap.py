@@ -36,7 +36,7 @@ async def bootstrap(dsn: str, name: str) -> dict[str, str]:
     try:
         async with workspace_tx(create_sessionmaker(engine), workspace_id) as session:
             await workspaces.add(session, workspace_id, name)
-            source = await sources.create(session, workspace_id, "Default source", ACTOR)
+            source = await sources.create(session, workspace_id, uuid7(), "Default source", ACTOR)
             body = ApiKeyCreate(kind="secret", name="First secret key")
             secret = await keys.create(session, workspace_id, body, ACTOR)
     finally:

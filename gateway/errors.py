@@ -72,6 +72,14 @@ class SourceNotFound(Problem):
     status = HTTPStatus.NOT_FOUND
 
 
+class AlreadyCreated(Problem):
+    """The same ``Idempotency-Key`` came before; ``id`` is what it created."""
+
+    type = "/problems/already-created"
+    title = "This was created by an earlier call"
+    status = HTTPStatus.CONFLICT
+
+
 class LastSecretKey(Problem):
     type = "/problems/last-secret-key"
     title = "The last secret key cannot be revoked"

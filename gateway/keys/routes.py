@@ -4,7 +4,8 @@ from uuid import UUID
 from fastapi import APIRouter, Request, Response
 
 from gateway.callers import AdminCaller
-from gateway.errors import KeyNotFound, LastSecretKey, SourceNotFound
+from gateway.errors import AlreadyCreated, KeyNotFound, LastSecretKey, SourceNotFound
+from gateway.idempotency import NewId
 from gateway.keys import service, store
 from gateway.keys.model import ApiKey, ApiKeyCreate, ApiKeyCreated
 from gateway.keys.ring import KeyRing
@@ -28,10 +29,12 @@ async def list_keys(_: AdminCaller, session: Session, paging: PagingParams) -> P
     summary="Create a key",
     description="The answer is the only place where the key itself is ever shown.",
     status_code=HTTPStatus.CREATED,
-    responses=problem_responses(SourceNotFound),
+    responses=problem_responses(SourceNotFound, AlreadyCreated),
 )
-async def create_key(caller: AdminCaller, session: Session, body: ApiKeyCreate) -> ApiKeyCreated:
-    return await service.create(session, caller.workspace_id, body, caller.subject)
+async def create_key(
+    caller: AdminCaller, session: Session, body: ApiKeyCreate, key_id: NewId
+) -> ApiKeyCreated:
+    return await service.create(session, caller.workspace_id, body, caller.subject, key_id)
 
 
 @router.delete(

@@ -48,8 +48,8 @@ class NewKey:
         return self.text[-4:]
 
 
-def generate(kind: Kind) -> NewKey:
-    key_id = uuid7()
+def generate(kind: Kind, key_id: UUID | None = None) -> NewKey:
+    key_id = key_id or uuid7()
     secret = "".join(secrets.choice(_ALPHABET) for _ in range(_SECRET_LENGTH))
     return NewKey(kind, key_id, f"{_PREFIXES[kind]}_{key_id.hex}_{secret}")
 

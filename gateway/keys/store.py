@@ -3,7 +3,8 @@
 from dataclasses import dataclass
 from uuid import UUID
 
-from sqlalchemy import func, insert, select, text, update
+from sqlalchemy import func, select, text, update
+from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from gateway.keys.model import ApiKey
@@ -50,7 +51,8 @@ async def add(
     name: str,
     source_id: UUID | None,
     created_by: str,
-) -> ApiKey:
+) -> ApiKey | None:
+    """The new key; None where its id is taken."""
     statement = (
         insert(ApiKeyRow)
         .values(
@@ -63,10 +65,11 @@ async def add(
             hint=key.hint,
             created_by=created_by,
         )
+        .on_conflict_do_nothing()
         .returning(*_COLUMNS)
     )
-    row = (await session.execute(statement)).one()
-    return ApiKey.model_validate(row._mapping)
+    row = (await session.execute(statement)).one_or_none()
+    return None if row is None else ApiKey.model_validate(row._mapping)
 
 
 async def find(session: AsyncSession, key_id: UUID) -> ApiKey | None:

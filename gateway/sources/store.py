@@ -2,24 +2,28 @@
 
 from uuid import UUID
 
-from sqlalchemy import insert, select
+from sqlalchemy import select
+from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from gateway.sources.model import Source
 from gateway.tables import SourceRow
-from services.kit.ids import uuid7
 
 _COLUMNS = (SourceRow.id, SourceRow.name, SourceRow.created_at)
 
 
-async def add(session: AsyncSession, workspace_id: UUID, name: str) -> Source:
+async def add(
+    session: AsyncSession, workspace_id: UUID, source_id: UUID, name: str
+) -> Source | None:
+    """The new source; None where its id is taken."""
     statement = (
         insert(SourceRow)
-        .values(id=uuid7(), workspace_id=workspace_id, name=name)
+        .values(id=source_id, workspace_id=workspace_id, name=name)
+        .on_conflict_do_nothing()
         .returning(*_COLUMNS)
     )
-    row = (await session.execute(statement)).one()
-    return Source.model_validate(row._mapping)
+    row = (await session.execute(statement)).one_or_none()
+    return None if row is None else Source.model_validate(row._mapping)
 
 
 async def exists(session: AsyncSession, source_id: UUID) -> bool:

@@ -63,6 +63,7 @@ CORPUS: dict[str, bytes] = {
     "encoded dot segments": _request(b"/api/v1/profiles/%2e%2e/keys"),
     "dots and slashes": _request(b"/a/..%2f..%2fadmin/../x"),
     "raw bytes in the path": _request(b"/api/v1/profiles/\xff\xfe"),
+    "raw bytes in the query": _request(b"/api/v1/profiles?a=\xff"),
     "a long address": _request(b"/api/v1/profiles?a=" + b"a" * 20_000),
     "no HTTP": b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03" + b"\r\n\r\n",
 }

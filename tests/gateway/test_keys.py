@@ -1,5 +1,6 @@
 """Keys and sources through the API."""
 
+import asyncio
 from uuid import uuid4
 
 import httpx2
@@ -164,3 +165,25 @@ async def test_creating_and_revoking_keys_is_written_down(platform: Platform) ->
     assert ours[0]["request_id"] == revoked.headers["x-request-id"]
     assert ours[0]["actor"].startswith("key:")
     assert created["key"] not in str(log)
+
+
+async def test_a_repeated_call_with_an_idempotency_key_creates_nothing(platform: Platform) -> None:
+    bodies: dict[str, dict[str, object]] = {
+        "/api/v1/keys": {"kind": "secret", "name": "Once"},
+        "/api/v1/sources": {"name": "Once"},
+    }
+    headers = {**platform.admin, "Idempotency-Key": "k-1"}
+    for path, body in bodies.items():
+        calls = [platform.client.post(path, headers=headers, json=body) for _ in range(10)]
+        answers = await asyncio.gather(*calls)
+        assert sorted(answer.status_code for answer in answers) == [201] + [409] * 9
+        (created,) = [answer.json()["id"] for answer in answers if answer.status_code == 201]
+        repeated = [answer.json() for answer in answers if answer.status_code == 409]
+        assert {problem["id"] for problem in repeated} == {created}
+        assert {problem["type"] for problem in repeated} == {"/problems/already-created"}
+        listed = (await platform.client.get(f"{path}?limit=500", headers=platform.admin)).json()
+        assert len([item for item in listed["items"] if item["name"] == "Once"]) == 1
+        again = await platform.client.post(
+            path, headers={**platform.admin, "Idempotency-Key": "k-2"}, json=body
+        )
+        assert again.status_code == 201
