@@ -39,6 +39,7 @@ class Topology:
 
     children: tuple[ChildSpec, ...]
     migrations: Mapping[str, str]
+    metrics_port: int
 
     @property
     def gateway(self) -> ChildSpec:
@@ -61,6 +62,11 @@ def plan(
         for name, number in internal.items()
     }
     trusted = trusted_keys(keys)
+    metrics_port = ports.reserve()
+    only = {
+        "gateway": {"METRICS_PORT": str(metrics_port)},
+        "tracking": {"CLICKHOUSE_DSN": f"chdb://{data_dir / 'chdb'}"},
+    }
 
     def child(name: str, service: str, number: int, **fixed: str) -> ChildSpec:
         prefix = service.upper()
@@ -68,8 +74,9 @@ def plan(
             "POSTGRES_DSN": cluster.dsn(f"{service}_app", keys[service].app_password, service),
             "SIGNING_KEY": keys[service].signing_key,
             "TRUSTED_KEYS": trusted,
-            **({"CLICKHOUSE_DSN": f"chdb://{data_dir / 'chdb'}"} if service == "tracking" else {}),
+            # All neighbours' to all: a service reads those it declares.
             **urls,
+            **only.get(service, {}),
         }
         named = {f"{prefix}_{key}": value for key, value in defaults.items()}
         return ChildSpec(name, service, number, named, fixed)
@@ -93,4 +100,4 @@ def plan(
         )
         for service in SERVICES
     }
-    return Topology(children, migrations)
+    return Topology(children, migrations, metrics_port)

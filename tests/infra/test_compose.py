@@ -1,7 +1,6 @@
 """docker-compose.yml says nothing the code does not know: commands, modules, variables, paths."""
 
 import ast
-import importlib
 import re
 from pathlib import Path
 from typing import Any
@@ -15,6 +14,7 @@ from infra.dotenv import rendered, secrets_for
 from infra.runner.keys import SERVICES
 from infra.runner.topology import PACKAGES
 from services.kit.migrate import OwnerSettings
+from services.kit.openapi import settings_class
 from services.tracking.settings import TrackingSettings
 from tests.support.instance import REPOSITORY
 
@@ -30,19 +30,6 @@ VARIABLE = re.compile(r"\$\{(?P<name>\w+)(?P<rest>[^}]*)\}")
 
 def _service(name: str) -> str:
     return name.partition("-")[0]
-
-
-def _settings(service: str) -> type[BaseSettings]:
-    module = importlib.import_module(f"{PACKAGES[service]}.settings")
-    (found,) = (
-        each
-        for each in vars(module).values()
-        if isinstance(each, type)
-        and issubclass(each, BaseSettings)
-        and each.__module__ == module.__name__
-        and each.model_config.get("env_prefix") == f"{service.upper()}_"
-    )
-    return found
 
 
 def _keys(settings: type[BaseSettings], service: str) -> set[str]:
@@ -94,7 +81,7 @@ def test_uvicorn_knows_every_option(name: str) -> None:
 @pytest.mark.parametrize("name", SERVING)
 def test_its_environment_is_what_its_settings_declare(name: str) -> None:
     service = _service(name)
-    settings = _settings(service)
+    settings = settings_class(PACKAGES[service])
     given = set(SERVING[name]["environment"])
     assert given <= _keys(settings, service)
     assert given >= _required(settings, service)
