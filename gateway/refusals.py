@@ -15,6 +15,7 @@ MAX_ADDRESS_BYTES = 16 * 1024
 
 _ENCODED_SEPARATOR = re.compile(rb"%(2f|5c|00)|\\", re.IGNORECASE)
 _FRAMING = (b"transfer-encoding", b"content-length")
+_LENGTH = re.compile(rb"[0-9]{1,18}")
 _DOT_SEGMENTS = {".", ".."}
 
 
@@ -45,7 +46,7 @@ def _refuse_headers(headers: list[tuple[bytes, bytes]]) -> None:
 def _refuse_framing(codings: list[bytes], lengths: list[bytes]) -> None:
     if codings and (len(codings) > 1 or codings[0].strip().lower() != b"chunked" or lengths):
         raise BadRequest("Transfer-Encoding may only be chunked, and without a Content-Length.")
-    if len(lengths) > 1 or not all(length.isdigit() for length in lengths):
+    if len(lengths) > 1 or not all(_LENGTH.fullmatch(length) for length in lengths):
         raise BadRequest("Content-Length is one plain number.")
 
 

@@ -27,7 +27,7 @@ CASES: list[tuple[dict[str, Any], type[Problem]]] = [
     (_scope(HOST, (b"transfer-encoding", b"chunked"), (b"content-length", b"1")), BadRequest),
     (_scope(HOST, *[(b"content-length", b"1")] * 2), BadRequest),
     (_scope(HOST, (b"content-length", b"+5")), BadRequest),
-    (_scope(HOST, (b"content-length", "５".encode())), BadRequest),
+    (_scope(HOST, (b"content-length", b"9" * 5000)), BadRequest),
     (_scope(HOST, *[(b"x-a", b"1")] * MAX_HEADERS), HeadersTooLarge),
     (_scope(HOST, (b"x-a", b"1" * 40_000)), HeadersTooLarge),
     (_scope(HOST, raw=b"/\xff", path="/\ufffd"), BadRequest),
