@@ -90,7 +90,7 @@ def merge(parts: Mapping[str, Document], version: str) -> Document:
 
 
 def _is_public(path: str, service: str) -> bool:
-    if path.startswith("/internal/") or path.endswith("/"):
+    if path.endswith("/"):
         return False
     target = route(path)
     match target:
