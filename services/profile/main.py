@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager
 from typing import TypedDict
 
 from fastapi import FastAPI, Request
@@ -81,8 +81,7 @@ def create_app(settings: ProfileSettings | None = None, clock: Clock | None = No
             worker=worker,
         )
         worker.cancel()
-        with suppress(asyncio.CancelledError):
-            await worker
+        await asyncio.gather(worker, return_exceptions=True)
         await tracking.close()
         await engine.dispose()
 

@@ -10,6 +10,7 @@ from uuid import UUID
 import msgspec
 import uvicorn
 from fastapi import FastAPI, Request, Response
+from starlette.middleware.base import RequestResponseEndpoint
 
 from services import identifiers
 from services.contracts.events import Event, EventType
@@ -25,6 +26,7 @@ class FakeTracking:
     leaf_queries: list[dict[str, object]] = field(default_factory=list)
     bell: feeds.Bell = field(default_factory=feeds.Bell)
     url: str = ""
+    down: bool = False
     reads: int = 0
     read: asyncio.Event = field(default_factory=asyncio.Event)
     """Set at each reading of the log, of which ``reads`` counts how many there were."""
@@ -40,6 +42,10 @@ class FakeTracking:
 
     def app(self) -> FastAPI:
         app = FastAPI()
+
+        @app.middleware("http")
+        async def outage(request: Request, go_on: RequestResponseEndpoint) -> Response:
+            return Response(status_code=503) if self.down else await go_on(request)
 
         @app.get("/internal/v1/log/partitions")
         async def partitions() -> dict[str, list[str]]:

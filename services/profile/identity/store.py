@@ -123,7 +123,7 @@ async def load(
     )
     owners: dict[Identifier, str] = {}
     nodes: dict[str, Node] = {}
-    for namespace, value, profile_id, user_id, created_seq, count in found:
+    for namespace, value, profile_id, user_id, created_seq, count in found.all():
         owners[namespace, value] = profile_id
         if profile_id not in nodes:
             nodes[profile_id] = Node(profile_id, user_id, created_seq, count)

@@ -115,7 +115,10 @@ async def load_traits(
 ) -> dict[str, Traits]:
     found = await session.execute(_TRAITS, {"workspace_id": workspace_id, "ids": list(profile_ids)})
     decode = msgspec.json.decode
-    return {r.profile_id: Traits(decode(r.traits), decode(r.times)) for r in found}
+    return {
+        profile_id: Traits(decode(traits), decode(times))
+        for profile_id, traits, times in found.all()
+    }
 
 
 async def load_consents(
@@ -125,7 +128,7 @@ async def load_consents(
         _CONSENTS, {"workspace_id": workspace_id, "ids": list(profile_ids)}
     )
     consents: dict[str, Consents] = {}
-    for profile_id, purpose, state, at in found:
+    for profile_id, purpose, state, at in found.all():
         consents.setdefault(profile_id, Consents()).current[purpose] = (state, at)
     return consents
 
@@ -135,7 +138,7 @@ async def load_seen(
 ) -> dict[str, tuple[int, int]]:
     """When profiles were first and last seen, in ms."""
     found = await session.execute(_SEEN, {"workspace_id": workspace_id, "ids": list(profile_ids)})
-    return {profile_id: (first, last) for profile_id, first, last in found}
+    return {profile_id: (first, last) for profile_id, first, last in found.all()}
 
 
 async def remove(session: AsyncSession, workspace_id: UUID, profile_ids: Collection[str]) -> None:

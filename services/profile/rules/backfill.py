@@ -149,7 +149,9 @@ async def sweep(
     for index, node in enumerate(rules.nodes):
         if node.key in keys:
             touched.nodes[index] = dict.fromkeys(map(str, ids))
-    settled = await service.settle(session, workspace_id, rules, News(touched), now_ms)
+    settled = await service.settle(
+        session, workspace_id, rules, News(touched, new_rules=True), now_ms
+    )
     if len(ids) == CHUNK:
         return settled, ids[-1]
     await store.finish_sweep(session, workspace_id, map(UUID, keys))

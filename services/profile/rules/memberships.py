@@ -62,7 +62,7 @@ FROM unnest(CAST(:change_ids AS uuid[]), CAST(:ids AS uuid[]), CAST(:model_ids A
 """)
 
 # What a merged profile was in, the survivor is in from then on, without news of it: the person
-# did not enter twice (semantics ID-8). Rules are asked again right after.
+# did not enter twice. Rules are asked again right after.
 _INHERIT = (
     text("""
 INSERT INTO membership (workspace_id, profile_id, rule_id, entered_at)
@@ -102,10 +102,10 @@ async def load(
     """Rules that hold, and stages by model, per profile; profiles without any lack."""
     parameters = {"workspace_id": workspace_id, "ids": list(profile_ids)}
     holds: dict[str, set[str]] = {}
-    for profile_id, rule_id in await session.execute(_LOAD, parameters):
+    for profile_id, rule_id in (await session.execute(_LOAD, parameters)).all():
         holds.setdefault(profile_id, set()).add(rule_id)
     stages: dict[str, dict[str, str]] = {}
-    for profile_id, model_id, stage_id in await session.execute(_STAGES, parameters):
+    for profile_id, model_id, stage_id in (await session.execute(_STAGES, parameters)).all():
         stages.setdefault(profile_id, {})[model_id] = stage_id
     return holds, stages
 

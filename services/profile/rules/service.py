@@ -48,6 +48,8 @@ class News:
     inherited: dict[Key, list[LeafState]] = field(default_factory=dict)
     """States that survivors of merges take over."""
     overdue: list[Key] = field(default_factory=list)
+    new_rules: bool = False
+    """Rules ask for the first time, so every state may have a new time to be asked again."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,11 +63,10 @@ async def of_block(
     session: AsyncSession, workspace_id: UUID, rules: RuleSet, block: Block, applied: Applied
 ) -> News:
     """What a block of events, already applied to profiles, means for rules."""
-    canonical = applied.resolution.canonical
     news = News()
-    news.counted = await asyncio.to_thread(
-        count, rules, block.events, applied.resolution.owners, canonical
-    )
+    if rules.by_event:
+        owners = map(applied.resolution.canonical, applied.resolution.owners)
+        news.counted = await asyncio.to_thread(count, rules, block.events, owners)
     if gone := [loser for loser in applied.became if loser in applied.existing]:
         became = {loser: applied.became[loser] for loser in gone}
         await memberships.inherit(session, workspace_id, became)
@@ -104,7 +105,10 @@ async def settle(
                 leaf_states = subjects[profile_id].person.leaf_states
                 leaf_states[leaf_id] = each.state  # type: ignore[index]
         advanced = advance(rules, news.touched, subjects, now_ms)
-        for key, each in held.items():
+        # An untouched state is due when it was; time alone makes no state due any sooner.
+        again = held if news.new_rules else [*changed, *(k for k in news.overdue if k in held)]
+        for key in again:
+            each = held[key]
             at = due(rules, key[1], each.state, now_ms)
             if at != each.due:
                 each.due = at

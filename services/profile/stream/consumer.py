@@ -68,12 +68,20 @@ class Consumer:
     async def _follow(self) -> None:
         async with workspace_tx(self._resources.sessionmaker, self._workspace_id) as session:
             after = (await store.place(session, self._workspace_id)).log_offset
+        # One block is read and decoded while the one before is applied.
+        ahead: asyncio.Queue[Block] = asyncio.Queue(1)
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(self._read(after, ahead))
+            while True:
+                block = await ahead.get()
+                await self._apply(after, block)
+                after = block.end
+
+    async def _read(self, after: int, ahead: asyncio.Queue[Block]) -> None:
         pages = self._resources.log.follow(str(self._workspace_id), after, limit=self._block_rows)
         async for page in pages:
             for rows in _blocks(page):
-                block = await asyncio.to_thread(decode, rows)
-                await self._apply(after, block)
-                after = block.end
+                await ahead.put(await asyncio.to_thread(decode, rows))
 
     async def _apply(self, after: int, block: Block) -> None:
         resources, workspace_id = self._resources, self._workspace_id

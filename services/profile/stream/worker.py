@@ -3,6 +3,7 @@
 import asyncio
 from uuid import UUID
 
+import httpx2
 import structlog
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncConnection
@@ -64,8 +65,8 @@ class Worker:
             known = set(await feed.partitions(session))
         try:
             known |= set(await self._resources.log.partitions())
-        except Unavailable:
-            log.info("log_unavailable")
+        except (Unavailable, httpx2.HTTPStatusError) as error:
+            log.info("log_unavailable", error=type(error).__name__)
         # Outcomes (``<workspace>:outcomes``) hold what journeys did; no rule reads them yet.
         return sorted(partition for partition in known if ":" not in partition)
 
