@@ -1,3 +1,5 @@
+"""Reading the audit log over HTTP."""
+
 from fastapi import APIRouter
 
 from gateway.audit import store

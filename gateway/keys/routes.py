@@ -1,3 +1,5 @@
+"""Managing API keys over HTTP."""
+
 from http import HTTPStatus
 from uuid import UUID
 

@@ -1,3 +1,5 @@
+"""Managing sources and their write keys over HTTP."""
+
 from http import HTTPStatus
 
 from fastapi import APIRouter

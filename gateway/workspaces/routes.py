@@ -1,3 +1,5 @@
+"""Reading the workspace a key belongs to over HTTP."""
+
 from fastapi import APIRouter
 
 from gateway.workspaces import store
