@@ -14,11 +14,11 @@ from services.kit.feeds import FeedClient
 from services.kit.http import ServiceClient
 from services.kit.postgres import SessionMaker, workspace_tx
 from services.kit.problems import Problem
+from services.orchestrator.delivery import store as delivery
 from services.orchestrator.delivery.sender import Sender
-from services.orchestrator.engine import store
+from services.orchestrator.engine import participant_store, position_store, trace_store
 from services.orchestrator.engine.execute import Executor, execute
 from services.orchestrator.engine.follow import FeedMoved, apply
-from services.orchestrator.messages import store as messages
 from services.orchestrator.replay import run as replays
 from services.orchestrator.times import Clock
 
@@ -59,7 +59,7 @@ class Workspace:
 async def follow_once(engine: Engine, workspace: Workspace, wait: float) -> bool:
     """Read one page of the feed and apply it; True when there may be more at once."""
     async with workspace_tx(engine.maker, workspace.id) as session:
-        before = await store.position(session, workspace.id)
+        before = await position_store.position(session, workspace.id)
     started = engine.clock()
     page = await engine.feed.read(str(workspace.id), before, wait=wait, workspace_id=workspace.id)
     if page.rows:
@@ -72,7 +72,8 @@ async def follow_once(engine: Engine, workspace: Workspace, wait: float) -> bool
         workspace.told.set()
     behind = bool(page.rows) and page.rows[-1].offset < page.end
     if not behind:
-        workspace.known_until = max(workspace.known_until, started)
+        # Of this very millisecond more may come, and a tie with a deadline counts as the event.
+        workspace.known_until = max(workspace.known_until, started - 1)
     return behind
 
 
@@ -99,7 +100,7 @@ async def send_once(engine: Engine, workspace: Workspace) -> bool:
 async def tell_once(engine: Engine, workspace: Workspace) -> bool:
     """Tell tracking one block of outcomes. Told twice after a crash, it counts once."""
     async with workspace_tx(engine.maker, workspace.id) as session:
-        block = await store.first_outcomes(session, workspace.id)
+        block = await trace_store.first_outcomes(session, workspace.id)
     if block is None:
         return False
     row_id, data = block
@@ -108,7 +109,7 @@ async def tell_once(engine: Engine, workspace: Workspace) -> bool:
     )
     response.raise_for_status()
     async with workspace_tx(engine.maker, workspace.id) as session:
-        await store.outcomes_told(session, workspace.id, row_id)
+        await trace_store.outcomes_told(session, workspace.id, row_id)
     return True
 
 
@@ -123,13 +124,13 @@ async def replay_once(engine: Engine, workspace: Workspace) -> bool:
 async def until_due(engine: Engine, workspace: Workspace) -> float:
     """Seconds until the first participant is due, at most ``IDLE_SECONDS``."""
     async with workspace_tx(engine.maker, workspace.id) as session:
-        at = await store.next_run_at(session, workspace.id)
+        at = await participant_store.next_run_at(session, workspace.id)
     return _seconds(at, engine.clock())
 
 
 async def until_queued(engine: Engine, workspace: Workspace) -> float:
     async with workspace_tx(engine.maker, workspace.id) as session:
-        at = await messages.next_run_at(session, workspace.id)
+        at = await delivery.next_run_at(session, workspace.id)
     return _seconds(at, engine.clock())
 
 
@@ -229,8 +230,8 @@ class Workers:
         try:
             async with self.engine.maker.begin() as session:
                 if set(ids) - self.workspaces.keys():
-                    await store.register_workspaces(session, ids)
-                known = await store.workspaces(session)
+                    await position_store.register_workspaces(session, ids)
+                known = await position_store.workspaces(session)
         except TRANSIENT as error:
             log.warning("discovery_failed", error=repr(error)[:300])
             return []

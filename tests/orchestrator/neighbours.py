@@ -73,7 +73,7 @@ class Neighbours:
             level_gated=level,
             status="pilot" if limited else "full",
             max_channels=2 if limited else None,
-            mode=mode,  # type: ignore[arg-type]
+            mode=mode,
             reasons=[reason] if limited else [],
             assessment_id=None,
             assessed_at=None,

@@ -9,12 +9,12 @@ import httpx2
 from services.kit.postgres import SessionMaker, workspace_tx
 from services.orchestrator.channels import store as channels
 from services.orchestrator.channels.store import Target
-from services.orchestrator.delivery import webhook
+from services.orchestrator.delivery import store, webhook
 from services.orchestrator.delivery.grouped import Grouped
 from services.orchestrator.delivery.result import Result
 from services.orchestrator.delivery.smtp import HandOver, Smtp
-from services.orchestrator.engine import store as engine
-from services.orchestrator.messages import store, tell
+from services.orchestrator.engine import trace_store
+from services.orchestrator.messages import tell
 from services.orchestrator.messages.model import Claimed
 from services.orchestrator.times import Clock
 
@@ -67,7 +67,7 @@ class Sender:
         now = self._clock()
         async with workspace_tx(self._maker, workspace_id) as session:
             rows = await store.give_up_lost(session, workspace_id, now)
-            await engine.queue_outcomes(session, workspace_id, tell.outcomes(rows, now))
+            await trace_store.queue_outcomes(session, workspace_id, tell.outcomes(rows, now))
 
     def close(self) -> None:
         for _, smtp in self._smtp.values():
@@ -85,7 +85,7 @@ class Sender:
             skipped = await store.skip_barred(
                 session, workspace_id, ids, now=now, oldest=now - self._expire_after_ms
             )
-            await engine.queue_outcomes(session, workspace_id, tell.outcomes(skipped, now))
+            await trace_store.queue_outcomes(session, workspace_id, tell.outcomes(skipped, now))
             claims = await store.claim(session, workspace_id, ids, now=now, lease_ms=LEASE_MS)
             targets = await channels.targets(session, {claim.channel_id for claim in claims})
         return ids, claims, targets
@@ -134,7 +134,7 @@ class Sender:
                 failed = [c for c, r in batch if r.kind == "failed"]
                 await store.hand_over(session, workspace_id, failed, now)
                 rows = await store.settle(session, workspace_id, final, now)
-                await engine.queue_outcomes(session, workspace_id, tell.outcomes(rows, now))
+                await trace_store.queue_outcomes(session, workspace_id, tell.outcomes(rows, now))
         return [None] * len(batch)
 
 

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from email.errors import MessageError
 from email.message import EmailMessage
 from email.policy import SMTP as SMTP_POLICY
 from email.utils import formataddr, formatdate
@@ -31,7 +32,11 @@ class Smtp:
     async def send(self, claim: Claimed, hand_over: HandOver, now: int) -> Result:
         """Never raises for what the server does; database errors of ``hand_over`` go through."""
         assert claim.contact is not None
-        body = compose(claim, self._target, now)
+        try:
+            body = compose(claim, self._target, now)
+        except (ValueError, TypeError, MessageError) as error:
+            # What cannot be a mail must not hold up the others.
+            return Result("failed", f"not_a_mail: {type(error).__name__}")
         async with self._slots:
             try:
                 connection = await self._ready(claim.contact)

@@ -10,7 +10,12 @@ from services.contracts.profile import Facts, FactsRequest, ProfileFacts
 from services.kit.http import ServiceClient
 from services.kit.postgres import SessionMaker, workspace_tx
 from services.orchestrator.channels import store as channels
-from services.orchestrator.engine import store
+from services.orchestrator.engine import (
+    missed_store,
+    participant_store,
+    position_store,
+    trace_store,
+)
 from services.orchestrator.engine.library import Library
 from services.orchestrator.engine.participants import Participant, Traces
 from services.orchestrator.journeys import store as journeys
@@ -42,7 +47,7 @@ async def execute(executor: Executor, workspace_id: UUID, *, now: int, known_unt
     nothing is lost.
     """
     async with workspace_tx(executor.maker, workspace_id) as session:
-        claimed = await store.claim(
+        claimed = await participant_store.claim(
             session,
             workspace_id,
             now=now,
@@ -52,13 +57,13 @@ async def execute(executor: Executor, workspace_id: UUID, *, now: int, known_unt
         )
         if not claimed:
             return 0
-        position = await store.position(session, workspace_id)
+        position = await position_store.position(session, workspace_id)
         graphs = await executor.library.load(session, (p.version_id for p in claimed))
         states = await journeys.states(session, {p.journey_id for p in claimed})
         kit = await load_kit(session, graphs)
     facts = await ask(executor.profile, workspace_id, claimed, graphs, position)
     async with workspace_tx(executor.maker, workspace_id) as session:
-        held = await store.lock_claimed(session, workspace_id, claimed)
+        held = await participant_store.lock_claimed(session, workspace_id, claimed)
         block = [p for p in claimed if p.id in held]
         await _advance(session, workspace_id, block, graphs, states, facts, kit, now, known_until)
     return len(claimed)
@@ -128,7 +133,7 @@ async def _advance(
     known_until: int,
 ) -> None:
     """Step every participant of the block, whose rows are locked, and write what that leaves."""
-    missed = await store.missed(session, workspace_id, block)
+    missed = await missed_store.read(session, workspace_id, block)
     traces = Traces()
     consumed: list[tuple[UUID, str]] = []
     for participant in block:
@@ -144,12 +149,12 @@ async def _advance(
         for p, send in traces.sends
     ]
     skipped = await messages.add(session, workspace_id, rendered, now)
-    await store.update(session, workspace_id, block, graphs, now)
+    await participant_store.update(session, workspace_id, block, graphs, now)
     if missed:
-        await store.drop_missed(session, workspace_id, block, consumed)
-    await store.count_flows(session, workspace_id, traces.flows)
+        await missed_store.drop(session, workspace_id, block, consumed)
+    await trace_store.count_flows(session, workspace_id, traces.flows)
     told = traces.outcomes + tell.outcomes(skipped, now)
-    await store.queue_outcomes(session, workspace_id, told)
+    await trace_store.queue_outcomes(session, workspace_id, told)
 
 
 def _step(

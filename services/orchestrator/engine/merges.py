@@ -6,7 +6,12 @@ from uuid import UUID
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from services.contracts.changes import Change
-from services.orchestrator.engine import merge_store, store
+from services.orchestrator.engine import (
+    merge_store,
+    missed_store,
+    participant_store,
+    trace_store,
+)
 from services.orchestrator.engine.library import Library
 from services.orchestrator.engine.participants import Participant, Traces
 from services.orchestrator.journeys.step import leave
@@ -39,7 +44,9 @@ async def merge(
     inherit = heirs(changes)
     if not inherit and not erased:
         return
-    live = await store.lock_live(session, workspace_id, {*inherit, *inherit.values(), *erased})
+    live = await participant_store.lock_live(
+        session, workspace_id, {*inherit, *inherit.values(), *erased}
+    )
     graphs = await library.load(session, (p.version_id for p in live))
     traces = Traces()
     leaving = [(p, "erased") for p in live if p.profile_id in erased]
@@ -47,10 +54,9 @@ async def merge(
     for participant, reason in leaving:
         traces.record(participant, leave(participant.position, reason, now))
     gone = [participant for participant, _ in leaving]
-    await store.update(session, workspace_id, gone, graphs, now)
-    await store.drop_missed(session, workspace_id, gone, [])
-    await store.count_flows(session, workspace_id, traces.flows)
-    await store.queue_outcomes(session, workspace_id, traces.outcomes)
+    await participant_store.update(session, workspace_id, gone, graphs, now)
+    await missed_store.drop(session, workspace_id, gone, [])
+    await trace_store.keep(session, workspace_id, traces)
     if inherit:
         await merge_store.move(session, workspace_id, inherit)
         await gate_store.merge(session, workspace_id, inherit)

@@ -16,7 +16,7 @@ from services.kit.ids import uuid7
 from services.kit.postgres import SessionMaker, workspace_tx
 from services.kit.problems import FieldError, Unavailable
 from services.orchestrator.channels import store as channels
-from services.orchestrator.engine import store as engine
+from services.orchestrator.engine import position_store
 from services.orchestrator.errors import (
     JourneyInvalid,
     JourneyNotFound,
@@ -75,7 +75,7 @@ async def get(session: AsyncSession, journey_id: UUID) -> Row[Any]:
 async def create(
     session: AsyncSession, workspace_id: UUID, journey_id: UUID, graph: Graph
 ) -> Journey:
-    await engine.register_workspaces(session, [workspace_id])
+    await position_store.register_workspaces(session, [workspace_id])
     row = await store.add(session, workspace_id, journey_id, graph.name, dumped(graph))
     return await view(session, row)
 

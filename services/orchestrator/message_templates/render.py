@@ -1,20 +1,22 @@
 """Renders Liquid with bounds: templates come from tenants and must not take the process down. Pure.
 
-python-liquid's own limits stop loops, captures and doubling strings; ranges it leaves open
-(`{{ (1..100000000) | join }}` runs for seconds), so they are capped here.
+python-liquid's own limits stop loops, captures and doubling strings. It leaves open ranges
+(`{{ (1..100000000) | join }}` runs for seconds) and filters that multiply (`replace` of every
+letter by the text itself asks for gigabytes), so both are capped here.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import lru_cache, wraps
 from typing import Any
 
 from liquid import BoundTemplate, Environment
 from liquid.builtin.expressions import primitive
-from liquid.exceptions import LiquidError
+from liquid.exceptions import LiquidError, OutputStreamLimitError
 
 MAX_RANGE = 10_000
 MAX_SOURCE = 200_000
+MAX_TEXT = 2_000_000
 
 
 class _CappedRange(primitive.RangeLiteral):
@@ -30,10 +32,39 @@ primitive.RangeLiteral = _CappedRange  # type: ignore[misc]
 
 class _Bounded(Environment):
     loop_iteration_limit = 10_000
-    output_stream_limit = 2_000_000
-    local_namespace_limit = 2_000_000
+    output_stream_limit = MAX_TEXT
+    local_namespace_limit = MAX_TEXT
     context_depth_limit = 30
     block_nesting_limit = 30
+
+    def setup_tags_and_filters(self, *, extra: bool = False) -> None:
+        super().setup_tags_and_filters(extra=extra)
+        for name, plain in list(self.filters.items()):
+            self.add_filter(name, _capped(name, plain))
+
+
+def _capped(name: str, plain: Callable[..., Any]) -> Callable[..., Any]:
+    """The filter, refusing to make a longer text than a whole message may be."""
+
+    @wraps(plain)
+    def capped(value: Any, *args: Any, **kwargs: Any) -> Any:
+        if name == "replace" and len(args) > 1:
+            text, old, new = (str(each) for each in (value, args[0], args[1]))
+            found = text.count(old) if old else len(text) + 1
+            _refuse(len(text) + found * max(0, len(new) - len(old)))
+        elif name == "join" and args and isinstance(value, list | tuple | range):
+            _refuse(len(value) * len(str(args[0])))
+        result = plain(value, *args, **kwargs)
+        if isinstance(result, str):
+            _refuse(len(result))
+        return result
+
+    return capped
+
+
+def _refuse(length: int) -> None:
+    if length > MAX_TEXT:
+        raise OutputStreamLimitError(f"a text of {length} characters is too long", token=None)
 
 
 # HTML escapes what a person's traits hold; whoever trusts a value writes `| safe`.
@@ -64,11 +95,15 @@ def _parsed(kind: str, source: str) -> BoundTemplate:
 
 
 def check(part: str, source: str) -> None:
-    """Raises ``TemplateInvalid`` when the source does not parse."""
+    """Raises ``TemplateInvalid`` when the source does not parse or uses a filter there is not."""
+    kind = "html" if part == "html" else "text"
     try:
-        _parsed("html" if part == "html" else "text", source)
+        used = _parsed(kind, source).analyze().filters
     except (LiquidError, RecursionError) as error:
         raise TemplateInvalid(part, _reason(error)) from error
+    for name in used:
+        if name not in _ENVIRONMENTS[kind].filters:
+            raise TemplateInvalid(part, f"there is no filter {name!r}")
 
 
 def render_text(part: str, source: str, variables: Mapping[str, Any]) -> str:

@@ -6,7 +6,7 @@ from uuid import UUID
 from sqlalchemy import Row
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from services.orchestrator.engine import store as engine
+from services.orchestrator.engine import trace_store
 from services.orchestrator.errors import MessageNotFound, MessageStateConflict
 from services.orchestrator.messages import store, tell
 from services.orchestrator.times import system_clock
@@ -31,5 +31,5 @@ async def resolve(
             state=before.state,
         )
     now = system_clock()
-    await engine.queue_outcomes(session, workspace_id, tell.outcomes([settled], now))
+    await trace_store.queue_outcomes(session, workspace_id, tell.outcomes([settled], now))
     return await get(session, message_id)

@@ -69,7 +69,7 @@ async def _run(replayer: Replayer, workspace_id: UUID, row: Any, now: int) -> Re
     deliver = row.request["deliver"] == "sink"
     compiled = compile_graph(row.id, Graph.model_validate(row.graph))
     history = History(compiled)
-    simulation = Simulation(compiled, row.journey_id, row.id, history.truths)
+    simulation = Simulation(compiled, row.journey_id, row.id, history.truths, history.observe)
     delivery = await _delivery(replayer, workspace_id, row.id, compiled, request)
     scan = EventScan(
         events=sorted(compiled.event_names | history.event_names),
@@ -80,7 +80,7 @@ async def _run(replayer: Replayer, workspace_id: UUID, row: Any, now: int) -> Re
         table, cursor = await _page(replayer.tracking, workspace_id, scan)
         events = await asyncio.to_thread(_decode, table)
         await _learn(replayer.profile, workspace_id, history, events)
-        await asyncio.to_thread(_feed, simulation, history, events)
+        await asyncio.to_thread(simulation.feed, events)
         if deliver:
             await delivery.write(simulation.drain_sends(), now)
         else:
@@ -179,12 +179,6 @@ def _decode(table: pa.Table) -> list[Happening]:
     columns = [table.column(name).to_pylist() for name in _COLUMNS]
     decoder = msgspec.json.Decoder(dict[str, Any])
     return happenings(columns, lambda text: decoder.decode(text) if text else {})  # type: ignore[arg-type]
-
-
-def _feed(simulation: Simulation, history: History, events: Sequence[Happening]) -> None:
-    for event in events:
-        history.observe(event)
-        simulation.feed((event,))
 
 
 async def _learn(

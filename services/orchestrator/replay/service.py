@@ -8,7 +8,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from services.kit.problems import InvalidRequest
 from services.orchestrator.channels import store as channels
-from services.orchestrator.engine import store as engine
+from services.orchestrator.engine import position_store
 from services.orchestrator.errors import JourneyInvalid
 from services.orchestrator.journeys import service as journeys
 from services.orchestrator.journeys.graph import Email, EventEntry, Graph, Webhook
@@ -35,7 +35,7 @@ async def create(
         raise InvalidRequest.at("#/until", "`until` lies after `since`.")
     if deliver == "sink":
         await _sinks_only(session, graph, body.channel_id)
-    await engine.register_workspaces(session, [workspace_id])
+    await position_store.register_workspaces(session, [workspace_id])
     await store.add(
         session,
         {

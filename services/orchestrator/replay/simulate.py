@@ -17,6 +17,8 @@ from services.orchestrator.journeys.step import EXIT, Send, Step, Truths
 
 TruthsAt = Callable[[UUID, int], Truths]
 """What is true of a person at a virtual time, by rule id."""
+Observe = Callable[[Happening], None]
+"""Told of each event when its time has come, before anybody asks what is true then."""
 
 
 @dataclass(slots=True, eq=False)
@@ -37,12 +39,18 @@ class Simulation:
     """Feed it events in the order of time, then ``finish``. The same events give the same run."""
 
     def __init__(
-        self, compiled: Compiled, journey_id: UUID, replay_id: UUID, truths: TruthsAt
+        self,
+        compiled: Compiled,
+        journey_id: UUID,
+        replay_id: UUID,
+        truths: TruthsAt,
+        observe: Observe = lambda event: None,
     ) -> None:
         self._compiled = compiled
         self._journey_id = journey_id
         self._replay_id = replay_id
         self._truths = truths
+        self._observe_for_truths = observe
         self._anchors: dict[tuple[UUID, str], AnchorState] = {}
         self._entries: dict[tuple[UUID, str], _Entry] = {}
         self._live: dict[UUID, list[_Virtual]] = {}
@@ -88,20 +96,18 @@ class Simulation:
         group, self._group = self._group, []
         if not group:
             return
-        compiled = self._compiled
         self._fire(group[0].at - 1)
         for event in group:
-            if enter.is_anchor(compiled, event):
+            self._observe_for_truths(event)
+            if enter.is_anchor(self._compiled, event):
                 self._observe(event, enter.observe_anchor)
         for event in group:
-            if enter.is_entry(compiled, event):
-                admission = enter.admit(compiled, event, self._anchor(event))
-                if admission is not None:
-                    self._enter(event, admission)
+            if enter.is_entry(self._compiled, event):
+                self._try_entry(event)
         for event in group:
-            if enter.is_barring(compiled, event):
+            if enter.is_barring(self._compiled, event):
                 self._observe(event, enter.observe_barring)
-            if event.event in compiled.awaited:
+            if event.event in self._compiled.awaited:
                 self._deliver(event)
         self._fire(group[0].at)
 
@@ -115,6 +121,11 @@ class Simulation:
         if key is None:
             return None
         return self._anchors.setdefault((event.profile_id, key), AnchorState())
+
+    def _try_entry(self, event: Happening) -> None:
+        admission = enter.admit(self._compiled, event, self._anchor(event))
+        if admission is not None:
+            self._enter(event, admission)
 
     def _enter(self, event: Happening, admission: Admission) -> None:
         compiled = self._compiled

@@ -1,5 +1,6 @@
 """The pure step: tables of where a participant goes."""
 
+from typing import Any
 from uuid import UUID
 
 import pytest
@@ -95,7 +96,7 @@ def test_a_wait_does_not_time_out_while_events_may_be_unknown() -> None:
     ],
 )
 def test_a_wait_matches_properties_with_the_entry_event(
-    properties: dict[str, str], passes: bool
+    properties: dict[str, Any], passes: bool
 ) -> None:
     journey = compiled(wait(60, match={"offer_id": "offer_id"}), *YES_NO)
     trigger = happened("Viewed", T, offer_id="o-1")

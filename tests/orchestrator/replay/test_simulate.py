@@ -1,4 +1,4 @@
-"""The simulation: its numbers add up, repeat, and equal a plain reading of the journey's meaning."""
+"""The simulation: its numbers add up, repeat, and equal a plain reading of the journey."""
 
 import random
 from collections import Counter
