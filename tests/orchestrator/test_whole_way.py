@@ -2,6 +2,7 @@
 
 import pytest
 
+from services.contracts.orchestrator import JourneyOutcome, MessageOutcome
 from tests.orchestrator.conftest import World
 
 pytestmark = pytest.mark.anyio
@@ -21,6 +22,9 @@ async def test_an_event_in_the_feed_becomes_a_mail_and_outcomes(world: World) ->
     assert mail["Message-ID"] == f"<{message['id']}@example.com>"
     told = [outcome.event for outcome in world.neighbours.outcomes]
     assert sorted(told) == ["Journey Entered", "Journey Exited", "Message Sent", "Step Taken"]
+    for outcome in world.neighbours.outcomes:
+        kind = MessageOutcome if outcome.event.startswith("Message") else JourneyOutcome
+        kind.model_validate_json(outcome.properties, extra="forbid")
     assert {outcome.profile_id for outcome in world.neighbours.outcomes} == {str(person)}
     stats = await world.get(f"/journeys/{journey_id}/stats")
     assert (stats["entered"], stats["waiting"], stats["exits"]) == (1, 0, {"finished": 1})

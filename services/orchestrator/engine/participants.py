@@ -9,6 +9,7 @@ from uuid import UUID
 import msgspec
 
 from services.contracts.events import Outcome
+from services.contracts.orchestrator import OutcomeName
 from services.orchestrator.journeys.compiled import Compiled, Happening
 from services.orchestrator.journeys.graph import WaitEvent
 from services.orchestrator.journeys.step import ENTRY, EXIT, Moved, Position, Send, Step
@@ -67,7 +68,8 @@ class Traces:
 
 def outcome(participant: Participant, move: Moved) -> Outcome:
     """The event that tells of a move; its message id never repeats for another move."""
-    name, suffix = "Step Taken", f"{move.visit}:step"
+    name: OutcomeName = "Step Taken"
+    suffix = f"{move.visit}:step"
     if move.source == ENTRY:
         name, suffix = "Journey Entered", "entered"
     elif move.target == EXIT:

@@ -7,8 +7,9 @@ import msgspec
 from sqlalchemy import Row
 
 from services.contracts.events import Outcome
+from services.contracts.orchestrator import OutcomeName
 
-_NAMES = {
+_NAMES: dict[str, OutcomeName] = {
     "accepted": "Message Sent",
     "failed": "Message Failed",
     "unknown": "Message Unknown",

@@ -1,0 +1,44 @@
+"""What the orchestrator says on the wire: the outcomes it tells tracking."""
+
+from typing import Literal
+
+from pydantic import BaseModel, Field
+
+OutcomeName = Literal[
+    "Journey Entered",
+    "Step Taken",
+    "Journey Exited",
+    "Message Sent",
+    "Message Failed",
+    "Message Unknown",
+    "Message Skipped",
+]
+"""Names of ``contracts.events.Outcome`` that the orchestrator tells."""
+
+
+class JourneyOutcome(BaseModel):
+    """`properties` of `Journey Entered`, `Step Taken` and `Journey Exited`."""
+
+    journey_id: str
+    version_id: str
+    participant_id: str
+    instance_key: str = Field(description="Empty where the journey has no instance key.")
+    node: str = Field(description="The node that was left; for an entry the first node.")
+    outcome: str = Field(
+        description="`entered`, `event`, `timeout`, `elapsed`, `sent`, `case_0` …, `otherwise`; for "
+        "an exit its reason."
+    )
+
+
+class MessageOutcome(BaseModel):
+    """`properties` of the message outcomes."""
+
+    message_id: str
+    journey_id: str
+    version_id: str | None
+    participant_id: str
+    node: str
+    channel_id: str
+    channel_type: Literal["email", "webhook"]
+    purpose: Literal["marketing", "transactional"]
+    reason: str | None = Field(description="Why it was skipped, failed or is unknown.")
