@@ -81,14 +81,18 @@ def _transport() -> httpx2.AsyncHTTPTransport:
 def _context(
     settings: GatewaySettings, ring: KeyRing, transport: httpx2.AsyncHTTPTransport
 ) -> Context:
-    def upstream(name: str, urls: str) -> Upstream:
+    def upstream(
+        name: str, urls: str, read: float = settings.upstream_read_timeout_seconds
+    ) -> Upstream:
         addresses = [url.strip().rstrip("/") for url in urls.split(",") if url.strip()]
-        return Upstream(name, addresses, transport, settings.upstream_read_timeout_seconds)
+        return Upstream(name, addresses, transport, read)
 
     return Context(
         keys=ring,
         signer=TokenSigner("gateway", settings.signing_key.get_secret_value()),
-        ingest=upstream("tracking-ingest", settings.tracking_ingest_url),
+        ingest=upstream(
+            "tracking-ingest", settings.tracking_ingest_url, settings.ingest_read_timeout_seconds
+        ),
         services={
             "tracking": upstream("tracking", settings.tracking_store_url),
             "profile": upstream("profile", settings.profile_url),

@@ -24,6 +24,12 @@ class GatewaySettings(PostgresSettings):
     upstream_read_timeout_seconds: float = Field(
         60.0, gt=0, description="How long a service may stay silent before its answer is given up."
     )
+    ingest_read_timeout_seconds: float = Field(
+        12.0,
+        gt=0,
+        description="The same for tracking's ingest role, which itself answers 503 when its log has "
+        "not taken an event within 10 seconds. SDKs wait some 15 seconds.",
+    )
 
     @field_validator("tracking_ingest_url")
     @classmethod

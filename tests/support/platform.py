@@ -2,6 +2,7 @@
 
 from datetime import UTC, datetime
 from email import message_from_bytes
+from http import HTTPStatus
 from typing import Any
 from uuid import uuid4
 
@@ -71,20 +72,42 @@ class Platform:
         answer = self.ingest("/v1/batch", {"batch": list(events)})
         assert (answer.status_code, answer.json()) == (200, {"success": True})
 
+    def acknowledged(self, *events: dict[str, Any]) -> bool:
+        """Whether a batch was acknowledged; False for what an SDK would try again."""
+        try:
+            answer = self.ingest("/v1/batch", {"batch": list(events)})
+        except httpx2.TransportError:
+            return False
+        assert answer.status_code in (200, 429, 500, 502, 503, 504), answer.text
+        return answer.status_code == 200
+
+    def ready(self) -> bool:
+        try:
+            return httpx2.get(f"{self.url}/readyz", timeout=5.0).status_code == 200
+        except httpx2.TransportError:
+            return False
+
     def profile(self, user_id: str) -> Any | None:
-        """The profile of a user id, None while there is none."""
-        found = self.get("/profiles", namespace="user_id", value=user_id)["items"]
+        """The profile of a user id, None while there is none or nobody answers."""
+        query = {"namespace": "user_id", "value": user_id}
+        answer = self.call("GET", "/profiles", params=query)
+        if answer.status_code == HTTPStatus.SERVICE_UNAVAILABLE:
+            return None
+        found = answer.raise_for_status().json()["items"]
         return found[0] if found else None
 
     def count(self, event: str) -> int:
-        """How often an event was tracked, as trends say."""
+        """How often an event was tracked, as trends say; 0 while they are not available."""
         query = {
             "since": "2000-01-01T00:00:00Z",
             "until": "2100-01-01T00:00:00Z",
             "interval": "total",
             "series": [{"event": event}],
         }
-        points = self.post("/analytics/trends", query)["points"]
+        answer = self.call("POST", "/analytics/trends", json=query)
+        if answer.status_code == HTTPStatus.SERVICE_UNAVAILABLE:
+            return 0
+        points = answer.raise_for_status().json()["points"]
         return int(points[0]["value"]) if points else 0
 
     def await_count(self, event: str, count: int, within: float = 20.0) -> None:
