@@ -27,8 +27,8 @@ class GatewaySettings(PostgresSettings):
     ingest_read_timeout_seconds: float = Field(
         12.0,
         gt=0,
-        description="The same for tracking's ingest role, which itself answers 503 when its log has "
-        "not taken an event within 10 seconds. SDKs wait some 15 seconds.",
+        description="The same for tracking's ingest role, which answers 503 itself when its log "
+        "has not taken an event within 10 seconds. SDKs wait some 15 seconds.",
     )
 
     @field_validator("tracking_ingest_url")
