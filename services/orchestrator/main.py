@@ -86,6 +86,7 @@ def create_app(
             tracking_ingest=ingest,
             replayer=Replayer(maker, profile, store, settings.replay_batch),
             feed_wait_seconds=settings.feed_wait_seconds,
+            wait_grace_ms=int(1_000 * settings.wait_grace_seconds),
         )
         workers = Workers(engine, settings.discovery_seconds)
         task = asyncio.create_task(workers.run()) if background else None

@@ -24,6 +24,13 @@ class OrchestratorSettings(PostgresSettings):
         le=10,
         description="Longest wait of one read of the feed; a wait's timeout is late by as much.",
     )
+    wait_grace_seconds: float = Field(
+        2.0,
+        ge=0,
+        le=60,
+        description="How long after a wait's deadline it is held open for events that happened in "
+        "time and are still on their way here.",
+    )
     discovery_seconds: float = Field(
         1.0, gt=0, description="How often profile is asked for new partitions of its feed."
     )

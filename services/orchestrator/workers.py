@@ -18,7 +18,7 @@ from services.orchestrator.delivery import store as delivery
 from services.orchestrator.delivery.sender import Sender
 from services.orchestrator.engine import participant_store, position_store, trace_store
 from services.orchestrator.engine.execute import Executor, execute
-from services.orchestrator.engine.follow import FeedMoved, apply
+from services.orchestrator.engine.follow import FeedMoved, apply, decode
 from services.orchestrator.replay import run as replays
 from services.orchestrator.times import Clock
 
@@ -42,6 +42,7 @@ class Engine:
     tracking_ingest: ServiceClient
     replayer: replays.Replayer
     feed_wait_seconds: float
+    wait_grace_ms: int
 
 
 @dataclass
@@ -63,17 +64,19 @@ async def follow_once(engine: Engine, workspace: Workspace, wait: float) -> bool
     started = engine.clock()
     page = await engine.feed.read(str(workspace.id), before, wait=wait, workspace_id=workspace.id)
     if page.rows:
+        # In a thread: a page holds megabytes, and the API shares this loop.
+        changes = await asyncio.to_thread(decode, page.rows)
+        end, library = page.rows[-1].offset, engine.executor.library
         async with workspace_tx(engine.maker, workspace.id) as session:
-            due = await apply(
-                session, workspace.id, before, page.rows, engine.executor.library, engine.clock()
-            )
+            due = await apply(session, workspace.id, before, end, changes, library, engine.clock())
         if due:
             workspace.due.set()
         workspace.told.set()
     behind = bool(page.rows) and page.rows[-1].offset < page.end
     if not behind:
         # Of this very millisecond more may come, and a tie with a deadline counts as the event.
-        workspace.known_until = max(workspace.known_until, started - 1)
+        known_until = started - 1 - engine.wait_grace_ms
+        workspace.known_until = max(workspace.known_until, known_until)
     return behind
 
 

@@ -12,6 +12,7 @@ from uuid import UUID, uuid4
 import pyarrow as pa
 import uvicorn
 from fastapi import FastAPI, Request, Response
+from fastapi.responses import JSONResponse
 
 from services.contracts.assessment import Readiness, ReadinessReason
 from services.contracts.changes import Change
@@ -34,7 +35,8 @@ SCHEMA = pa.schema(
 
 @dataclass
 class Neighbours:
-    """What the neighbours hold and what they were told. `down` names those that answer 503."""
+    """What the neighbours hold and what they were told. `down` names those that
+    answer 503, `refused` those that answer 422."""
 
     rows: dict[str, list[feeds.FeedRow]] = field(default_factory=dict)
     people: dict[UUID, ProfileFacts] = field(default_factory=dict)
@@ -45,6 +47,7 @@ class Neighbours:
     page_size: int = 100_000
     readiness: dict[str, Any] = field(default_factory=dict)
     down: set[str] = field(default_factory=set)
+    refused: set[str] = field(default_factory=set)
     url: str = ""
 
     def append(self, workspace_id: UUID, *changes: Change) -> None:
@@ -86,6 +89,8 @@ class Neighbours:
         @app.middleware("http")
         async def outage(request: Request, call_next: Any) -> Any:
             name = request.url.path.split("/")[3]
+            if name in self.refused:
+                return JSONResponse({"detail": "not like this"}, 422)
             return Response(status_code=503) if name in self.down else await call_next(request)
 
         @app.get(f"{profile}/feed/partitions")

@@ -1,6 +1,6 @@
 """Entries of one block of the feed: who comes in, under which key, as the ledger decides."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 from uuid import UUID
@@ -41,8 +41,11 @@ async def by_event(
     now: int,
 ) -> list[Entrant]:
     """Walk entry, anchor and barring events in their order in time; keep the anchors' state."""
+    named: dict[str, list[tuple[int, Happening]]] = {}
+    for index, event in enumerate(events):
+        named.setdefault(event.event, []).append((index, event))
     roles = sorted(
-        (role for each in running for role in _roles(each, events)), key=lambda role: role[:3]
+        (role for each in running for role in _roles(each, named)), key=lambda role: role[:3]
     )
     keys = {(r.journey_id, e.profile_id, k) for _, _, _, r, e, k in roles if k is not None}
     states = await anchor_store.read(session, workspace_id, keys)
@@ -62,12 +65,14 @@ async def by_event(
     return entrants
 
 
-def _roles(running: Running, events: Sequence[Happening]) -> Iterator[_Role]:
+def _roles(
+    running: Running, named: Mapping[str, Sequence[tuple[int, Happening]]]
+) -> Iterator[_Role]:
     """What each event is to the entry of this journey, with its rank among simultaneous ones."""
     compiled = running.compiled
     if compiled.event_entry is None:
         return
-    for index, event in enumerate(events):
+    for index, event in (each for name in compiled.event_names for each in named.get(name, ())):
         key = enter.anchor_key(compiled, event)
         if key is not None and enter.is_anchor(compiled, event):
             yield event.at, 0, index, running, event, key

@@ -20,21 +20,26 @@ class FeedMoved(Exception):
     """Another process applied this block; nothing of ours was kept."""
 
 
+def decode(rows: Iterable[FeedRow]) -> list[Change]:
+    """The changes of a page."""
+    return [change for row in rows for change in row.entries(Change)]
+
+
 async def apply(
     session: AsyncSession,
     workspace_id: UUID,
     before: int,
-    rows: Sequence[FeedRow],
+    end: int,
+    changes: Sequence[Change],
     library: Library,
     now: int,
 ) -> bool:
-    """Apply a page as one set, in the caller's transaction, together with its offset.
+    """Apply a page as one set, in the caller's transaction, together with its offset ``end``.
 
     True when participants may have become due. Raises ``FeedMoved``.
     """
-    if not await position_store.move_position(session, workspace_id, before, rows[-1].offset):
+    if not await position_store.move_position(session, workspace_id, before, end):
         raise FeedMoved
-    changes = [change for row in rows for change in row.entries(Change)]
     await merges.merge(session, workspace_id, changes, library, now)
     await gate_store.apply(session, workspace_id, changes)
     running, awaited = await library.running(session)

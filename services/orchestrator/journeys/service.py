@@ -6,6 +6,7 @@ from http import HTTPStatus
 from typing import Any
 from uuid import UUID
 
+import httpx2
 from sqlalchemy import Row
 from sqlalchemy.ext.asyncio import AsyncSession
 
@@ -172,10 +173,10 @@ async def _readiness(assessment: ServiceClient, workspace_id: UUID, graph: Graph
         response = await assessment.request(
             "GET", "/internal/v1/readiness", workspace_id=workspace_id
         )
-    except Unavailable:
+        response.raise_for_status()
+    except (Unavailable, httpx2.HTTPStatusError):
         detail = "Readiness could not be checked: the assessment service does not answer."
         return [Warning_(code="readiness_unknown", detail=detail)]
-    response.raise_for_status()
     readiness = Readiness.model_validate_json(response.content)
     limit = readiness.max_channels
     if limit is None or len(used) <= limit or readiness.mode == "off":
@@ -214,7 +215,8 @@ async def _register(
             pointer = f"#/graph/nodes/{places[node]}/branches/{index}/rule"
             detail = str(response.json().get("detail"))
             raise JourneyInvalid(detail, errors=[{"pointer": pointer, "detail": detail}])
-        response.raise_for_status()
+        if not response.is_success:
+            raise Unavailable("The profile service does not take the rules of the branches.")
         status = RuleStatus.model_validate_json(response.content)
         backfilling = backfilling or status.state == "backfilling"
     if not backfilling:

@@ -6,8 +6,11 @@ from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
 
+import httpx2
 import msgspec
 import pyarrow as pa
+import structlog
+from pydantic import ValidationError
 
 from services.contracts.profile import Facts, FactsRequest, ProfileFacts
 from services.contracts.tracking import EventScan
@@ -29,6 +32,8 @@ from services.orchestrator.replay.model import ReplayCreate, ReplayResult
 from services.orchestrator.replay.simulate import Simulation, happenings
 from services.orchestrator.replay.truths import History
 from services.orchestrator.times import from_ms, to_ms
+
+log = structlog.get_logger(__name__)
 
 LEASE_MS = 600_000
 RETRY_MS = 2_000
@@ -59,6 +64,13 @@ async def run_next(replayer: Replayer, workspace_id: UUID, now: int) -> bool:
         async with workspace_tx(replayer.maker, workspace_id) as session:
             await store.release(session, row.id, now + RETRY_MS)
         raise
+    except (httpx2.HTTPStatusError, ValidationError, pa.ArrowInvalid) as error:
+        # Trying again would fail again.
+        log.error("replay_failed", replay_id=str(row.id), exc_info=error)
+        problem = f"The past events could not be read ({type(error).__name__})."
+        async with workspace_tx(replayer.maker, workspace_id) as session:
+            await store.finish(session, row.id, "failed", problem=problem)
+        return True
     async with workspace_tx(replayer.maker, workspace_id) as session:
         await store.finish(session, row.id, "completed", result=result.model_dump(mode="json"))
     return True

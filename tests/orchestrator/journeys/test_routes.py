@@ -159,8 +159,9 @@ async def test_enforced_readiness_refuses(world: World) -> None:
     assert (await world.get(f"/journeys/{created['id']}"))["state"] == "draft"
 
 
-async def test_an_unreachable_assessment_does_not_stop_publishing(world: World) -> None:
-    world.neighbours.down.add("readiness")
+@pytest.mark.parametrize("how", ["down", "refused"])
+async def test_an_unreachable_assessment_does_not_stop_publishing(world: World, how: str) -> None:
+    getattr(world.neighbours, how).add("readiness")
     created = await world.post("/journeys", {"graph": SIMPLE})
     published = await world.post(f"/journeys/{created['id']}/publish")
     assert [warning["code"] for warning in published["warnings"]] == ["readiness_unknown"]
@@ -175,6 +176,16 @@ async def test_an_unreachable_profile_stops_publishing_with_503(world: World) ->
     body = await problem(world, f"/journeys/{created['id']}/publish", {}, 503)
     assert body["type"] == "/problems/unavailable"
     assert (await world.get(f"/journeys/{created['id']}"))["state"] == "draft"
+
+
+async def test_a_rule_that_profile_refuses_is_named(world: World) -> None:
+    world.neighbours.refused.add("rules")
+    graph = {**SIMPLE, "nodes": [branch("end", "end", id="b"), leave("end")]}
+    graph["entry"] = {**graph["entry"], "next": "b"}  # type: ignore[dict-item]
+    created = await world.post("/journeys", {"graph": graph})
+    body = await problem(world, f"/journeys/{created['id']}/publish", {}, 422)
+    assert pointers(body) == ["#/graph/nodes/0/branches/0/rule"]
+    assert body["detail"] == "not like this"
 
 
 async def test_states_change_only_where_that_makes_sense(world: World) -> None:

@@ -186,6 +186,15 @@ async def test_a_replay_waits_for_tracking(world: World) -> None:
     assert found["state"] == "completed"
 
 
+async def test_a_replay_that_cannot_be_run_fails_and_says_so(world: World) -> None:
+    journey_id, _ = await draft(world)
+    past(world, world.person(), "Viewed", 1, offer_id="a")
+    world.neighbours.refused.add("events")
+    found = await replay(world, journey_id, "none", **CLOCK)
+    assert (found["state"], found["result"]) == ("failed", None)
+    assert "HTTPStatusError" in found["problem"]
+
+
 @pytest.mark.parametrize(
     ("body", "pointer"),
     [
