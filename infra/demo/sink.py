@@ -8,6 +8,7 @@ from collections import Counter
 from dataclasses import dataclass
 from email.parser import BytesHeaderParser
 from types import TracebackType
+from typing import Self
 
 from aiosmtpd.smtp import SMTP, Envelope, Session
 
@@ -49,7 +50,7 @@ class Sink:
         counts = Counter(message.message_id for message in self.received)
         return sorted(message_id for message_id, times in counts.items() if times > 1)
 
-    def __enter__(self) -> Sink:
+    def __enter__(self) -> Self:
         self._thread.start()
         self._server = asyncio.run_coroutine_threadsafe(self._listen(), self._loop).result(10)
         self.port = int(self._server.sockets[0].getsockname()[1])
