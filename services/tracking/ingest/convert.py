@@ -55,12 +55,12 @@ def convert(wire: WireEvent, origin: Origin) -> Event:
     traits = wire.traits or {}
     if kind == "identify" and context.traits:
         traits = {**context.traits, **traits}
-    user_id, anonymous_id = _id(wire.user_id, "userId"), _id(wire.anonymous_id, "anonymousId")
-    person = traits if kind == "identify" else context.traits
-    identifiers = _identifiers(user_id, anonymous_id, person)
-    user, anonymous = _identifier("user_id", user_id), _identifier("anonymous_id", anonymous_id)
+    user = _identifier("user_id", _id(wire.user_id, "userId"))
+    anonymous = _identifier("anonymous_id", _id(wire.anonymous_id, "anonymousId"))
     if not user and not anonymous:
         raise Refused("missing_id", "/userId", "A usable userId or anonymousId is needed.")
+    person = traits if kind == "identify" else context.traits
+    identifiers = _identifiers(user, anonymous, person)
     original = clock.parse(wire.timestamp)
     if original is None:
         original = clock.parse(wire.original_timestamp)
@@ -118,16 +118,15 @@ def _canonical(value: dict[str, Any] | None, pointer: str) -> str:
         raise Refused(error.reason, pointer + error.pointer, error.detail) from error
 
 
-def _identifiers(user_id: str, anonymous_id: str, person: dict[str, Any]) -> list[tuple[str, str]]:
+def _identifiers(user: str, anonymous: str, person: dict[str, Any]) -> list[tuple[str, str]]:
     """In the order of ``services.identifiers.PRIORITY``."""
-    found = []
-    if user := _identifier("user_id", user_id):
-        found.append(("user_id", user))
-    for namespace in ("email", "phone"):
-        raw = person.get(namespace)
-        if isinstance(raw, str) and (value := _identifier(namespace, raw)):
-            found.append((namespace, value))
-    if anonymous := _identifier("anonymous_id", anonymous_id):
+    found = [("user_id", user)] if user else []
+    if person:
+        for namespace in ("email", "phone"):
+            raw = person.get(namespace)
+            if isinstance(raw, str) and (value := _identifier(namespace, raw)):
+                found.append((namespace, value))
+    if anonymous:
         found.append(("anonymous_id", anonymous))
     return found
 
@@ -152,7 +151,9 @@ def _text(value: Text) -> str:
 
 
 def _id(value: Text, field: str) -> str:
-    text = _text(value)
+    if value is None:
+        return ""
+    text = value if isinstance(value, str) else _text(value)
     if len(text) > MAX_ID_LENGTH:
         raise Refused("invalid", f"/{field}", f"Longer than {MAX_ID_LENGTH} characters.")
     return _clean(text, field)

@@ -25,6 +25,8 @@ OUTAGES = (
     OSError,
     TimeoutError,
     asyncpg.InterfaceError,
+    # What asyncpg says when the server goes away in the middle of a handshake.
+    asyncpg.InternalClientError,
     asyncpg.PostgresConnectionError,
     asyncpg.InsufficientResourcesError,
     asyncpg.OperatorInterventionError,

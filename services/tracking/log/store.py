@@ -29,6 +29,32 @@ class Partition:
     limit: int
 
 
+_sequencer = LogReaderRow.__table__.alias("sequencer")
+_loader = LogReaderRow.__table__.alias("loader")
+_is_sequencer = (_sequencer.c.partition == LogPartitionRow.name) & (
+    _sequencer.c.reader == SEQUENCER
+)
+# Built once: they run many times a second.
+_TO_SEQUENCE = select(
+    LogPartitionRow.name,
+    LogPartitionRow.workspace_id,
+    func.coalesce(_sequencer.c.position, 0),
+    LogPartitionRow.end_offset,
+).outerjoin(_sequencer, _is_sequencer)
+_TO_LOAD = (
+    select(
+        LogPartitionRow.name,
+        LogPartitionRow.workspace_id,
+        func.coalesce(_loader.c.position, 0),
+        _sequencer.c.position,
+    )
+    .join(_sequencer, _is_sequencer)
+    .outerjoin(
+        _loader, (_loader.c.partition == LogPartitionRow.name) & (_loader.c.reader == LOADER)
+    )
+)
+
+
 async def partition_names(session: AsyncSession) -> list[str]:
     rows = await session.scalars(select(LogPartitionRow.name).order_by(LogPartitionRow.name))
     return list(rows)
@@ -36,35 +62,12 @@ async def partition_names(session: AsyncSession) -> list[str]:
 
 async def to_sequence(session: AsyncSession) -> list[Partition]:
     """All partitions as the sequencer sees them."""
-    reader = LogReaderRow.__table__.alias()
-    statement = select(
-        LogPartitionRow.name,
-        LogPartitionRow.workspace_id,
-        func.coalesce(reader.c.position, 0),
-        LogPartitionRow.end_offset,
-    ).outerjoin(
-        reader, (reader.c.partition == LogPartitionRow.name) & (reader.c.reader == SEQUENCER)
-    )
-    return [Partition(*row) for row in await session.execute(statement)]
+    return [Partition(*row) for row in await session.execute(_TO_SEQUENCE)]
 
 
 async def to_load(session: AsyncSession) -> list[Partition]:
     """All partitions as the loader sees them: it stays behind the sequencer."""
-    behind = LogReaderRow.__table__.alias()
-    ahead = LogReaderRow.__table__.alias()
-    statement = (
-        select(
-            LogPartitionRow.name,
-            LogPartitionRow.workspace_id,
-            func.coalesce(behind.c.position, 0),
-            ahead.c.position,
-        )
-        .join(ahead, (ahead.c.partition == LogPartitionRow.name) & (ahead.c.reader == SEQUENCER))
-        .outerjoin(
-            behind, (behind.c.partition == LogPartitionRow.name) & (behind.c.reader == LOADER)
-        )
-    )
-    return [Partition(*row) for row in await session.execute(statement)]
+    return [Partition(*row) for row in await session.execute(_TO_LOAD)]
 
 
 async def position(session: AsyncSession, reader: str, partition: str) -> int:

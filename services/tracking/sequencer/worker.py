@@ -16,6 +16,9 @@ from services.tracking.workers import Wake
 
 BLOCK_ROWS = 1000
 BLOCK_BYTES = 4 * 1024 * 1024
+LINGER_SECONDS = 0.05
+"""Passes follow each other at least so far apart, as each has its price; the first row after a
+pause waits for nothing."""
 _IDLE_SECONDS = 1.0
 
 
@@ -38,10 +41,15 @@ class Sequencer:
         self._turn = 0
 
     async def run(self) -> None:
+        loop = asyncio.get_running_loop()
         while True:
-            if not await self.sequence_all():
+            started = loop.time()
+            rows = await self.sequence_all()
+            if rows == 0:
                 # NOTIFY wakes us; the time-out is for a notice that was lost with its connection.
                 await self._wake.wait(_IDLE_SECONDS)
+            elif rows < BLOCK_ROWS:
+                await asyncio.sleep(max(0.0, started + LINGER_SECONDS - loop.time()))
 
     async def sequence_all(self) -> int:
         """One block of every partition that has grown; the number of rows sequenced."""

@@ -13,6 +13,7 @@ from services.kit.problems import Unavailable
 from services.tracking.log import commit
 from services.tracking.log.commit import GroupCommit, asyncpg_dsn
 from services.tracking.log.port import Append, Quarantined, events_partition
+from services.tracking.workers import Workers
 from tests.support.postgres import Database, DatabaseServer, NewDatabase
 
 pytestmark = pytest.mark.anyio
@@ -26,10 +27,10 @@ WHERE datname = '{}' AND application_name = 'waymark-ingest'
 @asynccontextmanager
 async def appending(database: Database) -> AsyncIterator[GroupCommit]:
     appender = GroupCommit(database.app_dsn)
-    task = asyncio.create_task(appender.run())
+    workers = Workers()
+    workers.start("log", appender.run)
     yield appender
-    task.cancel()
-    await asyncio.gather(task, return_exceptions=True)
+    await workers.stop()
 
 
 def entry(workspace_id: UUID, *names: str) -> Append:
