@@ -24,12 +24,16 @@ class Ports:
     def reserve(self, port: int = 0) -> int:
         """`port`, or a free one for 0; raises `PortTaken`."""
         holder = socket.socket()
+        if port:
+            # A port somebody asked for may still hold closed connections of our last run
+            # (TIME_WAIT); a listener on it is found all the same.
+            holder.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             holder.bind((LOOPBACK, port))
         except OSError as error:
             holder.close()
             raise PortTaken(f"Port {port} is in use: {error.strerror}.") from error
-        # Only after bind: with it from the start, the check for other holders would not happen.
+        # For a free port only after bind: with it from the start, other holders would not be seen.
         holder.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         self._held.append(holder)
         return int(holder.getsockname()[1])
