@@ -2,7 +2,16 @@
 
 import socket
 
+import psutil
+
 LOOPBACK = "127.0.0.1"
+
+
+def _winding_down(port: int) -> bool:
+    return any(
+        connection.status == psutil.CONN_TIME_WAIT and connection.laddr.port == port
+        for connection in psutil.net_connections("tcp4")
+    )
 
 
 class PortTaken(Exception):
@@ -24,16 +33,15 @@ class Ports:
     def reserve(self, port: int = 0) -> int:
         """`port`, or a free one for 0; raises `PortTaken`."""
         holder = socket.socket()
-        if port:
-            # A port somebody asked for may still hold closed connections of our last run
-            # (TIME_WAIT); a listener on it is found all the same.
+        if port and _winding_down(port):
+            # Closed connections of our last run; a listener beside them is refused all the same.
             holder.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             holder.bind((LOOPBACK, port))
         except OSError as error:
             holder.close()
             raise PortTaken(f"Port {port} is in use: {error.strerror}.") from error
-        # For a free port only after bind: with it from the start, other holders would not be seen.
+        # Only after bind: with it from the start, the check for other holders would not happen.
         holder.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         self._held.append(holder)
         return int(holder.getsockname()[1])
