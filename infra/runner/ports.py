@@ -9,7 +9,7 @@ LOOPBACK = "127.0.0.1"
 
 def _winding_down(port: int) -> bool:
     return any(
-        connection.status == psutil.CONN_TIME_WAIT and connection.laddr.port == port
+        connection.status == psutil.CONN_TIME_WAIT and connection.laddr == (LOOPBACK, port)
         for connection in psutil.net_connections("tcp4")
     )
 
