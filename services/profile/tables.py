@@ -212,7 +212,6 @@ class LeafStateRow(Table):
             "next_change_at",
             postgresql_where=text("next_change_at IS NOT NULL"),
         ),
-        Index(None, "workspace_id", "leaf_id"),
     )
 
     workspace_id: Mapped[UUID] = mapped_column(primary_key=True)

@@ -5,13 +5,13 @@ from dataclasses import dataclass
 from uuid import UUID
 
 import msgspec
-from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from services.kit.ids import uuid7
+from services.profile.arrays import plain, quoted, statement
 from services.profile.identity.resolve import Conflict, Identifier, Node
 
-_LOAD = text("""
+_LOAD = statement("""
 SELECT i.namespace, i.value, i.profile_id::text AS profile_id,
        p.user_id, p.created_seq, p.identifier_count
 FROM unnest(CAST(:namespaces AS text[]), CAST(:values AS text[])) AS wanted(namespace, value)
@@ -20,14 +20,14 @@ JOIN identifier i ON i.workspace_id = :workspace_id
 JOIN profile p ON p.workspace_id = :workspace_id AND p.profile_id = i.profile_id
 """)
 
-_OF_PROFILES = text("""
-SELECT namespace, value, subject_id::text AS subject_id, profile_id::text AS profile_id
-FROM identifier
-WHERE workspace_id = :workspace_id AND profile_id = ANY(CAST(:profile_ids AS uuid[]))
-ORDER BY linked_at, namespace, value
+_OF_PROFILES = statement("""
+SELECT i.namespace, i.value, i.subject_id::text AS subject_id, i.profile_id::text AS profile_id
+FROM unnest(CAST(:profile_ids AS uuid[])) AS asked(profile_id)
+JOIN identifier i ON i.workspace_id = :workspace_id AND i.profile_id = asked.profile_id
+ORDER BY i.linked_at, i.namespace, i.value
 """)
 
-_LINK = text("""
+_LINK = statement("""
 INSERT INTO identifier (workspace_id, namespace, value, subject_id, profile_id, linked_at)
 SELECT :workspace_id, namespace, value, subject_id, profile_id, to_timestamp(at / 1000.0)
 FROM unnest(CAST(:namespaces AS text[]), CAST(:values AS text[]), CAST(:subjects AS uuid[]),
@@ -35,25 +35,25 @@ FROM unnest(CAST(:namespaces AS text[]), CAST(:values AS text[]), CAST(:subjects
   AS new(namespace, value, subject_id, profile_id, at)
 """)
 
-_MOVE = text("""
+_MOVE = statement("""
 UPDATE identifier i SET profile_id = m.winner
 FROM unnest(CAST(:losers AS uuid[]), CAST(:winners AS uuid[])) AS m(loser, winner)
 WHERE i.workspace_id = :workspace_id AND i.profile_id = m.loser
 """)
 
-_REPOINT = text("""
+_REPOINT = statement("""
 UPDATE alias a SET profile_id = m.winner
 FROM unnest(CAST(:losers AS uuid[]), CAST(:winners AS uuid[])) AS m(loser, winner)
 WHERE a.workspace_id = :workspace_id AND a.profile_id = m.loser
 """)
 
-_ALIAS = text("""
+_ALIAS = statement("""
 INSERT INTO alias (workspace_id, alias_id, profile_id)
 SELECT :workspace_id, loser, winner
 FROM unnest(CAST(:losers AS uuid[]), CAST(:winners AS uuid[])) AS m(loser, winner)
 """)
 
-_MERGE = text("""
+_MERGE = statement("""
 INSERT INTO merge
   (workspace_id, merge_id, profile_id, merged_id, message_id, merged_at, snapshot)
 SELECT :workspace_id, merge_id, winner, loser, message_id, to_timestamp(at / 1000.0),
@@ -63,7 +63,7 @@ FROM unnest(CAST(:ids AS uuid[]), CAST(:winners AS uuid[]), CAST(:losers AS uuid
   AS new(merge_id, winner, loser, message_id, at, snapshot)
 """)
 
-_CONFLICT = text("""
+_CONFLICT = statement("""
 INSERT INTO conflict (workspace_id, conflict_id, profile_id, other_id, namespace, value, reason,
                       message_id, occurred_at)
 SELECT :workspace_id, conflict_id, profile_id, other_id, namespace, value, reason, message_id,
@@ -74,7 +74,7 @@ FROM unnest(CAST(:ids AS uuid[]), CAST(:profiles AS uuid[]), CAST(:others AS uui
   AS new(conflict_id, profile_id, other_id, namespace, value, reason, message_id, at)
 """)
 
-_CANONICAL = text("""
+_CANONICAL = statement("""
 SELECT asked::text AS asked, coalesce(a.profile_id, p.profile_id, i.profile_id)::text AS profile_id
 FROM unnest(CAST(:ids AS uuid[])) AS asked
 LEFT JOIN alias a ON a.workspace_id = :workspace_id AND a.alias_id = asked
@@ -117,8 +117,8 @@ async def load(
         _LOAD,
         {
             "workspace_id": workspace_id,
-            "namespaces": [namespace for namespace, _ in identifiers],
-            "values": [value for _, value in identifiers],
+            "namespaces": quoted(namespace for namespace, _ in identifiers),
+            "values": quoted(value for _, value in identifiers),
         },
     )
     owners: dict[Identifier, str] = {}
@@ -135,7 +135,7 @@ async def identifiers_of(
 ) -> list[Linked]:
     """All identifiers of some profiles, the first linked first."""
     found = await session.execute(
-        _OF_PROFILES, {"workspace_id": workspace_id, "profile_ids": list(profile_ids)}
+        _OF_PROFILES, {"workspace_id": workspace_id, "profile_ids": plain(profile_ids)}
     )
     return [Linked(r.namespace, r.value, r.subject_id, r.profile_id) for r in found]
 
@@ -145,11 +145,11 @@ async def link(session: AsyncSession, workspace_id: UUID, links: Sequence[Linked
         _LINK,
         {
             "workspace_id": workspace_id,
-            "namespaces": [x.namespace for x in links],
-            "values": [x.value for x in links],
-            "subjects": [x.subject_id for x in links],
-            "profiles": [x.profile_id for x in links],
-            "times": [x.at for x in links],
+            "namespaces": quoted(x.namespace for x in links),
+            "values": quoted(x.value for x in links),
+            "subjects": plain(x.subject_id for x in links),
+            "profiles": plain(x.profile_id for x in links),
+            "times": plain(x.at for x in links),
         },
     )
 
@@ -160,21 +160,21 @@ async def merge(
     """Losers (keys) become aliases of the living profile that ended up with them (values)."""
     pairs = {
         "workspace_id": workspace_id,
-        "losers": list(became),
-        "winners": list(became.values()),
+        "losers": plain(became),
+        "winners": plain(became.values()),
     }
-    for statement in (_MOVE, _REPOINT, _ALIAS):
-        await session.execute(statement, pairs)
+    for each in (_MOVE, _REPOINT, _ALIAS):
+        await session.execute(each, pairs)
     await session.execute(
         _MERGE,
         {
             "workspace_id": workspace_id,
-            "ids": [uuid7() for _ in records],
-            "winners": [r.winner for r in records],
-            "losers": [r.loser for r in records],
-            "message_ids": [r.message_id for r in records],
-            "times": [r.at for r in records],
-            "snapshots": [msgspec.json.encode(r.snapshot).decode() for r in records],
+            "ids": plain(uuid7() for _ in records),
+            "winners": plain(r.winner for r in records),
+            "losers": plain(r.loser for r in records),
+            "message_ids": quoted(r.message_id for r in records),
+            "times": plain(r.at for r in records),
+            "snapshots": quoted(msgspec.json.encode(r.snapshot).decode() for r in records),
         },
     )
 
@@ -190,14 +190,14 @@ async def record_conflicts(
         _CONFLICT,
         {
             "workspace_id": workspace_id,
-            "ids": [uuid7() for _ in conflicts],
-            "profiles": [c.profile_id for c in conflicts],
-            "others": [c.other_id for c in conflicts],
-            "namespaces": [c.identifier[0] for c in conflicts],
-            "values": [c.identifier[1] for c in conflicts],
-            "reasons": [c.reason for c in conflicts],
-            "message_ids": [message_id for message_id, _ in events],
-            "times": [at for _, at in events],
+            "ids": plain(uuid7() for _ in conflicts),
+            "profiles": plain(c.profile_id for c in conflicts),
+            "others": plain(c.other_id for c in conflicts),
+            "namespaces": quoted(c.identifier[0] for c in conflicts),
+            "values": quoted(c.identifier[1] for c in conflicts),
+            "reasons": quoted(c.reason for c in conflicts),
+            "message_ids": quoted(message_id for message_id, _ in events),
+            "times": plain(at for _, at in events),
         },
     )
 
@@ -206,5 +206,5 @@ async def canonical(
     session: AsyncSession, workspace_id: UUID, ids: Collection[str]
 ) -> dict[str, str]:
     """The living profile behind ids of profiles, merged profiles or subjects; unknown ones lack."""
-    found = await session.execute(_CANONICAL, {"workspace_id": workspace_id, "ids": list(ids)})
+    found = await session.execute(_CANONICAL, {"workspace_id": workspace_id, "ids": plain(ids)})
     return {row.asked: row.profile_id for row in found}

@@ -5,37 +5,37 @@ from dataclasses import dataclass
 from uuid import UUID
 
 import msgspec
-from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from services.kit.ids import uuid7
+from services.profile.arrays import plain, quoted, statement
 from services.profile.stream.fold import ConsentEntry, Consents, Traits
 
-_TRAITS = text("""
-SELECT profile_id::text AS profile_id, traits::text AS traits, trait_times::text AS times
-FROM profile
-WHERE workspace_id = :workspace_id AND profile_id = ANY(CAST(:ids AS uuid[]))
+_TRAITS = statement("""
+SELECT p.profile_id::text AS profile_id, p.traits::text AS traits, p.trait_times::text AS times
+FROM unnest(CAST(:ids AS uuid[])) AS asked(profile_id)
+JOIN profile p ON p.workspace_id = :workspace_id AND p.profile_id = asked.profile_id
 """)
 
-_CONSENTS = text("""
-SELECT profile_id::text AS profile_id, purpose, state,
-       CAST(extract(epoch FROM at) * 1000 AS bigint) AS at
-FROM consent
-WHERE workspace_id = :workspace_id AND profile_id = ANY(CAST(:ids AS uuid[]))
+_CONSENTS = statement("""
+SELECT c.profile_id::text AS profile_id, c.purpose, c.state,
+       CAST(extract(epoch FROM c.at) * 1000 AS bigint) AS at
+FROM unnest(CAST(:ids AS uuid[])) AS asked(profile_id)
+JOIN consent c ON c.workspace_id = :workspace_id AND c.profile_id = asked.profile_id
 """)
 
 # A merged profile's row goes; its id lives on as an alias and its content in the merge ledger.
-_DELETE = text("""
-DELETE FROM profile
-WHERE workspace_id = :workspace_id AND profile_id = ANY(CAST(:ids AS uuid[]))
+_DELETE = statement("""
+DELETE FROM profile p USING unnest(CAST(:ids AS uuid[])) AS gone(profile_id)
+WHERE p.workspace_id = :workspace_id AND p.profile_id = gone.profile_id
 """)
 
-_DELETE_CONSENTS = text("""
-DELETE FROM consent
-WHERE workspace_id = :workspace_id AND profile_id = ANY(CAST(:ids AS uuid[]))
+_DELETE_CONSENTS = statement("""
+DELETE FROM consent c USING unnest(CAST(:ids AS uuid[])) AS gone(profile_id)
+WHERE c.workspace_id = :workspace_id AND c.profile_id = gone.profile_id
 """)
 
-_INSERT = text("""
+_INSERT = statement("""
 INSERT INTO profile (workspace_id, profile_id, user_id, traits, trait_times, identifier_count,
                      created_seq, first_seen_at, last_seen_at)
 SELECT :workspace_id, profile_id, user_id, CAST(coalesce(traits, '{}') AS jsonb),
@@ -47,7 +47,7 @@ FROM unnest(CAST(:ids AS uuid[]), CAST(:user_ids AS text[]), CAST(:traits AS tex
   AS new(profile_id, user_id, traits, times, identifier_count, created_seq, first_seen, last_seen)
 """)
 
-_UPDATE = text("""
+_UPDATE = statement("""
 UPDATE profile p SET
   user_id = new.user_id,
   traits = coalesce(CAST(new.traits AS jsonb), p.traits),
@@ -62,12 +62,12 @@ FROM unnest(CAST(:ids AS uuid[]), CAST(:user_ids AS text[]), CAST(:traits AS tex
 WHERE p.workspace_id = :workspace_id AND p.profile_id = new.profile_id
 """)
 
-_PUT_TRAITS = text("""
+_PUT_TRAITS = statement("""
 UPDATE profile SET traits = CAST(:traits AS jsonb), trait_times = CAST(:times AS jsonb)
 WHERE workspace_id = :workspace_id AND profile_id = :profile_id
 """)
 
-_PUT_CONSENTS = text("""
+_PUT_CONSENTS = statement("""
 INSERT INTO consent (workspace_id, profile_id, purpose, state, at)
 SELECT :workspace_id, profile_id, purpose, state, to_timestamp(at / 1000.0)
 FROM unnest(CAST(:ids AS uuid[]), CAST(:purposes AS text[]), CAST(:states AS text[]),
@@ -76,7 +76,7 @@ ON CONFLICT (workspace_id, profile_id, purpose)
 DO UPDATE SET state = excluded.state, at = excluded.at
 """)
 
-_LEDGER = text("""
+_LEDGER = statement("""
 INSERT INTO consent_entry
   (workspace_id, entry_id, profile_id, purpose, state, at, source, message_id)
 SELECT :workspace_id, entry_id, profile_id, purpose, state, to_timestamp(at / 1000.0), source,
@@ -88,12 +88,13 @@ FROM unnest(CAST(:entry_ids AS uuid[]), CAST(:ids AS uuid[]), CAST(:purposes AS 
 """)
 
 
-_SEEN = text("""
+_SEEN = statement("""
 SELECT profile_id::text AS profile_id,
        CAST(extract(epoch FROM first_seen_at) * 1000 AS bigint) AS first,
        CAST(extract(epoch FROM last_seen_at) * 1000 AS bigint) AS last
-FROM profile
-WHERE workspace_id = :workspace_id AND profile_id = ANY(CAST(:ids AS uuid[]))
+FROM unnest(CAST(:ids AS uuid[])) AS asked(profile_id)
+JOIN profile p USING (profile_id)
+WHERE p.workspace_id = :workspace_id
 """)
 
 
@@ -113,7 +114,9 @@ class Write:
 async def load_traits(
     session: AsyncSession, workspace_id: UUID, profile_ids: Collection[str]
 ) -> dict[str, Traits]:
-    found = await session.execute(_TRAITS, {"workspace_id": workspace_id, "ids": list(profile_ids)})
+    found = await session.execute(
+        _TRAITS, {"workspace_id": workspace_id, "ids": plain(profile_ids)}
+    )
     decode = msgspec.json.decode
     return {
         profile_id: Traits(decode(traits), decode(times))
@@ -125,7 +128,7 @@ async def load_consents(
     session: AsyncSession, workspace_id: UUID, profile_ids: Collection[str]
 ) -> dict[str, Consents]:
     found = await session.execute(
-        _CONSENTS, {"workspace_id": workspace_id, "ids": list(profile_ids)}
+        _CONSENTS, {"workspace_id": workspace_id, "ids": plain(profile_ids)}
     )
     consents: dict[str, Consents] = {}
     for profile_id, purpose, state, at in found.all():
@@ -137,13 +140,13 @@ async def load_seen(
     session: AsyncSession, workspace_id: UUID, profile_ids: Collection[str]
 ) -> dict[str, tuple[int, int]]:
     """When profiles were first and last seen, in ms."""
-    found = await session.execute(_SEEN, {"workspace_id": workspace_id, "ids": list(profile_ids)})
+    found = await session.execute(_SEEN, {"workspace_id": workspace_id, "ids": plain(profile_ids)})
     return {profile_id: (first, last) for profile_id, first, last in found.all()}
 
 
 async def remove(session: AsyncSession, workspace_id: UUID, profile_ids: Collection[str]) -> None:
     """Merged profiles: their rows go, the alias and the ledger stay."""
-    parameters = {"workspace_id": workspace_id, "ids": list(profile_ids)}
+    parameters = {"workspace_id": workspace_id, "ids": plain(profile_ids)}
     await session.execute(_DELETE, parameters)
     await session.execute(_DELETE_CONSENTS, parameters)
 
@@ -163,14 +166,14 @@ def _columns(workspace_id: UUID, writes: Sequence[Write]) -> dict[str, object]:
     traits = [w.traits for w in writes]
     return {
         "workspace_id": workspace_id,
-        "ids": [w.profile_id for w in writes],
-        "user_ids": [w.user_id for w in writes],
-        "traits": [None if t is None else encode(t.values).decode() for t in traits],
-        "times": [None if t is None else encode(t.times).decode() for t in traits],
-        "counts": [w.identifier_count for w in writes],
-        "seqs": [w.created_seq for w in writes],
-        "first": [w.first_seen for w in writes],
-        "last": [w.last_seen for w in writes],
+        "ids": plain(w.profile_id for w in writes),
+        "user_ids": quoted(w.user_id for w in writes),
+        "traits": quoted(None if t is None else encode(t.values).decode() for t in traits),
+        "times": quoted(None if t is None else encode(t.times).decode() for t in traits),
+        "counts": plain(w.identifier_count for w in writes),
+        "seqs": plain(w.created_seq for w in writes),
+        "first": plain(w.first_seen for w in writes),
+        "last": plain(w.last_seen for w in writes),
     }
 
 
@@ -202,10 +205,10 @@ async def put_consents(
             _PUT_CONSENTS,
             {
                 "workspace_id": workspace_id,
-                "ids": ids,
-                "purposes": purposes,
-                "states": states,
-                "times": times,
+                "ids": plain(ids),
+                "purposes": quoted(purposes),
+                "states": quoted(states),
+                "times": plain(times),
             },
         )
 
@@ -218,12 +221,12 @@ async def append_ledger(
             _LEDGER,
             {
                 "workspace_id": workspace_id,
-                "entry_ids": [uuid7() for _ in entries],
-                "ids": [e.profile_id for e in entries],
-                "purposes": [e.purpose for e in entries],
-                "states": [e.state for e in entries],
-                "times": [e.at for e in entries],
-                "sources": [e.source for e in entries],
-                "message_ids": [e.message_id for e in entries],
+                "entry_ids": plain(uuid7() for _ in entries),
+                "ids": plain(e.profile_id for e in entries),
+                "purposes": quoted(e.purpose for e in entries),
+                "states": quoted(e.state for e in entries),
+                "times": plain(e.at for e in entries),
+                "sources": quoted(e.source for e in entries),
+                "message_ids": quoted(e.message_id for e in entries),
             },
         )

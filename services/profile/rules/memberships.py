@@ -3,39 +3,41 @@
 from collections.abc import Collection, Mapping, Sequence
 from uuid import UUID
 
-from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from services.kit.ids import uuid7
+from services.profile.arrays import plain, quoted, statement
 from services.profile.rules.advance import StageChange
 
 Pair = tuple[str, str]
 """(profile id, rule id) or (profile id, model id)."""
 
-_LOAD = text("""
-SELECT profile_id::text AS profile_id, rule_id::text AS rule_id FROM membership
-WHERE workspace_id = :workspace_id AND profile_id = ANY(CAST(:ids AS uuid[]))
+_LOAD = statement("""
+SELECT m.profile_id::text AS profile_id, m.rule_id::text AS rule_id
+FROM unnest(CAST(:ids AS uuid[])) AS asked(profile_id)
+JOIN membership m ON m.workspace_id = :workspace_id AND m.profile_id = asked.profile_id
 """)
 
-_ENTER = text("""
+_ENTER = statement("""
 INSERT INTO membership (workspace_id, profile_id, rule_id, entered_at)
 SELECT :workspace_id, profile_id, rule_id, to_timestamp(:now_ms / 1000.0)
 FROM unnest(CAST(:ids AS uuid[]), CAST(:rule_ids AS uuid[])) AS new(profile_id, rule_id)
 """)
 
-_EXIT = text("""
+_EXIT = statement("""
 DELETE FROM membership m
 USING unnest(CAST(:ids AS uuid[]), CAST(:rule_ids AS uuid[])) AS old(profile_id, rule_id)
 WHERE m.workspace_id = :workspace_id AND m.profile_id = old.profile_id
   AND m.rule_id = old.rule_id
 """)
 
-_STAGES = text("""
-SELECT profile_id::text AS profile_id, model_id::text AS model_id, stage_id FROM stage
-WHERE workspace_id = :workspace_id AND profile_id = ANY(CAST(:ids AS uuid[]))
+_STAGES = statement("""
+SELECT s.profile_id::text AS profile_id, s.model_id::text AS model_id, s.stage_id
+FROM unnest(CAST(:ids AS uuid[])) AS asked(profile_id)
+JOIN stage s ON s.workspace_id = :workspace_id AND s.profile_id = asked.profile_id
 """)
 
-_PUT_STAGES = text("""
+_PUT_STAGES = statement("""
 INSERT INTO stage (workspace_id, profile_id, model_id, stage_id, since)
 SELECT :workspace_id, profile_id, model_id, stage_id, to_timestamp(:now_ms / 1000.0)
 FROM unnest(CAST(:ids AS uuid[]), CAST(:model_ids AS uuid[]), CAST(:stage_ids AS text[]))
@@ -44,14 +46,14 @@ ON CONFLICT (workspace_id, profile_id, model_id)
 DO UPDATE SET stage_id = excluded.stage_id, since = excluded.since
 """)
 
-_LEAVE_STAGES = text("""
+_LEAVE_STAGES = statement("""
 DELETE FROM stage s
 USING unnest(CAST(:ids AS uuid[]), CAST(:model_ids AS uuid[])) AS old(profile_id, model_id)
 WHERE s.workspace_id = :workspace_id AND s.profile_id = old.profile_id
   AND s.model_id = old.model_id
 """)
 
-_STAGE_HISTORY = text("""
+_STAGE_HISTORY = statement("""
 INSERT INTO stage_change
   (workspace_id, change_id, profile_id, model_id, from_stage, to_stage, at)
 SELECT :workspace_id, change_id, profile_id, model_id, before, after,
@@ -64,7 +66,7 @@ FROM unnest(CAST(:change_ids AS uuid[]), CAST(:ids AS uuid[]), CAST(:model_ids A
 # What a merged profile was in, the survivor is in from then on, without news of it: the person
 # did not enter twice. Rules are asked again right after.
 _INHERIT = (
-    text("""
+    statement("""
 INSERT INTO membership (workspace_id, profile_id, rule_id, entered_at)
 SELECT m.workspace_id, new.winner, m.rule_id, min(m.entered_at)
 FROM membership m
@@ -74,7 +76,7 @@ WHERE m.workspace_id = :workspace_id
 GROUP BY m.workspace_id, new.winner, m.rule_id
 ON CONFLICT DO NOTHING
 """),
-    text("""
+    statement("""
 INSERT INTO stage (workspace_id, profile_id, model_id, stage_id, since)
 SELECT DISTINCT ON (new.winner, s.model_id)
   s.workspace_id, new.winner, s.model_id, s.stage_id, s.since
@@ -85,13 +87,13 @@ WHERE s.workspace_id = :workspace_id
 ORDER BY new.winner, s.model_id, s.since
 ON CONFLICT DO NOTHING
 """),
-    text("""
-DELETE FROM membership
-WHERE workspace_id = :workspace_id AND profile_id = ANY(CAST(:losers AS uuid[]))
+    statement("""
+DELETE FROM membership m USING unnest(CAST(:losers AS uuid[])) AS gone(profile_id)
+WHERE m.workspace_id = :workspace_id AND m.profile_id = gone.profile_id
 """),
-    text("""
-DELETE FROM stage
-WHERE workspace_id = :workspace_id AND profile_id = ANY(CAST(:losers AS uuid[]))
+    statement("""
+DELETE FROM stage s USING unnest(CAST(:losers AS uuid[])) AS gone(profile_id)
+WHERE s.workspace_id = :workspace_id AND s.profile_id = gone.profile_id
 """),
 )
 
@@ -100,7 +102,7 @@ async def load(
     session: AsyncSession, workspace_id: UUID, profile_ids: Collection[str]
 ) -> tuple[dict[str, set[str]], dict[str, dict[str, str]]]:
     """Rules that hold, and stages by model, per profile; profiles without any lack."""
-    parameters = {"workspace_id": workspace_id, "ids": list(profile_ids)}
+    parameters = {"workspace_id": workspace_id, "ids": plain(profile_ids)}
     holds: dict[str, set[str]] = {}
     for profile_id, rule_id in (await session.execute(_LOAD, parameters)).all():
         holds.setdefault(profile_id, set()).add(rule_id)
@@ -117,13 +119,19 @@ async def save(
     exited: Sequence[Pair],
     now_ms: int,
 ) -> None:
-    for statement, pairs in ((_ENTER, entered), (_EXIT, exited)):
-        if pairs:
-            ids, rule_ids = map(list, zip(*pairs, strict=True))
-            parameters = {"workspace_id": workspace_id, "ids": ids, "rule_ids": rule_ids}
-            if statement is _ENTER:
-                parameters["now_ms"] = now_ms
-            await session.execute(statement, parameters)
+    if entered:
+        parameters = _pairs(workspace_id, entered) | {"now_ms": now_ms}
+        await session.execute(_ENTER, parameters)
+    if exited:
+        await session.execute(_EXIT, _pairs(workspace_id, exited))
+
+
+def _pairs(workspace_id: UUID, pairs: Sequence[Pair]) -> dict[str, object]:
+    return {
+        "workspace_id": workspace_id,
+        "ids": plain(profile_id for profile_id, _ in pairs),
+        "rule_ids": plain(rule_id for _, rule_id in pairs),
+    }
 
 
 async def save_stages(
@@ -138,9 +146,9 @@ async def save_stages(
             _PUT_STAGES,
             {
                 "workspace_id": workspace_id,
-                "ids": [profile_id for profile_id, _, _ in arrived],
-                "model_ids": [model_id for _, model_id, _ in arrived],
-                "stage_ids": [stage_id for _, _, stage_id in arrived],
+                "ids": plain(profile_id for profile_id, _, _ in arrived),
+                "model_ids": plain(model_id for _, model_id, _ in arrived),
+                "stage_ids": quoted(stage_id for _, _, stage_id in arrived),
                 "now_ms": now_ms,
             },
         )
@@ -149,19 +157,19 @@ async def save_stages(
             _LEAVE_STAGES,
             {
                 "workspace_id": workspace_id,
-                "ids": [c.profile_id for c in left],
-                "model_ids": [c.model_id for c in left],
+                "ids": plain(c.profile_id for c in left),
+                "model_ids": plain(c.model_id for c in left),
             },
         )
     await session.execute(
         _STAGE_HISTORY,
         {
             "workspace_id": workspace_id,
-            "change_ids": [uuid7() for _ in changes],
-            "ids": [c.profile_id for c in changes],
-            "model_ids": [c.model_id for c in changes],
-            "before": [c.before for c in changes],
-            "after": [c.after for c in changes],
+            "change_ids": plain(uuid7() for _ in changes),
+            "ids": plain(c.profile_id for c in changes),
+            "model_ids": plain(c.model_id for c in changes),
+            "before": quoted(c.before for c in changes),
+            "after": quoted(c.after for c in changes),
             "now_ms": now_ms,
         },
     )
@@ -169,9 +177,9 @@ async def save_stages(
 
 async def inherit(session: AsyncSession, workspace_id: UUID, became: Mapping[str, str]) -> None:
     """Losers (keys) of merges hand over what they were in to the survivors (values)."""
-    losers, winners = list(became), list(became.values())
-    for statement in _INHERIT:
+    losers, winners = plain(became), plain(became.values())
+    for each in _INHERIT:
         parameters: dict[str, object] = {"workspace_id": workspace_id, "losers": losers}
-        if ":winners" in statement.text:
+        if ":winners" in each.text:
             parameters["winners"] = winners
-        await session.execute(statement, parameters)
+        await session.execute(each, parameters)

@@ -1,34 +1,34 @@
 """SQL of leaf states: read for a set of people, written back at once."""
 
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from services.profile.arrays import plain, quoted, statement
 from services.rules import LeafState
 
 Key = tuple[str, str]
 """(profile id, leaf id)."""
 
-_LOAD = text("""
-SELECT profile_id::text AS profile_id, leaf_id, total, first, last, recent, bucket_index,
-       bucket_count, next_change_at
-FROM leaf_state
-WHERE workspace_id = :workspace_id AND profile_id = ANY(CAST(:ids AS uuid[]))
-  AND leaf_id = ANY(CAST(:leaf_ids AS text[]))
+_LOAD = statement("""
+SELECT s.profile_id::text AS profile_id, s.leaf_id, s.total, s.first, s.last, s.recent,
+       s.bucket_index, s.bucket_count, s.next_change_at
+FROM unnest(CAST(:ids AS uuid[])) AS asked(profile_id)
+JOIN leaf_state s ON s.workspace_id = :workspace_id AND s.profile_id = asked.profile_id
+WHERE s.leaf_id = ANY(CAST(:leaf_ids AS text[]))
 """)
 
-_LOAD_ALL = text("""
-SELECT profile_id::text AS profile_id, leaf_id, total, first, last, recent, bucket_index,
-       bucket_count, next_change_at
-FROM leaf_state
-WHERE workspace_id = :workspace_id AND profile_id = ANY(CAST(:ids AS uuid[]))
+_LOAD_ALL = statement("""
+SELECT s.profile_id::text AS profile_id, s.leaf_id, s.total, s.first, s.last, s.recent,
+       s.bucket_index, s.bucket_count, s.next_change_at
+FROM unnest(CAST(:ids AS uuid[])) AS asked(profile_id)
+JOIN leaf_state s ON s.workspace_id = :workspace_id AND s.profile_id = asked.profile_id
 """)
 
-_SAVE = text("""
+_SAVE = statement("""
 INSERT INTO leaf_state (workspace_id, profile_id, leaf_id, total, first, last, recent,
                         bucket_index, bucket_count, next_change_at)
 SELECT :workspace_id, profile_id, leaf_id, total, first, last, CAST(recent AS bigint[]),
@@ -44,18 +44,18 @@ ON CONFLICT (workspace_id, profile_id, leaf_id) DO UPDATE SET
   bucket_count = excluded.bucket_count, next_change_at = excluded.next_change_at
 """)
 
-_DELETE = text("""
-DELETE FROM leaf_state
-WHERE workspace_id = :workspace_id AND profile_id = ANY(CAST(:ids AS uuid[]))
+_DELETE = statement("""
+DELETE FROM leaf_state s USING unnest(CAST(:ids AS uuid[])) AS asked(profile_id)
+WHERE s.workspace_id = :workspace_id AND s.profile_id = asked.profile_id
 """)
 
-_DUE = text("""
+_DUE = statement("""
 SELECT profile_id::text AS profile_id, leaf_id FROM leaf_state
 WHERE workspace_id = :workspace_id AND next_change_at <= :now_ms
 ORDER BY next_change_at LIMIT :limit
 """)
 
-_NEXT_DUE = text("""
+_NEXT_DUE = statement("""
 SELECT min(next_change_at) FROM leaf_state
 WHERE workspace_id = :workspace_id AND next_change_at IS NOT NULL
 """)
@@ -79,7 +79,7 @@ async def load(
         return {}
     found = await session.execute(
         _LOAD,
-        {"workspace_id": workspace_id, "ids": list(profile_ids), "leaf_ids": list(leaf_ids)},
+        {"workspace_id": workspace_id, "ids": plain(profile_ids), "leaf_ids": plain(leaf_ids)},
     )
     return dict(map(_held, found.all()))
 
@@ -88,7 +88,7 @@ async def take(
     session: AsyncSession, workspace_id: UUID, profile_ids: Collection[str]
 ) -> dict[Key, Held]:
     """All states of profiles that are merged away; their rows go."""
-    parameters = {"workspace_id": workspace_id, "ids": list(profile_ids)}
+    parameters = {"workspace_id": workspace_id, "ids": plain(profile_ids)}
     found = dict(map(_held, (await session.execute(_LOAD_ALL, parameters)).all()))
     await session.execute(_DELETE, parameters)
     return found
@@ -102,15 +102,15 @@ async def save(session: AsyncSession, workspace_id: UUID, states: Mapping[Key, H
         _SAVE,
         {
             "workspace_id": workspace_id,
-            "ids": [profile_id for profile_id, _ in states],
-            "leaf_ids": [leaf_id for _, leaf_id in states],
-            "totals": [h.state.total for h in held],
-            "first": [h.state.first for h in held],
-            "last": [h.state.last for h in held],
-            "recent": [_array(h.state.recent) for h in held],
-            "indexes": [_array(i for i, _ in h.state.buckets) for h in held],
-            "counts": [_array(n for _, n in h.state.buckets) for h in held],
-            "due": [h.due for h in held],
+            "ids": plain(profile_id for profile_id, _ in states),
+            "leaf_ids": plain(leaf_id for _, leaf_id in states),
+            "totals": plain(h.state.total for h in held),
+            "first": plain(h.state.first for h in held),
+            "last": plain(h.state.last for h in held),
+            "recent": quoted(plain(h.state.recent) for h in held),
+            "indexes": quoted(plain(i for i, _ in h.state.buckets) for h in held),
+            "counts": quoted(plain(n for _, n in h.state.buckets) for h in held),
+            "due": plain(h.due for h in held),
         },
     )
 
@@ -126,11 +126,6 @@ async def next_due(session: AsyncSession, workspace_id: UUID) -> int | None:
         await session.execute(_NEXT_DUE, {"workspace_id": workspace_id})
     ).scalar_one()
     return found
-
-
-def _array(values: Iterable[int]) -> str:
-    """PostgreSQL's text form of a bigint[]: arrays of arrays cannot be unnested by one level."""
-    return "{" + ",".join(map(str, values)) + "}"
 
 
 def _held(row: Any) -> tuple[Key, Held]:

@@ -143,7 +143,7 @@ async def test_the_log_read_in_other_blocks_gives_equal_profiles(
             await world.until(lambda c: c.data.get("message_id") == log[-1].message_id)
         states.append(
             [
-                await query(home, "SELECT * FROM profile ORDER BY profile_id"),
+                await query(home, "SELECT * FROM profile ORDER BY user_id"),
                 await query(home, "SELECT * FROM identifier ORDER BY subject_id"),
                 await query(home, "SELECT * FROM alias ORDER BY alias_id"),
             ]

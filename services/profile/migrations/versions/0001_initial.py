@@ -133,7 +133,6 @@ INDEXES = (
     ("merge", "profile_id"),
     ("conflict", "profile_id"),
     ("consent_entry", "profile_id"),
-    ("leaf_state", "leaf_id"),
     ("membership", "rule_id", "profile_id"),
     ("stage", "model_id", "stage_id"),
     ("stage_change", "profile_id", "model_id"),
