@@ -1,7 +1,7 @@
 """Which message ids were seen before: the port, and its PostgreSQL implementation.
 
 A key is 16 bytes, the hash of (workspace, source, message id). The store can be rebuilt from the
-log (``Sequencer.rebuild``), so it needs to be no more durable than the log's retention is long.
+log (``Sequencer.rebuild_if_lost``), so losing it loses nothing that the log still holds.
 """
 
 import hashlib
@@ -17,7 +17,7 @@ from services.tracking.tables import SeenIdRow
 
 KEEP_WEEKS = 6
 """Ids of the running week and six before it: always more than 30 days."""
-_WEEK_SECONDS = 7 * 24 * 3600
+WEEK_SECONDS = 7 * 24 * 3600
 
 
 def key(workspace_id: UUID, source_id: str, message_id: str) -> bytes:
@@ -34,6 +34,8 @@ class SeenIds(Protocol):
         Belongs to the session's transaction: what is rolled back was never claimed.
         """
 
+    async def is_empty(self, session: AsyncSession) -> bool: ...
+
 
 class PostgresSeenIds:
     """Weekly partitions of a table of hashes; old weeks are dropped whole."""
@@ -41,7 +43,7 @@ class PostgresSeenIds:
     async def claim(
         self, session: AsyncSession, keys: Sequence[bytes], at_seconds: float
     ) -> set[bytes]:
-        week = int(at_seconds // _WEEK_SECONDS)
+        week = int(at_seconds // WEEK_SECONDS)
         # Every time: a partition made in a transaction that is rolled back is gone again.
         await session.execute(_PREPARE, {"week": week, "keep": KEEP_WEEKS})
         given = list(keys)
@@ -50,6 +52,9 @@ class PostgresSeenIds:
         if new:
             await session.execute(_ADD, {"ids": new, "week": week})
         return set(new)
+
+    async def is_empty(self, session: AsyncSession) -> bool:
+        return await session.scalar(select(SeenIdRow.week).limit(1)) is None
 
 
 _PREPARE = text("SELECT seen_id_prepare(:week, :keep)")

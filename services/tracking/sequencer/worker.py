@@ -5,14 +5,18 @@ import time
 from collections.abc import Callable
 from itertools import chain
 
+import structlog
+
 from services.kit.feeds import Bell
 from services.kit.postgres import SessionMaker, workspace_tx
 from services.tracking import metrics
 from services.tracking.log import store
 from services.tracking.log.store import SEQUENCER, Partition
-from services.tracking.sequencer.ids import SeenIds
+from services.tracking.sequencer.ids import KEEP_WEEKS, WEEK_SECONDS, SeenIds
 from services.tracking.sequencer.verdict import bitmaps, block_keys
 from services.tracking.workers import Wake
+
+log = structlog.get_logger(__name__)
 
 BLOCK_ROWS = 1000
 BLOCK_BYTES = 4 * 1024 * 1024
@@ -41,6 +45,7 @@ class Sequencer:
         self._turn = 0
 
     async def run(self) -> None:
+        await self.rebuild_if_lost()
         loop = asyncio.get_running_loop()
         while True:
             started = loop.time()
@@ -64,6 +69,28 @@ class Sequencer:
             if partition.position < partition.limit:
                 rows += await self._sequence(partition)
         return rows
+
+    async def rebuild_if_lost(self) -> None:
+        """Fills an id store that is empty from the rows that were sequenced already."""
+        async with self._maker.begin() as session:
+            partitions = await store.to_sequence(session)
+            if not await self._ids.is_empty(session):
+                return
+        oldest_ms = (time.time() - KEEP_WEEKS * WEEK_SECONDS) * 1000
+        for partition in partitions:
+            after = 0
+            while after < partition.position:
+                async with workspace_tx(self._maker, partition.workspace_id) as session:
+                    rows = await store.rows(
+                        session, partition.name, after, partition.position, BLOCK_ROWS, BLOCK_BYTES
+                    )
+                    after = rows[-1].offset
+                    recent = [row for row in rows if row.at >= oldest_ms]
+                    if recent:
+                        keys = await asyncio.to_thread(block_keys, partition.workspace_id, recent)
+                        distinct = list(dict.fromkeys(chain.from_iterable(keys)))
+                        await self._ids.claim(session, distinct, recent[0].at / 1000)
+            log.info("seen_ids_rebuilt", partition=partition.name, rows=after)
 
     async def _sequence(self, partition: Partition) -> int:
         async with workspace_tx(self._maker, partition.workspace_id) as session:

@@ -59,6 +59,19 @@ async def test_a_duplicate_is_known_after_a_restart(tracking: Tracking) -> None:
             assert len(await messages(running)) == 1
 
 
+async def test_a_lost_id_store_is_rebuilt_from_the_log(tracking: Tracking) -> None:
+    async with tracking.ingest() as ingest:
+        async with tracking.store() as store:
+            await ingest.post("/v1/batch", json={"batch": [track(messageId=m) for m in "abc"]})
+            await Running(ingest, store, tracking).loaded(3)
+        await tracking.sql("DELETE FROM seen_id RETURNING 1")
+        async with tracking.store() as store:
+            running = Running(ingest, store, tracking)
+            await ingest.post("/v1/batch", json={"batch": [track(messageId=m) for m in "xb"]})
+            await running.loaded(4)
+            assert await messages(running, after=1) == [("x", "{}")]
+
+
 async def test_only_sequenced_rows_are_served_and_a_poll_waits_for_them(
     tracking: Tracking,
 ) -> None:
