@@ -2,7 +2,7 @@
 
 import asyncio
 import socket
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -48,6 +48,8 @@ class Neighbours:
     readiness: dict[str, Any] = field(default_factory=dict)
     down: set[str] = field(default_factory=set)
     refused: set[str] = field(default_factory=set)
+    on_facts: Callable[[], Awaitable[None]] | None = None
+    """What goes on elsewhere while facts are asked for."""
     url: str = ""
 
     def append(self, workspace_id: UUID, *changes: Change) -> None:
@@ -105,15 +107,7 @@ class Neighbours:
 
         @app.post(f"{profile}/facts")
         async def facts(body: FactsRequest) -> Facts:
-            self.facts_asked.append(body)
-            return Facts(
-                position=body.min_position,
-                at=datetime.now(UTC),
-                profiles=[
-                    self.people.get(i) or ProfileFacts(asked_id=i, profile_id=i, exists=False)
-                    for i in body.profile_ids
-                ],
-            )
+            return await self._facts(body)
 
         @app.put(f"{profile}/rules/{{rule_id}}")
         async def rules(rule_id: UUID, body: RuleRegistration) -> dict[str, str]:
@@ -135,6 +129,19 @@ class Neighbours:
             return self._scan(body)
 
         return app
+
+    async def _facts(self, body: FactsRequest) -> Facts:
+        self.facts_asked.append(body)
+        if self.on_facts is not None:
+            await self.on_facts()
+        return Facts(
+            position=body.min_position,
+            at=datetime.now(UTC),
+            profiles=[
+                self.people.get(i) or ProfileFacts(asked_id=i, profile_id=i, exists=False)
+                for i in body.profile_ids
+            ],
+        )
 
     def _scan(self, body: EventScan) -> Response:
         since = body.since.timestamp() * 1000 if body.since else float("-inf")

@@ -7,7 +7,7 @@ from uuid import UUID
 from fastapi import APIRouter, Response
 from sqlalchemy import func
 
-from services.kit.auth import UserCaller
+from services.kit.auth import Forbidden, Unauthenticated, UserCaller
 from services.kit.pagination import Page, PagingParams
 from services.kit.postgres import Session
 from services.kit.problems import InvalidRequest, problem_responses
@@ -30,7 +30,7 @@ router = APIRouter(
     prefix="/api/v1/channels",
     tags=["channels"],
     route_class=StrictRoute,
-    responses=problem_responses(InvalidRequest),
+    responses=problem_responses(InvalidRequest, Unauthenticated, Forbidden),
 )
 
 
@@ -68,18 +68,21 @@ async def _find(session: Session, channel_id: UUID) -> EmailChannel | WebhookCha
 async def create_channel(
     body: ChannelCreate, new_id: NewId, caller: UserCaller, session: Session
 ) -> Channel:
+    """A way out: an SMTP server or the URL of a webhook, with what is needed to use it."""
     await store.add(session, caller.workspace_id, {"id": new_id, **_stored(body)})
     return await _find(session, new_id)
 
 
 @router.get("", summary="List channels, newest first")
 async def list_channels(session: Session, paging: PagingParams) -> Page[Channel]:
+    """Without their secrets, and without archived ones."""
     rows = await store.page(session, after_id(paging), paging.limit + 1)
     return page_of([channel(row) for row in rows], paging.limit)
 
 
 @router.get("/{channel_id}", summary="Read a channel", responses=problem_responses(ChannelNotFound))
 async def read_channel(channel_id: UUID, session: Session) -> Channel:
+    """Without its secrets."""
     return await _find(session, channel_id)
 
 

@@ -6,7 +6,7 @@ from uuid import UUID
 
 from fastapi import APIRouter, Query, Request
 
-from services.kit.auth import UserCaller
+from services.kit.auth import Forbidden, Unauthenticated, UserCaller
 from services.kit.pagination import Page, PagingParams
 from services.kit.postgres import Session
 from services.kit.problems import InvalidRequest, Unavailable, problem_responses
@@ -34,7 +34,7 @@ router = APIRouter(
     prefix="/api/v1/journeys",
     tags=["journeys"],
     route_class=StrictRoute,
-    responses=problem_responses(InvalidRequest),
+    responses=problem_responses(InvalidRequest, Unauthenticated, Forbidden),
 )
 _ONE = problem_responses(JourneyNotFound)
 _CHANGE = problem_responses(JourneyNotFound, JourneyStateConflict)
@@ -44,6 +44,7 @@ _CHANGE = problem_responses(JourneyNotFound, JourneyStateConflict)
 async def create_journey(
     body: JourneyCreate, new_id: NewId, caller: UserCaller, session: Session
 ) -> Journey:
+    """Save the graph, see `problems`, mend it with `PUT`, try it with `replay`, then publish."""
     return await service.create(session, caller.workspace_id, new_id, body.graph)
 
 
@@ -51,12 +52,14 @@ async def create_journey(
 async def list_journeys(
     session: Session, paging: PagingParams, state: JourneyState | None = None
 ) -> Page[Journey]:
+    """Drafts and ended ones too, unless `state` says otherwise."""
     rows = await store.page(session, after_id(paging), paging.limit + 1, state)
     return page_of(await service.views(session, rows), paging.limit)
 
 
 @router.get("/{journey_id}", summary="Read a journey and its draft", responses=_ONE)
 async def read_journey(journey_id: UUID, session: Session) -> Journey:
+    """With what still stands against publishing the draft."""
     return await service.view(session, await service.get(session, journey_id))
 
 
@@ -93,6 +96,7 @@ async def pause_journey(journey_id: UUID, session: Session) -> Journey:
 
 @router.post("/{journey_id}/resume", summary="Resume a paused journey", responses=_CHANGE)
 async def resume_journey(journey_id: UUID, session: Session) -> Journey:
+    """Timers that ran out during the pause take effect now."""
     return await service.change_state(session, journey_id, "live", ("paused",))
 
 

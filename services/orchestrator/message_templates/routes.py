@@ -8,7 +8,7 @@ from fastapi import APIRouter, Response
 from pydantic import BaseModel, ConfigDict, Field
 from sqlalchemy import func
 
-from services.kit.auth import UserCaller
+from services.kit.auth import Forbidden, Unauthenticated, UserCaller
 from services.kit.pagination import Page, PagingParams
 from services.kit.postgres import Session
 from services.kit.problems import InvalidRequest, problem_responses
@@ -23,7 +23,7 @@ router = APIRouter(
     prefix="/api/v1/message-templates",
     tags=["message-templates"],
     route_class=StrictRoute,
-    responses=problem_responses(InvalidRequest),
+    responses=problem_responses(InvalidRequest, Unauthenticated, Forbidden),
 )
 
 Source = Annotated[str, Field(max_length=render.MAX_SOURCE)]
@@ -99,12 +99,14 @@ async def _find(session: Session, template_id: UUID) -> MessageTemplate:
 async def create_message_template(
     body: MessageTemplateCreate, new_id: NewId, caller: UserCaller, session: Session
 ) -> MessageTemplate:
+    """The Liquid sources are checked as they are saved."""
     _check(body)
     return await store.add(session, caller.workspace_id, {"id": new_id, **body.model_dump()})
 
 
 @router.get("", summary="List message templates, newest first")
 async def list_message_templates(session: Session, paging: PagingParams) -> Page[MessageTemplate]:
+    """Without archived ones."""
     found = await store.page(session, after_id(paging), paging.limit + 1)
     return page_of(found, paging.limit)
 
@@ -115,6 +117,7 @@ async def list_message_templates(session: Session, paging: PagingParams) -> Page
     responses=problem_responses(MessageTemplateNotFound),
 )
 async def read_message_template(template_id: UUID, session: Session) -> MessageTemplate:
+    """Its Liquid sources as they were saved."""
     return await _find(session, template_id)
 
 
@@ -155,6 +158,7 @@ async def archive_message_template(template_id: UUID, session: Session) -> Respo
 async def preview_message_template(
     template_id: UUID, body: PreviewRequest, session: Session
 ) -> Preview:
+    """What a message would say to the person and event you give; nothing is sent."""
     found = await _find(session, template_id)
     source = render.Parts(found.subject, found.text, found.html)
     try:

@@ -6,7 +6,7 @@ from uuid import UUID
 from fastapi import APIRouter, Query
 from sqlalchemy import Row
 
-from services.kit.auth import UserCaller
+from services.kit.auth import Forbidden, Unauthenticated, UserCaller
 from services.kit.pagination import Page, PagingParams
 from services.kit.postgres import Session
 from services.kit.problems import InvalidRequest, problem_responses
@@ -20,7 +20,7 @@ router = APIRouter(
     prefix="/api/v1/messages",
     tags=["messages"],
     route_class=StrictRoute,
-    responses=problem_responses(InvalidRequest),
+    responses=problem_responses(InvalidRequest, Unauthenticated, Forbidden),
 )
 
 
@@ -52,6 +52,7 @@ async def list_messages(
 
 @router.get("/{message_id}", summary="Read a message", responses=problem_responses(MessageNotFound))
 async def read_message(message_id: UUID, session: Session) -> Message:
+    """Its state, the reason if it was not sent, and what it said."""
     return Message.model_validate(await service.get(session, message_id))
 
 
@@ -63,6 +64,7 @@ async def read_message(message_id: UUID, session: Session) -> Message:
 async def resolve_message(
     message_id: UUID, body: Resolution, caller: UserCaller, session: Session
 ) -> Message:
+    """Nobody could tell whether an `unknown` message arrived; say what you found out."""
     row: Row[tuple[object, ...]] = await service.resolve(
         session, caller.workspace_id, message_id, body.state, body.note
     )

@@ -8,7 +8,7 @@ from fastapi import APIRouter, Request
 from sqlalchemy import Row
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from services.kit.auth import UserCaller
+from services.kit.auth import Forbidden, Unauthenticated, UserCaller
 from services.kit.pagination import Page, PagingParams
 from services.kit.postgres import Session
 from services.kit.problems import InvalidRequest, problem_responses
@@ -25,7 +25,7 @@ router = APIRouter(
     prefix="/api/v1/journeys/{journey_id}",
     tags=["journeys"],
     route_class=StrictRoute,
-    responses=problem_responses(InvalidRequest),
+    responses=problem_responses(InvalidRequest, Unauthenticated, Forbidden),
 )
 
 
@@ -57,6 +57,7 @@ async def create_replay(
     "/replays", summary="List replays, newest first", responses=problem_responses(JourneyNotFound)
 )
 async def list_replays(journey_id: UUID, session: Session, paging: PagingParams) -> Page[Replay]:
+    """With their results, as far as they have any."""
     rows = await store.page(session, journey_id, after_id(paging), paging.limit + 1)
     return page_of([await _view(session, row) for row in rows], paging.limit)
 
@@ -67,6 +68,7 @@ async def list_replays(journey_id: UUID, session: Session, paging: PagingParams)
     responses=problem_responses(ReplayNotFound),
 )
 async def read_replay(journey_id: UUID, replay_id: UUID, session: Session) -> Replay:
+    """Its state and, once virtual time is over, its numbers."""
     row = await store.find(session, journey_id, replay_id)
     if row is None:
         raise ReplayNotFound(f"Replay {replay_id} does not exist.")

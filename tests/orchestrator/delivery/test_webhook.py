@@ -162,7 +162,9 @@ async def test_no_spelling_of_an_inner_address_is_reached(host: str) -> None:
 
 
 def test_public_addresses_are_allowed() -> None:
-    assert all(allowed(ip_address(each)) for each in ("1.1.1.1", "2606:4700:4700::1111"))
+    assert all(
+        allowed(ip_address(each)) for each in ("1.1.1.1", "2606:4700:4700::1111", "::ffff:1.1.1.1")
+    )
 
 
 @pytest.mark.parametrize("secret", ["plain", "whsec_!!!", "whsec_c2hvcnQ=", "whsec_" + "A" * 100])
