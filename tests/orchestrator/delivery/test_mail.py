@@ -63,6 +63,7 @@ async def test_consent_withdrawn_after_the_step_and_before_the_send_counts(world
 async def test_an_older_statement_of_consent_changes_nothing(world: World) -> None:
     await world.publish(await world.mail_graph())
     person = world.person()
+    await world.follow()
     older = world.consent(person, "withdrawn")
     older.at -= 1
     world.feed(older)
@@ -178,6 +179,10 @@ async def test_a_permanent_refusal_fails(world: World, stage: str) -> None:
     setattr(world.mailbox, stage, "550 no such user")
     await world.settle()
     assert await states(world) == [("failed", "smtp_550: no such user")]
+    setattr(world.mailbox, stage, None)
+    world.feed(world.event(world.person(), "Viewed", offer_id="o"))
+    await world.settle()
+    assert (len(world.mailbox.messages), world.mailbox.connections) == (1, 1)
     assert [o.event for o in world.neighbours.outcomes].count("Message Failed") == 1
 
 
