@@ -68,6 +68,19 @@ class FeedRow(Table):
     data: Mapped[bytes]
 
 
+class QuarantineRow(Table):
+    """An event of the log that PostgreSQL refused; ``event`` is packed as in the log."""
+
+    __tablename__ = "quarantine"
+
+    workspace_id: Mapped[UUID] = mapped_column(primary_key=True)
+    seq: Mapped[int] = mapped_column(primary_key=True)
+    message_id: Mapped[str]
+    reason: Mapped[str]
+    event: Mapped[bytes]
+    at: Mapped[datetime]
+
+
 class ProfileRow(Table):
     """A living profile. ``created_seq`` orders profiles by age (place in the log)."""
 

@@ -65,15 +65,13 @@ async def _rules(
     session: AsyncSession, workspace_id: UUID, rule_ids: Sequence[UUID]
 ) -> dict[str, Rule]:
     """``RuleNotFound`` for an unknown one; ``Unavailable`` while one is not fully counted."""
-    wanted: dict[str, Rule] = {}
+    found = {rule.rule_id: rule for rule in await rules.find_all(session, workspace_id, rule_ids)}
     for rule_id in rule_ids:
-        rule = await rules.find(session, workspace_id, rule_id)
-        if rule is None:
+        if rule_id not in found:
             raise RuleNotFound(f"Rule {rule_id} is not registered.", rule_id=str(rule_id))
-        if rule.state == "backfilling":
+        if found[rule_id].state == "backfilling":
             raise Unavailable(f"Past events of rule {rule_id} are still being counted.")
-        wanted[str(rule_id)] = normalise(rule.definition)
-    return wanted
+    return {str(rule_id): normalise(found[rule_id].definition) for rule_id in rule_ids}
 
 
 def _leaves(wanted: Mapping[str, Rule]) -> set[str]:

@@ -65,6 +65,13 @@ async def definitions(session: AsyncSession, workspace_id: UUID) -> list[Definit
 
 
 async def find(session: AsyncSession, workspace_id: UUID, rule_id: UUID) -> StoredRule | None:
+    return next(iter(await find_all(session, workspace_id, [rule_id])), None)
+
+
+async def find_all(
+    session: AsyncSession, workspace_id: UUID, rule_ids: Collection[UUID]
+) -> list[StoredRule]:
+    """Those that are registered, segments among them."""
     columns = (
         RuleRow.rule_id,
         RuleRow.kind,
@@ -74,10 +81,9 @@ async def find(session: AsyncSession, workspace_id: UUID, rule_id: UUID) -> Stor
         RuleRow.state,
     )
     statement = select(*columns).where(
-        RuleRow.workspace_id == workspace_id, RuleRow.rule_id == rule_id
+        RuleRow.workspace_id == workspace_id, RuleRow.rule_id.in_(list(rule_ids))
     )
-    row = (await session.execute(statement)).one_or_none()
-    return None if row is None else StoredRule(**row._mapping)
+    return [StoredRule(**row._mapping) for row in await session.execute(statement)]
 
 
 async def put(session: AsyncSession, workspace_id: UUID, rule: StoredRule) -> None:

@@ -19,6 +19,14 @@ class Block:
     events: list[Event] = field(default_factory=list)
     seqs: list[int] = field(default_factory=list)
 
+    def part(self, start: int, end: int) -> "Block":
+        """The events at ``start`` ≤ place < ``end``."""
+        return Block(self.end, self.events[start:end], self.seqs[start:end])
+
+    def without(self, places: set[int]) -> "Block":
+        kept = [i for i in range(len(self.events)) if i not in places]
+        return Block(self.end, [self.events[i] for i in kept], [self.seqs[i] for i in kept])
+
 
 def decode(rows: Iterable[FeedRow]) -> Block:
     block = Block(0)

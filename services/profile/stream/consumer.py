@@ -1,13 +1,15 @@
 """One workspace's consumer: its log, its timers and its new rules, while the lease holds."""
 
 import asyncio
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from uuid import UUID
 
 import structlog
+from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncEngine
 
+from services.contracts.events import Event
 from services.kit.feeds import Bell, FeedClient, FeedPage, FeedRow
 from services.kit.http import ServiceClient
 from services.kit.postgres import SessionMaker, workspace_tx
@@ -17,8 +19,8 @@ from services.profile.feed import store as feed
 from services.profile.rules import backfill, states
 from services.profile.rules import service as rules
 from services.profile.rules import store as registered
-from services.profile.rules.service import RuleCache
-from services.profile.stream import service, store
+from services.profile.rules.service import RuleCache, Settled
+from services.profile.stream import poison, service, store
 from services.profile.stream.block import Block, decode
 
 log = structlog.get_logger(__name__)
@@ -84,6 +86,24 @@ class Consumer:
                 await ahead.put(await asyncio.to_thread(decode, rows))
 
     async def _apply(self, after: int, block: Block) -> None:
+        try:
+            settled = await self._write(after, block)
+        except DBAPIError as error:
+            if not poison.is_poison(error):
+                raise
+            settled = await self._write_without_poison(after, block, error)
+        self._resources.bell.ring(str(self._workspace_id))
+        self._wake_at(settled.next_due)
+
+    async def _write(
+        self,
+        after: int,
+        block: Block,
+        *,
+        refused: Sequence[tuple[int, Event]] = (),
+        reason: str = "",
+        keep: bool = True,
+    ) -> Settled:
         resources, workspace_id = self._resources, self._workspace_id
         async with workspace_tx(resources.sessionmaker, workspace_id) as session:
             place = await store.lock(session, workspace_id)
@@ -95,9 +115,31 @@ class Consumer:
             news = await rules.of_block(session, workspace_id, known, block, applied)
             settled = await rules.settle(session, workspace_id, known, news, now_ms)
             await feed.append(session, workspace_id, applied.changes + settled.changes)
+            await store.quarantine(session, workspace_id, refused, reason)
             await store.advance(session, workspace_id, block.end)
-        resources.bell.ring(str(workspace_id))
-        self._wake_at(settled.next_due)
+            if not keep:
+                await session.rollback()
+        return settled
+
+    async def _write_without_poison(self, after: int, block: Block, error: DBAPIError) -> Settled:
+        """Set aside the events that cannot be written and go on with their neighbours."""
+
+        async def works(part: Block) -> bool:
+            try:
+                await self._write(after, part, keep=False)
+            except DBAPIError as fault:
+                if not poison.is_poison(fault):
+                    raise
+                return False
+            return True
+
+        places = await poison.find(block, works)
+        if not places:
+            raise error
+        log.error("events_quarantined", workspace_id=str(self._workspace_id), count=len(places))
+        refused = [(block.seqs[i], block.events[i]) for i in sorted(places)]
+        reason = type(error.orig).__name__
+        return await self._write(after, block.without(places), refused=refused, reason=reason)
 
     def _wake_at(self, due: int | None) -> None:
         if due is not None and (self._next_due is None or due < self._next_due):

@@ -1,13 +1,16 @@
 """SQL of the consumer's place in the log, which is also the lock all writers take."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from uuid import UUID
 
-from sqlalchemy import select, text, update
+from sqlalchemy import func, select, text, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncSession
 
-from services.profile.tables import ConsumerRow
+from services.contracts.events import Event
+from services.kit import feeds
+from services.profile.tables import ConsumerRow, QuarantineRow
 
 _LEASE = text("SELECT pg_try_advisory_lock(hashtextextended('profile-consumer:' || :partition, 0))")
 
@@ -65,6 +68,23 @@ async def revise_rules(session: AsyncSession, workspace_id: UUID) -> None:
         .where(ConsumerRow.partition == str(workspace_id))
         .values(rules_revision=ConsumerRow.rules_revision + 1)
     )
+
+
+async def quarantine(
+    session: AsyncSession, workspace_id: UUID, events: Sequence[tuple[int, Event]], reason: str
+) -> None:
+    """Keep events (with their places in the log) that could not be applied."""
+    for seq, event in events:
+        await session.execute(
+            insert(QuarantineRow).values(
+                workspace_id=workspace_id,
+                seq=seq,
+                message_id=event.message_id,
+                reason=reason,
+                event=feeds.pack([event]),
+                at=func.now(),
+            )
+        )
 
 
 async def lease(connection: AsyncConnection, partition: str) -> bool:

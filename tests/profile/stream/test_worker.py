@@ -92,6 +92,20 @@ async def test_a_block_that_fails_half_way_leaves_nothing_and_is_applied_once_la
     assert [c.type for c in changes] == ["event", "profile.updated"]
 
 
+async def test_an_event_that_cannot_be_stored_is_set_aside_and_its_neighbours_go_on(
+    world: World, profile_database: Database
+) -> None:
+    events = [world.event(("user_id", f"u{n}"), type="identify") for n in range(9)]
+    events[4].traits = '{"nul": "\\u0000"}'
+    changes = await world.post(*events)
+    assert [c.data["message_id"] for c in changes] == [
+        event.message_id for number, event in enumerate(events) if number != 4
+    ]
+    rows = await query(profile_database, "SELECT message_id, reason FROM quarantine")
+    assert [message_id for message_id, _ in rows] == [events[4].message_id]
+    assert len(await world.post(world.event(USER))) == 1
+
+
 async def test_a_restarted_service_goes_on_where_it_stopped(
     profile_database: Database, tracking: FakeTracking, clock: FakeClock
 ) -> None:

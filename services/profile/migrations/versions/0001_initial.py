@@ -19,6 +19,13 @@ TABLES = {
         at timestamptz NOT NULL,
         data bytea NOT NULL,
         PRIMARY KEY (workspace_id, partition, "offset")""",
+    "quarantine": """
+        workspace_id uuid, seq bigint,
+        message_id text NOT NULL,
+        reason text NOT NULL,
+        event bytea NOT NULL,
+        at timestamptz NOT NULL,
+        PRIMARY KEY (workspace_id, seq)""",
     "profile": """
         workspace_id uuid, profile_id uuid,
         user_id text,
