@@ -26,6 +26,7 @@ log = structlog.get_logger(__name__)
 
 # What may go wrong for a while and heals by itself; anything else is a bug and ends the process.
 TRANSIENT = (Problem, SQLAlchemyError, httpx2.HTTPError, OSError, TimeoutError, FeedMoved)
+STOP_SECONDS = 5.0
 IDLE_SECONDS = 5.0
 """The slow poll behind the wake-ups (semantics WU-4)."""
 
@@ -98,6 +99,19 @@ async def send_once(engine: Engine, workspace: Workspace) -> bool:
     if sent:
         workspace.told.set()
     return sent > 0
+
+
+async def send_gently(engine: Engine, workspace: Workspace) -> bool:
+    """``send_once``, but a stop waits for the answers to what was handed over: each of them that is
+    lost leaves a message of which nobody can tell whether it was sent."""
+    sending = asyncio.ensure_future(send_once(engine, workspace))
+    try:
+        return await asyncio.shield(sending)
+    except asyncio.CancelledError:
+        engine.sender.stop()
+        await asyncio.wait([sending], timeout=STOP_SECONDS)
+        sending.cancel()
+        raise
 
 
 async def tell_once(engine: Engine, workspace: Workspace) -> bool:
@@ -194,7 +208,7 @@ def loops(engine: Engine, workspace: Workspace) -> list[Coroutine[Any, Any, None
     return [
         _follow(engine, workspace),
         _loop("execute", engine, workspace, execute_once, workspace.due, until_due),
-        _loop("send", engine, workspace, send_once, workspace.queued, until_queued),
+        _loop("send", engine, workspace, send_gently, workspace.queued, until_queued),
         _loop("tell", engine, workspace, tell_once, workspace.told, _idle),
         _loop("replay", engine, workspace, replay_once, workspace.replays, _idle),
     ]

@@ -22,6 +22,12 @@ class Mailbox:
     data: str | None = None
     hang_up: bool = False
     port: int = 0
+    reached: asyncio.Event = field(default_factory=asyncio.Event)
+    go_on: asyncio.Event = field(default_factory=asyncio.Event)
+    """DATA is answered once it is set; `reached` tells that somebody waits for that."""
+
+    def __post_init__(self) -> None:
+        self.go_on.set()
 
     async def handle_RCPT(  # noqa: N802 - aiosmtpd's name
         self, server: Any, session: Any, envelope: Any, address: str, options: Any
@@ -32,6 +38,8 @@ class Mailbox:
         return "250 OK"
 
     async def handle_DATA(self, server: Any, session: Any, envelope: Any) -> str:  # noqa: N802
+        self.reached.set()
+        await self.go_on.wait()
         if self.data is not None:
             return self.data
         self.messages.append(message_from_bytes(envelope.content, policy=default))

@@ -9,10 +9,18 @@ Result = TypeVar("Result")
 
 
 class Grouped(Generic[Item, Result]):
-    """``write`` takes a batch and answers one result per item, in order."""
+    """``write`` takes a batch and answers one result per item, in order.
 
-    def __init__(self, write: Callable[[Sequence[Item]], Awaitable[Sequence[Result]]]) -> None:
+    ``linger_seconds`` is waited for company where nobody is held up by it.
+    """
+
+    def __init__(
+        self,
+        write: Callable[[Sequence[Item]], Awaitable[Sequence[Result]]],
+        linger_seconds: float = 0.0,
+    ) -> None:
         self._write = write
+        self._linger_seconds = linger_seconds
         self._pending: list[tuple[Item, asyncio.Future[Result]]] = []
         self._flush: asyncio.Task[None] | None = None
 
@@ -26,6 +34,8 @@ class Grouped(Generic[Item, Result]):
 
     async def _run(self) -> None:
         while self._pending:
+            if self._linger_seconds:
+                await asyncio.sleep(self._linger_seconds)
             batch, self._pending = self._pending, []
             try:
                 results = await self._write([item for item, _ in batch])

@@ -20,6 +20,7 @@ from services.orchestrator.times import Clock
 
 LEASE_MS = 120_000
 BATCH = 200
+LINGER_SECONDS = 0.02
 LONGEST_BACKOFF_MS = 300_000
 _MAIL_ATTEMPTS = 12
 
@@ -42,6 +43,7 @@ class Sender:
         self._concurrency = smtp_concurrency
         self._expire_after_ms = expire_after_ms
         self._smtp: dict[UUID, tuple[Target, Smtp]] = {}
+        self._stopping = False
 
     async def send_due(self, workspace_id: UUID) -> int:
         """One batch; the number of messages looked at."""
@@ -50,11 +52,16 @@ class Sender:
             return len(ids)
         hand_over = Grouped[Claimed, bool](lambda batch: self._hand_over(workspace_id, batch))
         settle = Grouped[tuple[Claimed, Result], None](
-            lambda batch: self._settle(workspace_id, batch)
+            lambda batch: self._settle(workspace_id, batch), LINGER_SECONDS
         )
 
+        async def unless_stopping(claim: Claimed) -> bool:
+            return not self._stopping and await hand_over.add(claim)
+
         async def one(claim: Claimed) -> None:
-            result = await self._send(claim, targets.get(claim.channel_id), hand_over.add)
+            result = await self._send(claim, targets.get(claim.channel_id), unless_stopping)
+            if result.kind == "lost_lease" and self._stopping:
+                result = Result("again", "stopping")
             await settle.add((claim, result))
 
         async with asyncio.TaskGroup() as group:
@@ -68,6 +75,10 @@ class Sender:
         async with workspace_tx(self._maker, workspace_id) as session:
             rows = await store.give_up_lost(session, workspace_id, now)
             await trace_store.queue_outcomes(session, workspace_id, tell.outcomes(rows, now))
+
+    def stop(self) -> None:
+        """From now on nothing more is handed over; what is on its way is finished."""
+        self._stopping = True
 
     def close(self) -> None:
         for _, smtp in self._smtp.values():

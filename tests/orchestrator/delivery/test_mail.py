@@ -1,10 +1,12 @@
 """Mail against a real SMTP server: what is sent once, what is never sent, what nobody knows."""
 
 import asyncio
+from collections import Counter
 from typing import Any
 
 import pytest
 
+from services.orchestrator import workers
 from services.orchestrator.delivery.sender import Sender
 from services.orchestrator.delivery.smtp import Smtp
 from tests.orchestrator.conftest import World
@@ -157,6 +159,25 @@ async def test_a_crash_before_the_hand_over_sends_it_later_once(
     await world.settle()
     assert await states(world) == [("accepted", None)]
     assert len(world.mailbox.messages) == 1
+
+
+async def test_a_stop_waits_for_the_answers_and_hands_nothing_more_over(world: World) -> None:
+    await world.publish(await world.mail_graph())
+    people = [world.person() for _ in range(30)]
+    world.feed(*(world.event(person, "Viewed", offer_id="o") for person in people))
+    await world.follow()
+    await world.execute()
+    world.mailbox.go_on.clear()
+    sending = asyncio.create_task(workers.send_gently(world.engine, world.workspace))
+    await world.mailbox.reached.wait()
+    sending.cancel()
+    await asyncio.sleep(0)
+    world.mailbox.go_on.set()
+    with pytest.raises(asyncio.CancelledError):
+        await sending
+    found = Counter(state for state, _ in await states(world))
+    assert found == {"accepted": len(world.mailbox.messages), "queued": found["queued"]}
+    assert found["queued"] > 0
 
 
 @pytest.mark.parametrize("stage", ["rcpt", "data"])
