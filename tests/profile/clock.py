@@ -18,11 +18,12 @@ class FakeClock:
         self._moved = asyncio.Event()
 
     async def wait(self, event: asyncio.Event, until_ms: int | None) -> None:
-        if until_ms is not None and until_ms <= self.time.timestamp() * 1000:
-            return
-        waits = [asyncio.ensure_future(e.wait()) for e in (event, self._moved)]
-        try:
-            await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
-        finally:
-            for wait in waits:
-                wait.cancel()
+        while not event.is_set():
+            if until_ms is not None and until_ms <= self.time.timestamp() * 1000:
+                return
+            waits = [asyncio.ensure_future(e.wait()) for e in (event, self._moved)]
+            try:
+                await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
+            finally:
+                for wait in waits:
+                    wait.cancel()

@@ -16,7 +16,7 @@ NOON = 1_700_000_000_000
 
 
 async def test_the_latest_value_by_event_time_wins_whatever_comes_last(world: World) -> None:
-    for at, plan in ((NOON, "pro"), (NOON - DAY, "free"), (NOON, "vip")):
+    for at, plan in ((NOON, "pro"), (NOON, "vip"), (NOON - DAY, "free")):
         said = world.event(USER, type="identify", traits={"plan": plan, str(at): 1}, at=at)
         await world.post(said)
     profile = await world.get(f"/profiles/{said.subject_id}")
@@ -70,6 +70,19 @@ async def test_consents_are_a_ledger_and_the_latest_statement_counts(world: Worl
         f"/profiles/{last.subject_id}/consents", limit=2, cursor=first["next_cursor"]
     )
     assert first["items"] + rest["items"] == ledger["items"]
+
+
+async def test_a_merge_keeps_the_latest_statement_of_each_consent(world: World) -> None:
+    anonymous = ("anonymous_id", "a1")
+    for named, at, marketing in ((USER, NOON, True), (anonymous, NOON + DAY, False)):
+        context = {"consent": {"categoryPreferences": {"marketing": marketing}}}
+        await world.post(world.event(named, context=context, at=at))
+    merged = await world.post(world.event(USER, anonymous))
+    assert [c.data["state"] for c in merged if c.type == "consent.changed"] == ["withdrawn"]
+    profile = await world.get(f"/profiles/{world.event(USER).subject_id}")
+    assert profile["consents"] == {"marketing": "withdrawn"}
+    ledger = await world.get(f"/profiles/{profile['id']}/consents")
+    assert [e["state"] for e in ledger["items"]] == ["withdrawn", "granted"]
 
 
 async def test_profiles_come_in_pages(world: World) -> None:

@@ -185,6 +185,20 @@ async def test_a_merge_adds_up_counts_and_does_not_enter_twice(
     assert crossings(merged) == [("segment.entered", other.subject_id)]
 
 
+async def test_what_a_merged_profile_was_in_the_survivor_is_in_without_entering_again(
+    world: World, clock: FakeClock
+) -> None:
+    anonymous = ("anonymous_id", "a1")
+    segment_id = await create(world, group({"event": "Order Completed"}))
+    bought = world.event(anonymous, name="Order Completed")
+    assert crossings(await world.post(bought)) == [("segment.entered", bought.subject_id)]
+    known = identify(world, 1)
+    await world.post(known)
+    assert crossings(await world.post(world.event(user(1), anonymous))) == []
+    members = await world.get(f"/segments/{segment_id}/members")
+    assert [m["profile_id"] for m in members["items"]] == [known.subject_id]
+
+
 async def test_a_segment_of_a_segment_follows_it(world: World) -> None:
     inner = await create(world, group(PRO), "Inner")
     nested = {"field": "segment", "operator": "=", "value": inner}
