@@ -89,6 +89,12 @@ class JourneyVersion(BaseModel):
     warnings: list[Warning_] = Field(default_factory=list)
 
 
+class JourneyVersionDetail(JourneyVersion):
+    model_config = ConfigDict(from_attributes=True)
+
+    graph: dict[str, Any] = Field(description="As it was published; it never changes.")
+
+
 class Journey(BaseModel):
     id: UUID
     name: str

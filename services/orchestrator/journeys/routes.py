@@ -7,7 +7,7 @@ from uuid import UUID
 from fastapi import APIRouter, Query, Request
 
 from services.kit.auth import Forbidden, Unauthenticated, UserCaller
-from services.kit.pagination import Page, PagingParams
+from services.kit.pagination import Page, PagingParams, encode_cursor
 from services.kit.postgres import Session
 from services.kit.problems import InvalidRequest, Unavailable, problem_responses
 from services.kit.strict import StrictRoute
@@ -25,6 +25,7 @@ from services.orchestrator.journeys.model import (
     JourneyCreate,
     JourneyState,
     JourneyStats,
+    JourneyVersionDetail,
     ParticipantView,
     Published,
 )
@@ -85,6 +86,21 @@ async def publish_journey(journey_id: UUID, request: Request, caller: UserCaller
     return await service.publish(
         request.state.sessionmaker, caller.workspace_id, journey_id, request.state.neighbours
     )
+
+
+@router.get("/{journey_id}/versions", summary="List versions, newest first", responses=_ONE)
+async def list_versions(
+    journey_id: UUID, session: Session, paging: PagingParams
+) -> Page[JourneyVersionDetail]:
+    """What was published when, with its graph and the warnings it was answered with."""
+    await service.get(session, journey_id)
+    key = paging.after(int)
+    # Bound to what the column can hold: a made-up cursor is an empty page, not an error.
+    before = None if key is None else min(int(key[0]), 2**31 - 1)
+    rows = await store.versions(session, journey_id, before, paging.limit + 1)
+    found = [JourneyVersionDetail.model_validate(row) for row in rows[: paging.limit]]
+    cursor = encode_cursor(found[-1].number) if len(rows) > paging.limit else None
+    return Page(items=found, next_cursor=cursor)
 
 
 @router.post("/{journey_id}/pause", summary="Pause a journey", responses=_CHANGE)

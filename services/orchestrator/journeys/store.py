@@ -1,6 +1,7 @@
 """SQL for journeys, their versions, and who is in them."""
 
 from collections.abc import Collection, Sequence
+from datetime import datetime
 from typing import Any
 from uuid import UUID
 
@@ -125,6 +126,23 @@ async def add_version(
         .values(state="live", live_version_id=version_id, updated_at=func.now())
     )
     return number
+
+
+async def versions(
+    session: AsyncSession, journey_id: UUID, before: int | None, limit: int
+) -> Sequence[Row[UUID, int, dict[str, Any], list[Any], datetime]]:
+    """The newest first, those below the number ``before``."""
+    statement = select(
+        JourneyVersionRow.id,
+        JourneyVersionRow.number,
+        JourneyVersionRow.graph,
+        JourneyVersionRow.warnings,
+        JourneyVersionRow.published_at,
+    ).where(JourneyVersionRow.journey_id == journey_id)
+    if before is not None:
+        statement = statement.where(JourneyVersionRow.number < before)
+    ordered = statement.order_by(JourneyVersionRow.number.desc()).limit(limit)
+    return (await session.execute(ordered)).all()
 
 
 async def running_versions(session: AsyncSession) -> Sequence[Row[UUID, str, UUID, bool]]:

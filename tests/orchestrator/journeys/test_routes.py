@@ -7,6 +7,7 @@ from uuid import uuid4
 
 import pytest
 
+from services.kit.pagination import encode_cursor
 from services.orchestrator.journeys.model import EXAMPLE_GRAPH
 from tests.orchestrator.conftest import World
 from tests.orchestrator.journeys.graphs import branch, delay, leave
@@ -222,8 +223,23 @@ async def test_lists_are_paged_by_cursor(world: World) -> None:
     assert pointers(body.json()) == ["#/query/cursor"]
 
 
+async def test_every_version_is_kept_as_it_was_published(world: World) -> None:
+    journey_id = await world.publish(SIMPLE)
+    newer = {**SIMPLE, "name": "Newer"}
+    await world.client.put(f"/api/v1/journeys/{journey_id}", json={"graph": newer})
+    await world.post(f"/journeys/{journey_id}/publish")
+    first = await world.get(f"/journeys/{journey_id}/versions", limit=1)
+    rest = await world.get(f"/journeys/{journey_id}/versions", cursor=first["next_cursor"])
+    found = first["items"] + rest["items"]
+    assert [(v["number"], v["graph"]) for v in found] == [(2, newer), (1, SIMPLE)]
+    assert rest["next_cursor"] is None
+    beyond = await world.get(f"/journeys/{journey_id}/versions", cursor=encode_cursor(2**62))
+    assert len(beyond["items"]) == 2
+
+
 @pytest.mark.parametrize(
-    "path", ["", "/stats", "/participants", "/replays/01890000-0000-7000-8000-000000000000"]
+    "path",
+    ["", "/stats", "/participants", "/versions", "/replays/01890000-0000-7000-8000-000000000000"],
 )
 async def test_what_does_not_exist_is_a_404(world: World, path: str) -> None:
     response = await world.client.get(f"/api/v1/journeys/{uuid4()}{path}")
