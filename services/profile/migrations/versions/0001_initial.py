@@ -166,7 +166,3 @@ def upgrade() -> None:
     op.execute("ALTER TABLE leaf_state SET (fillfactor = 80)")
     # Blocks are compressed before they get here.
     op.execute("ALTER TABLE feed ALTER COLUMN data SET STORAGE EXTERNAL")
-
-
-def downgrade() -> None:
-    raise NotImplementedError("Migrations go forward only.")
