@@ -1,5 +1,6 @@
 """RFC 9457 problem details: one exception base, one set of handlers, one OpenAPI helper."""
 
+from collections.abc import Mapping
 from http import HTTPStatus
 from typing import Any, ClassVar
 
@@ -136,7 +137,7 @@ async def _on_invalid(request: Request, exc: Exception) -> JSONResponse:
     # `input` and `ctx` of the errors may hold what JSON cannot encode (NaN, lone surrogates) or
     # what should not be echoed: only place and message go out.
     assert isinstance(exc, RequestValidationError)
-    errors = [{"pointer": _pointer(e["loc"]), "detail": e["msg"]} for e in exc.errors()]
+    errors = [{"pointer": _pointer(e, exc.body), "detail": e["msg"]} for e in exc.errors()]
     return render(
         request,
         type=InvalidRequest.type,
@@ -186,8 +187,25 @@ async def _on_crash(request: Request, exc: Exception) -> JSONResponse:
     )
 
 
-def _pointer(loc: tuple[int | str, ...]) -> str:
-    return "#/" + "/".join(str(part) for part in loc if part != "body")
+def _pointer(error: Mapping[str, Any], body: Any) -> str:
+    """Where the error is. Names of union members, which pydantic puts between, are in no body."""
+    place, *rest = error["loc"]
+    if place != "body":
+        return "#/" + "/".join(str(part) for part in error["loc"])
+    kept: list[str] = []
+    here = body
+    for index, part in enumerate(rest):
+        last = index == len(rest) - 1
+        inside = (isinstance(here, dict) and part in here) or (
+            isinstance(here, list) and isinstance(part, int) and part < len(here)
+        )
+        # A member may be named like a key; nothing lies below a plain value, so it was the member.
+        if inside and (last or isinstance(here[part], dict | list)):
+            here = here[part]
+        elif error["type"] != "missing" or not last:
+            continue
+        kept.append(str(part).replace("~", "~0").replace("/", "~1"))
+    return "#/" + "/".join(kept)
 
 
 def add_problem_handlers(app: FastAPI) -> None:

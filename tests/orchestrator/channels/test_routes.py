@@ -58,12 +58,12 @@ async def test_replacing_without_a_password_keeps_the_old_one(world: World) -> N
 @pytest.mark.parametrize(
     ("change", "pointer"),
     [
-        ({"port": 0}, "#/email/port"),
-        ({"host": "a b"}, "#/email/host"),
-        ({"from_address": "x@y\r\nBcc: z@example.com"}, "#/email/from_address"),
-        ({"from_name": "a\nb"}, "#/email/from_name"),
-        ({"tls": "maybe"}, "#/email/tls"),
-        ({"unknown": 1}, "#/email/unknown"),
+        ({"port": 0}, "#/port"),
+        ({"host": "a b"}, "#/host"),
+        ({"from_address": "x@y\r\nBcc: z@example.com"}, "#/from_address"),
+        ({"from_name": "a\nb"}, "#/from_name"),
+        ({"tls": "maybe"}, "#/tls"),
+        ({"unknown": 1}, "#/unknown"),
     ],
 )
 async def test_bad_fields_are_named(world: World, change: dict[str, object], pointer: str) -> None:

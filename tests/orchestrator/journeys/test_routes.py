@@ -86,9 +86,12 @@ async def test_unknown_channels_and_templates_are_named(world: World) -> None:
         ({"name": ""}, "#/graph/name"),
         ({"purpose": "spam"}, "#/graph/purpose"),
         ({"nodes": []}, "#/graph/nodes"),
-        ({"nodes": [{"id": "a b", "type": "exit"}]}, "#/graph/nodes/0/exit/id"),
+        ({"nodes": [{"id": "a b", "type": "exit"}]}, "#/graph/nodes/0/id"),
         ({"nodes": [{"id": "a", "type": "teleport"}]}, "#/graph/nodes/0"),
         ({"max_event_age_seconds": 0}, "#/graph/max_event_age_seconds"),
+        ({"entry": {"kind": "event", "event": "Viewed"}}, "#/graph/entry/next"),
+        ({"entry": {"kind": "event", "next": "end"}}, "#/graph/entry/event"),
+        ({"entry": {"kind": "event", "event": 7, "next": "end"}}, "#/graph/entry/event"),
     ],
 )
 async def test_the_shape_is_checked_when_a_draft_is_saved(
