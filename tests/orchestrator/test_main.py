@@ -70,7 +70,7 @@ async def test_deep_rules_and_huge_numbers_are_problems_of_the_caller(world: Wor
         assert response.json()["problems"]
     huge = {**graph, "max_event_age_seconds": 10**30, "entry": {**entry, "where": None}}
     response = await world.client.post("/api/v1/journeys", json={"graph": huge})
-    assert response.status_code == 422
+    assert response.status_code in (400, 422)
 
 
 async def test_without_a_token_nothing_is_answered(world: World) -> None:
