@@ -6,6 +6,7 @@ can pass a row that commits late.
 """
 
 import asyncio
+import sys
 from collections.abc import AsyncIterator, Sequence
 from typing import Any, TypeVar
 from uuid import UUID
@@ -55,8 +56,24 @@ class FeedPage(msgspec.Struct):
 
 def pack(entries: Sequence[Any]) -> bytes:
     """Entries (dataclasses, structs or plain values) → zstd(msgpack)."""
+    try:
+        data = _encoder.encode(entries)
+    except OverflowError:
+        data = _encoder.encode(_with_doubles(msgspec.to_builtins(entries, builtin_types=(bytes,))))
     # A compressor is not safe to share between threads and costs little to make.
-    return zstandard.ZstdCompressor(level=1).compress(_encoder.encode(entries))
+    return zstandard.ZstdCompressor(level=1).compress(data)
+
+
+def _with_doubles(value: Any) -> Any:
+    """MessagePack holds 64 bits; PostgreSQL turns even a double like 1e30 into an integer, so one
+    may come out of a column. Feeds carry the nearest double: a value must never stop a feed."""
+    if isinstance(value, dict):
+        return {key: _with_doubles(inner) for key, inner in value.items()}
+    if isinstance(value, list | tuple):
+        return [_with_doubles(inner) for inner in value]
+    if type(value) is int and not -(2**63) <= value < 2**64:
+        return max(-sys.float_info.max, min(sys.float_info.max, value)) * 1.0
+    return value
 
 
 def unpack(data: bytes, kind: type[T]) -> list[T]:

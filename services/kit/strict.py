@@ -12,13 +12,15 @@ from services.kit.problems import BodyTooLarge, MalformedBody, Problem
 
 MAX_BODY_BYTES = 1_048_576
 MAX_DEPTH = 64
+MIN_INT, MAX_INT = -(2**63), 2**64 - 1
 
 
 def decode(body: bytes) -> Any:
     """JSON text → Python value.
 
     Refuses (``MalformedBody``) invalid UTF-8, NaN and infinities, lone surrogates, U+0000 (which
-    PostgreSQL cannot store) and deeper nesting than ``MAX_DEPTH``.
+    PostgreSQL cannot store), integers beyond 64 bits (which feeds cannot hold) and deeper nesting
+    than ``MAX_DEPTH``.
     """
     try:
         value = msgspec.json.decode(body)
@@ -36,6 +38,9 @@ def _check(value: Any) -> None:
         if isinstance(item, str):
             if "\x00" in item:
                 raise MalformedBody(f"{pointer}: the character U+0000 is not accepted")
+        elif isinstance(item, int):
+            if not MIN_INT <= item <= MAX_INT:
+                raise MalformedBody(f"{pointer}: integers beyond 64 bits are not accepted")
         elif isinstance(item, dict | list):
             if depth >= MAX_DEPTH:
                 raise MalformedBody(f"The body is nested deeper than {MAX_DEPTH} levels")

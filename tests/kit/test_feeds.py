@@ -1,6 +1,7 @@
 """Feeds: the codec, the duplicate bitmap and the order of appends."""
 
 import asyncio
+import sys
 
 import pytest
 from sqlalchemy import text
@@ -21,6 +22,21 @@ def test_a_page_survives_the_wire() -> None:
     read = feeds.decode_page(feeds.encode_page(page))
     assert read.end == 7
     assert read.rows[0].entries(Change) == changes
+
+
+@pytest.mark.parametrize(
+    ("number", "carried"),
+    [
+        (2**64 - 1, 2**64 - 1),
+        (10**30, 1e30),
+        (-(2**63) - 1, -(2.0**63)),
+        (10**400, sys.float_info.max),
+    ],
+)
+def test_a_number_beyond_64_bits_is_carried_as_a_double(number: int, carried: float) -> None:
+    change = Change("profile.updated", "p1", 5, {"traits": {"n": [number], "b": True}})
+    (read,) = feeds.unpack(feeds.pack([change]), Change)
+    assert read.data["traits"] == {"n": [pytest.approx(carried)], "b": True}
 
 
 @pytest.mark.parametrize(

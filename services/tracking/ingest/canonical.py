@@ -5,15 +5,18 @@ that could break a rule are walked.
 """
 
 import re
+from collections.abc import Iterable
 from typing import Any
 
 import msgspec
 
 MAX_DEPTH = 32
 MAX_KEYS = 512
+MIN_INT, MAX_INT = -(2**63), 2**64 - 1
 
 _encode = msgspec.json.Encoder().encode
 _DOTTED_KEY = re.compile(rb'\.[^"]*":')
+_LONG_NUMBER = re.compile(rb"[:,\[]-?[0-9]{19}")
 _Place = tuple[dict[str, Any], str, int]
 
 
@@ -31,7 +34,8 @@ def canonical(value: dict[str, Any] | None) -> str:
     """Compact JSON text of an object as decoded (so keys are unique already).
 
     Refuses U+0000, more than ``MAX_DEPTH`` levels and more than ``MAX_KEYS`` keys. Of keys that
-    mean the same path (``{"a": {"b": 1}, "a.b": 2}``) the nested one stays.
+    mean the same path (``{"a": {"b": 1}, "a.b": 2}``) the nested one stays. Integers beyond 64 bits
+    become the nearest double, which is all that JavaScript could have meant.
     """
     if not value:
         return "{}"
@@ -52,6 +56,7 @@ def _is_suspicious(text: bytes) -> bool:
         or text.count(b'":') > MAX_KEYS
         or b"\\u0000" in text
         or _DOTTED_KEY.search(text) is not None
+        or _LONG_NUMBER.search(text) is not None
         # An escaped quote could hide a key's end from the expression above.
         or (b'\\"' in text and b"." in text)
     )
@@ -68,6 +73,7 @@ def _check(value: dict[str, Any]) -> None:
         elif isinstance(item, dict | list):
             if depth > MAX_DEPTH:
                 raise NotCanonical("too_deep", "", f"Nested deeper than {MAX_DEPTH} levels.")
+            _use_doubles(item, pointer)
             if isinstance(item, list):
                 stack += [(inner, depth + 1, f"{pointer}/{i}") for i, inner in enumerate(item)]
                 continue
@@ -78,6 +84,18 @@ def _check(value: dict[str, Any]) -> None:
                 if "\x00" in key:
                     raise NotCanonical("nul", pointer, "U+0000 is not accepted in a key.")
                 stack.append((inner, depth + 1, f"{pointer}/{key}"))
+
+
+def _use_doubles(item: dict[str, Any] | list[Any], pointer: str) -> None:
+    pairs: Iterable[tuple[Any, Any]] = item.items() if isinstance(item, dict) else enumerate(item)
+    large = [(k, v) for k, v in pairs if type(v) is int and not MIN_INT <= v <= MAX_INT]
+    for key, value in large:
+        try:
+            item[key] = float(value)
+        except OverflowError as error:
+            raise NotCanonical(
+                "out_of_range", f"{pointer}/{key}", "The number is larger than a double can be."
+            ) from error
 
 
 def _resolve_dotted(value: dict[str, Any]) -> None:

@@ -65,6 +65,19 @@ async def test_an_anonymous_profile_becomes_the_known_persons_and_keeps_resolvin
     assert {i["namespace"] for i in profile["identifiers"]} == {"user_id", "anonymous_id"}
 
 
+async def test_a_number_that_no_feed_can_hold_stops_nobody(world: World) -> None:
+    """PostgreSQL gives a double like 1e30 back as an integer, which the merge then tells of."""
+    changes = await world.post(world.event(ANONYMOUS, type="identify", traits={"far": 1e30}))
+    assert changes[1].data == {"traits": {"far": 1e30}}
+    await world.post(world.event(USER, type="identify", traits={"farther": 10**30}))
+    both = world.event(USER, ANONYMOUS)
+    changes = await world.post(both)
+    updated = next(c for c in changes if c.type == "profile.updated")
+    assert updated.data == {"traits": {"far": 1e30}}
+    profile = await world.get(f"/profiles/{both.subject_id}")
+    assert profile["traits"] == {"far": 10**30, "farther": 10**30}
+
+
 async def test_two_known_people_are_never_merged_and_the_conflict_is_kept(
     world: World, profile_database: Database
 ) -> None:
