@@ -23,13 +23,20 @@ class Series(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
 
-    event: str | None = Field(None, description="Name of the event; absent means any event.")
+    event: str | None = Field(
+        None,
+        min_length=1,
+        max_length=500,
+        description="Name of the event; absent means any event.",
+    )
     where: WhereGroup | None = Field(
         None, description="Filter over `properties.` and `context.` paths."
     )
     measure: Literal["count", "people", "sum", "average", "min", "max"] = "count"
     property: str | None = Field(
-        None, description="Path of the number for sum, average, min, max: `amount`."
+        None,
+        max_length=200,
+        description="Path of the number for sum, average, min, max: `amount`.",
     )
 
 

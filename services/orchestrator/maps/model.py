@@ -150,7 +150,7 @@ class MapReplace(_Part):
         },
     )
 
-    version: int = Field(ge=1)
+    version: int = Field(ge=1, le=2_147_483_647)
     document: MapDocument
 
 

@@ -31,11 +31,14 @@ from services.orchestrator.maps.model import (
     MapDocument,
     Overlay,
 )
-from services.orchestrator.maps.overlay import funnel_steps, overlay
+from services.orchestrator.maps.overlay import funnel_steps, observed_stages, overlay
 from services.rules import RuleInvalid, normalise
 from services.rules.normalise import normalise_where
 
 MAX_WITHIN_SECONDS = 31_536_000
+# What one funnel of tracking takes.
+MAX_OBSERVED_STAGES = 20
+MAX_SIGNALS_PER_STAGE = 20
 
 
 async def create(session: AsyncSession, workspace_id: UUID, body: MapCreate) -> JourneyMap:
@@ -88,7 +91,20 @@ async def bind(
 
 
 def check_rules(document: MapDocument) -> None:
-    """Refuses signals and stage rules that mean nothing, naming the field."""
+    """Refuses signals and stage rules that mean nothing or are too many, naming the field."""
+    for s, stage in enumerate(observed_stages(document)):
+        if s >= MAX_OBSERVED_STAGES:
+            pointer = f"#/document/stages/{document.stages.index(stage)}/touchpoints"
+            raise InvalidRequest.at(
+                pointer, f"At most {MAX_OBSERVED_STAGES} stages of a map may have signals."
+            )
+        bound = [t for t, touchpoint in enumerate(stage.touchpoints) if touchpoint.signal]
+        if len(bound) > MAX_SIGNALS_PER_STAGE:
+            place = bound[MAX_SIGNALS_PER_STAGE]
+            pointer = f"#/document/stages/{document.stages.index(stage)}/touchpoints/{place}/signal"
+            raise InvalidRequest.at(
+                pointer, f"At most {MAX_SIGNALS_PER_STAGE} touchpoints of a stage may have signals."
+            )
     for s, stage in enumerate(document.stages):
         if stage.entry is not None:
             try:
@@ -118,6 +134,9 @@ async def measure(
     tracking: ServiceClient, workspace_id: UUID, found: JourneyMap, since: datetime, until: datetime
 ) -> Overlay:
     """Asks tracking once for all signals and once for the funnel through the observed stages."""
+    for name, at in (("since", since), ("until", until)):
+        if not 1910 <= at.year <= 2199:
+            raise InvalidRequest.at(f"#/query/{name}", "A time from 1910 to 2199 is accepted.")
     if since >= until:
         raise InvalidRequest.at("#/query/until", "until must lie after since.")
     signals = {

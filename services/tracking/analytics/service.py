@@ -95,7 +95,11 @@ def _chunks(names: list[str], size: int) -> list[list[str]]:
 
 def _check_window(window: Window) -> None:
     for name in ("since", "until"):
-        if getattr(window, name).tzinfo is None:
+        at: datetime = getattr(window, name)
+        if at.tzinfo is None:
             raise InvalidRequest.at(f"#/{name}", "Write the time with its zone: 2018-01-01T00:00Z.")
+        # Outside, ClickHouse's times end or our own shift between time zones does.
+        if not 1910 <= at.year <= 2199:
+            raise InvalidRequest.at(f"#/{name}", "A time from 1910 to 2199 is accepted.")
     if window.since >= window.until:
         raise InvalidRequest.at("#/until", "until must lie after since.")

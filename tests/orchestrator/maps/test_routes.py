@@ -80,6 +80,64 @@ async def test_a_change_made_from_an_old_version_never_overwrites(api: httpx2.As
     assert late.json()["version"] == 2
 
 
+@pytest.mark.parametrize("version", [0, 2**31, 2**63])
+async def test_a_version_no_map_can_have_is_refused(api: httpx2.AsyncClient, version: int) -> None:
+    created = await create(api)
+    body = {"version": version, "document": created["document"]}
+    answer = await api.put(f"/api/v1/maps/{created['id']}", json=body)
+    assert answer.status_code == 422
+    assert answer.json()["errors"][0]["pointer"] == "#/version"
+
+
+def bound(stage: int, touchpoints: int) -> dict[str, Any]:
+    text, signal = {"en": "x"}, {"event": "Seen"}
+    return {
+        "id": f"s{stage}",
+        "name": text,
+        "touchpoints": [
+            {"id": f"s{stage}t{t}", "text": text, "signal": signal} for t in range(touchpoints)
+        ],
+    }
+
+
+@pytest.mark.parametrize(
+    ("stages", "pointer"),
+    [
+        ([bound(s, 1) for s in range(21)], "#/document/stages/20/touchpoints"),
+        ([bound(0, 0), bound(1, 21)], "#/document/stages/1/touchpoints/20/signal"),
+    ],
+)
+async def test_more_signals_than_tracking_answers_for_are_refused(
+    api: httpx2.AsyncClient, stages: list[dict[str, Any]], pointer: str
+) -> None:
+    document = {"name": {"en": "Large"}, "stages": stages}
+    answer = await api.post("/api/v1/maps", json={"document": document})
+    assert answer.status_code == 422
+    assert answer.json()["errors"][0]["pointer"] == pointer
+
+
+async def test_the_largest_map_is_measured(api: httpx2.AsyncClient, neighbours: Neighbours) -> None:
+    neighbours.counts["Seen"] = 7
+    document = {"name": {"en": "Large"}, "stages": [bound(s, 20) for s in range(20)]}
+    created = (await api.post("/api/v1/maps", json={"document": document})).json()
+    window = {"since": "2024-01-01T00:00:00Z", "until": "2024-02-01T00:00:00Z"}
+    answer = await api.get(f"/api/v1/maps/{created['id']}/overlay", params=window)
+    assert answer.status_code == 200, answer.text
+
+
+@pytest.mark.parametrize(
+    ("name", "at"), [("since", "0001-01-01T00:00:00+14:00"), ("until", "9999-12-31T23:59:59-14:00")]
+)
+async def test_a_window_outside_of_all_time_is_refused(
+    api: httpx2.AsyncClient, name: str, at: str
+) -> None:
+    created = await create(api)
+    window = {"since": "2024-01-01T00:00:00Z", "until": "2024-02-01T00:00:00Z", name: at}
+    answer = await api.get(f"/api/v1/maps/{created['id']}/overlay", params=window)
+    assert answer.status_code == 422
+    assert answer.json()["errors"][0]["pointer"] == f"#/query/{name}"
+
+
 async def test_the_overlay_grades_every_cell(
     api: httpx2.AsyncClient, neighbours: Neighbours
 ) -> None:

@@ -10,6 +10,7 @@ from uuid import UUID, uuid4
 from zoneinfo import ZoneInfo
 
 import pytest
+from pydantic import ValidationError
 
 from services.contracts.rules import EventNode, WhereGroup
 from services.contracts.tracking import (
@@ -216,6 +217,9 @@ async def test_signals(world: World, events_table: ClickHouse) -> None:
 
 WRONG_QUERIES: list[tuple[dict[str, Any], str]] = [
     ({"until": START.isoformat()}, "#/until"),
+    ({"since": "0001-01-01T00:00:00+14:00"}, "#/since"),
+    ({"since": "0001-01-01T00:00:00Z"}, "#/since"),
+    ({"until": "9999-12-31T23:59:59-14:00"}, "#/until"),
     ({"timezone": "Mars/Olympus"}, "#/timezone"),
     ({"series": [{"event": "Buy", "measure": "sum"}]}, "#/series/0/property"),
     ({"series": [{"event": "Buy", "property": "amount"}]}, "#/series/0/property"),
@@ -241,6 +245,12 @@ async def test_a_wrong_query_is_answered_with_the_field(events_table: ClickHouse
         with pytest.raises(InvalidRequest) as raised:
             await service.trend(events_table, uuid4(), query)
         assert raised.value.members["errors"][0]["pointer"] == pointer
+
+
+@pytest.mark.parametrize("event", ["", "x" * 501])
+def test_a_series_names_an_event_as_rules_do(event: str) -> None:
+    with pytest.raises(ValidationError):
+        Series(event=event)
 
 
 async def test_series_over_nothing_are_empty(events_table: ClickHouse) -> None:
