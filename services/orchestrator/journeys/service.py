@@ -127,6 +127,10 @@ async def publish(
         locked = await store.lock(session, journey_id)
         if locked is None or locked.draft_revision != row.draft_revision:
             raise JourneyStateConflict("The draft was changed while it was being published.")
+        if locked.state == "archived":
+            raise JourneyStateConflict(
+                "The journey was archived while it was being published.", state=locked.state
+            )
         await store.add_version(
             session,
             workspace_id,

@@ -8,6 +8,7 @@ from uuid import uuid4
 import pytest
 
 from services.kit.pagination import encode_cursor
+from services.orchestrator.journeys import service
 from services.orchestrator.journeys.model import EXAMPLE_GRAPH
 from tests.orchestrator.conftest import World
 from tests.orchestrator.journeys.graphs import branch, delay, leave
@@ -205,6 +206,22 @@ async def test_states_change_only_where_that_makes_sense(world: World) -> None:
         body = await problem(world, f"{path}/{action}", {}, 409)
         assert body["type"] == "/problems/journey-state-conflict"
     await problem(world, path, {"graph": SIMPLE}, 409, "PUT")
+
+
+async def test_a_journey_archived_while_it_is_published_stays_archived(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    created = await world.post("/journeys", {"graph": SIMPLE})
+    path = f"/journeys/{created['id']}"
+    ask = service._readiness
+
+    async def meanwhile(*arguments: Any) -> Any:
+        await world.post(f"{path}/archive")
+        return await ask(*arguments)
+
+    monkeypatch.setattr(service, "_readiness", meanwhile)
+    assert (await problem(world, f"{path}/publish", {}, 409))["state"] == "archived"
+    assert (await world.get(path))["state"] == "archived"
 
 
 async def test_an_idempotency_key_creates_once(world: World) -> None:
