@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import json
 from pathlib import Path
 from typing import Any
@@ -260,3 +261,15 @@ def test_the_message_id_depends_on_content_position_and_scope_only(tmp_path: Pat
         for position in (1, 2)
     }
     assert len(ids) == 8
+
+
+def test_the_shipped_examples_map_the_lines_they_quote() -> None:
+    made = {}
+    for path in sorted(Path("docs/examples").glob("import-*.yaml")):
+        lines = [line.lstrip("# ") for line in path.read_text().splitlines() if line[:2] == "# "]
+        (record,) = csv.DictReader(lines[1:])
+        made[lines[0]] = json.loads(compile_mapping(load_mapping(path), [], b"digest")(1, record))
+    assert made["customers.csv"]["traits"]["joined"] == "2026-01-14"
+    assert made["customers.csv"]["context"]["consent"]["categoryPreferences"] == {"marketing": True}
+    assert made["orders.csv"]["event"] == "Order Completed"
+    assert made["orders.csv"]["properties"] == {"sku": "A-1", "total": 99.5}
