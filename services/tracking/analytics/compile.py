@@ -38,7 +38,8 @@ def trend(query: TrendQuery) -> Compiled:
             f"toFloat64({measure}) AS value FROM {PEOPLE} "
             f"WHERE {_within(query, binds)} AND {condition} GROUP BY at"
         )
-    sql = " UNION ALL ".join(parts) + " ORDER BY series, at"
+    # Outside of the union: inside, an ORDER BY would belong to its last part alone.
+    sql = f"SELECT series, at, value FROM ({' UNION ALL '.join(parts)}) ORDER BY series, at"
     return Compiled(sql, binds.params | {"timezone": query.timezone})
 
 
