@@ -17,6 +17,11 @@ from services.orchestrator.maps.model import (
 _COLUMN, _GUTTER, _LABEL, _MARGIN = 260, 14, 120, 28
 _LINE, _PAD, _FONT = 17, 12, 13
 _TEXT_UNITS = 36
+_CLOSING = frozenset(
+    ",.;:!?)]}%"
+    "\u3001\u3002\u300b\u300d\u300f\u3011\u2019\u201d"
+    "\uff01\uff05\uff09\uff0c\uff0e\uff1a\uff1b\uff1f"
+)
 _BLUE, _INK, _SOFT, _PALE = "#1f4e8c", "#1d2733", "#64748b", "#f4f6fa"
 _GREEN, _AMBER = "#0f7b53", "#b45309"
 
@@ -207,18 +212,20 @@ def _wrap(text: str) -> list[str]:
 
 
 def _words(text: str) -> Iterable[str]:
-    word = ""
+    word, wide = "", False
     for character in text:
-        if east_asian_width(character) in "WF" or len(word) >= _TEXT_UNITS:
-            if word:
-                yield word
+        # A line never starts with closing punctuation.
+        joins = word and character in _CLOSING and len(word) < _TEXT_UNITS
+        is_wide = east_asian_width(character) in "WF"
+        if word and not joins and (is_wide or wide or len(word) >= _TEXT_UNITS):
+            yield word
             word = ""
-            yield character
-        elif character.isspace():
+        if character.isspace():
             yield word + " "
             word = ""
         else:
             word += character
+        wide = is_wide or (wide and bool(joins))
     if word:
         yield word
 

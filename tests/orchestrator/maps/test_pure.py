@@ -161,3 +161,13 @@ def test_ids_are_unique_within_a_map() -> None:
             name=Text(en="x"),
             stages=[Stage(id="a", name=Text(en="A")), Stage(id="a", name=Text(en="B"))],
         )
+
+
+def test_no_line_of_a_picture_starts_with_closing_punctuation() -> None:
+    for length in range(1, 60):
+        text = "长" * length + "?" + "好" * 20 + "\u3002"
+        stage = Stage(id="a", name=Text(zh="甲"), company_goal=Text(zh=text))
+        svg = picture.render(MapDocument(name=Text(zh="乙"), stages=[stage]), None, "zh")
+        lines = [n.text or "" for n in ElementTree.fromstring(svg).iter(f"{SVG}text")]  # noqa: S314
+        assert text in "".join(lines)
+        assert not [line for line in lines if line.startswith(("?", "\u3002"))]
