@@ -35,11 +35,11 @@ class ReadinessReason(BaseModel):
 
 
 class Readiness(BaseModel):
-    """``GET /internal/v1/readiness`` with a service token that names the workspace.
+    """How far an organization may orchestrate over many channels, and what it still misses.
 
-    The publisher of a journey needs two fields: where the journey uses more distinct configured
-    channels than `max_channels`, mode `warn` publishes with the `reasons` as a warning and mode
-    `enforce` refuses with them. A null `max_channels` never acts.
+    Where a journey uses more distinct configured channels than `max_channels`, mode `warn`
+    publishes it with the `reasons` as a warning and mode `enforce` refuses it with them. A null
+    `max_channels` never acts.
     """
 
     model_config = ConfigDict(

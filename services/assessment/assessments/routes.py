@@ -26,21 +26,24 @@ router = APIRouter(
 
 @router.post(
     "",
+    summary="Open an assessment",
     status_code=HTTPStatus.CREATED,
     responses=problem_responses(InvalidRequest, IdempotencyKeyReused, MalformedBody),
 )
 async def create_assessment(
     body: AssessmentCreate, caller: UserCaller, session: Session, key: IdempotencyHeader
 ) -> Assessment:
-    """Opens an assessment. It takes answers at once and until it is closed."""
+    """It takes answers at once and until it is closed."""
     return await service.create(session, caller.workspace_id, body, key, datetime.now(UTC))
 
 
-@router.get("", responses=problem_responses(InvalidRequest))
+@router.get(
+    "", summary="List assessments, newest first", responses=problem_responses(InvalidRequest)
+)
 async def list_assessments(
     caller: UserCaller, session: Session, paging: PagingParams
 ) -> Page[Assessment]:
-    """All assessments of the workspace, newest first."""
+    """All assessments of the workspace, open and closed."""
     before = _id_in_cursor(paging)
     found = await store.newest_first(session, caller.workspace_id, paging.limit + 1, before)
     shown = found[: paging.limit]
@@ -50,14 +53,20 @@ async def list_assessments(
     )
 
 
-@router.get("/{assessment_id}", responses=problem_responses(AssessmentNotFound, InvalidRequest))
+@router.get(
+    "/{assessment_id}",
+    summary="Read an assessment",
+    responses=problem_responses(AssessmentNotFound, InvalidRequest),
+)
 async def read_assessment(assessment_id: UUID, caller: UserCaller, session: Session) -> Assessment:
     """One assessment and how many people have answered it."""
     return await service.read(session, caller.workspace_id, assessment_id)
 
 
 @router.post(
-    "/{assessment_id}/close", responses=problem_responses(AssessmentNotFound, InvalidRequest)
+    "/{assessment_id}/close",
+    summary="Close an assessment for good",
+    responses=problem_responses(AssessmentNotFound, InvalidRequest),
 )
 async def close_assessment(assessment_id: UUID, caller: UserCaller, session: Session) -> Assessment:
     """Ends an assessment: no more answers, and its results stay as they are now for ever.

@@ -29,7 +29,7 @@ class QuestionnaireSummary(BaseModel):
     items: int = Field(examples=[33])
 
 
-@router.get("", responses=problem_responses(InvalidRequest))
+@router.get("", summary="List questionnaires", responses=problem_responses(InvalidRequest))
 async def list_questionnaires(_: UserCaller, paging: PagingParams) -> Page[QuestionnaireSummary]:
     """The questionnaires an assessment can use, by id."""
     after = paging.after(str)
@@ -42,7 +42,11 @@ async def list_questionnaires(_: UserCaller, paging: PagingParams) -> Page[Quest
     )
 
 
-@router.get("/{questionnaire_id}", responses=problem_responses(QuestionnaireNotFound))
+@router.get(
+    "/{questionnaire_id}",
+    summary="Read a questionnaire",
+    responses=problem_responses(QuestionnaireNotFound),
+)
 async def read_questionnaire(_: UserCaller, questionnaire_id: str) -> Questionnaire:
     """One questionnaire, whole: everything needed to show it to a person, in both languages."""
     questionnaire = built_in().get(questionnaire_id)

@@ -36,7 +36,7 @@ class ReadinessModePut(BaseModel):
     )
 
 
-@router.get("/api/v1/readiness")
+@router.get("/api/v1/readiness", summary="Read how ready the organization is, and why")
 async def read_readiness(caller: UserCaller, session: Session) -> Readiness:
     """Is the organization ready to orchestrate over many channels, and what is missing?
 
@@ -45,11 +45,15 @@ async def read_readiness(caller: UserCaller, session: Session) -> Readiness:
     return await service.read(session, caller.workspace_id)
 
 
-@router.put("/api/v1/readiness/mode", responses=problem_responses(InvalidRequest, MalformedBody))
+@router.put(
+    "/api/v1/readiness/mode",
+    summary="Choose what readiness does when journeys are published",
+    responses=problem_responses(InvalidRequest, MalformedBody),
+)
 async def set_readiness_mode(
     body: ReadinessModePut, caller: UserCaller, session: Session
 ) -> Readiness:
-    """Chooses how readiness acts when journeys are published, for the whole workspace."""
+    """For the whole workspace, from the next publishing on."""
     await store.set_mode(
         session, caller.workspace_id, body.mode, body.reason, caller.subject, datetime.now(UTC)
     )

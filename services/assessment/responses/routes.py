@@ -31,6 +31,7 @@ router = APIRouter(
 
 @router.post(
     "",
+    summary="Answer an assessment",
     status_code=HTTPStatus.CREATED,
     responses=problem_responses(
         AssessmentNotFound,
@@ -55,6 +56,7 @@ async def create_response(
 
 @router.put(
     "/{response_id}",
+    summary="Replace the answers of a response",
     responses=problem_responses(
         AssessmentNotFound, AssessmentClosed, ResponseNotFound, InvalidRequest, MalformedBody
     ),
@@ -75,6 +77,7 @@ async def replace_response(
 
 @router.get(
     "/{response_id}",
+    summary="Read a response",
     responses=problem_responses(AssessmentNotFound, ResponseNotFound, InvalidRequest),
 )
 async def read_response(

@@ -22,7 +22,9 @@ router = APIRouter(
 
 
 @router.get(
-    "/{assessment_id}/results", responses=problem_responses(AssessmentNotFound, InvalidRequest)
+    "/{assessment_id}/results",
+    summary="Read the results of an assessment",
+    responses=problem_responses(AssessmentNotFound, InvalidRequest),
 )
 async def read_results(assessment_id: UUID, caller: UserCaller, session: Session) -> Results:
     """The maturity level and what it is made of.

@@ -37,7 +37,11 @@ class EmailConfig(BaseModel):
 class WebhookConfig(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
-    url: AnyHttpUrl = Field(examples=["https://partner.example/hooks/waymark"])
+    url: AnyHttpUrl = Field(
+        description="Loopback and private addresses are refused when the request is sent (reason "
+        "`address_not_allowed`), unless `ORCHESTRATOR_ALLOW_PRIVATE_WEBHOOKS` is set.",
+        examples=["https://partner.example/hooks/waymark"],
+    )
 
 
 class EmailCreate(EmailConfig):

@@ -60,7 +60,10 @@ class Message(BaseModel):
     participant_id: UUID
     replay_id: UUID | None = Field(description="Set when a replay delivered it to a sink.")
     node: str
-    visit: int
+    visit: int = Field(
+        description="Which step of the participant's way this was, counted from 1; with "
+        "participant, node and channel it is the key that keeps sends unique."
+    )
     profile_id: UUID
     channel_id: UUID
     channel_type: Literal["email", "webhook"]
@@ -70,8 +73,15 @@ class Message(BaseModel):
         description="`unknown`: handed over, but the answer was lost. It is never sent again by "
         "itself; settle it with `resolve`."
     )
-    reason: str | None = Field(description="Why it was skipped or failed.", examples=["no_consent"])
-    contact: str | None = Field(description="The address or URL it goes to.")
+    reason: str | None = Field(
+        description="Why it was skipped or failed, or is tried again: for example `no_consent`, "
+        "`unreachable`, `http_500`, `address_not_allowed` (a webhook to a private address).",
+        examples=["no_consent"],
+    )
+    contact: str | None = Field(
+        description="The address it goes to; null where there is none, and for webhooks, which go "
+        "to the URL of their channel."
+    )
     content: dict[str, Any] = Field(description="As rendered: subject, text, html; or payload.")
     attempts: int
     provider_id: str | None

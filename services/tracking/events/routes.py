@@ -30,7 +30,23 @@ internal_router = APIRouter(
     prefix="/internal/v1", tags=["internal"], route_class=StrictRoute, include_in_schema=False
 )
 
-Text = Annotated[str | None, Query(min_length=1, max_length=500, pattern=r"^[^\x00]*$")]
+EventName = Annotated[
+    str | None,
+    Query(
+        min_length=1,
+        max_length=500,
+        pattern=r"^[^\x00]*$",
+        description="Only events of exactly this name.",
+        examples=["Order Completed"],
+    ),
+]
+Since = Annotated[
+    datetime | None,
+    Query(description="Not before, zone included.", examples=["2026-03-01T00:00:00Z"]),
+]
+Until = Annotated[
+    datetime | None, Query(description="Before, zone included.", examples=["2026-04-01T00:00:00Z"])
+]
 
 
 @router.get("/events", summary="Search events, newest first")
@@ -38,9 +54,9 @@ async def search_events(
     request: Request,
     caller: UserCaller,
     paging: PagingParams,
-    event: Text = None,
-    since: datetime | None = None,
-    until: datetime | None = None,
+    event: EventName = None,
+    since: Since = None,
+    until: Until = None,
 ) -> Page[StoredEvent]:
     """Everything that was accepted, optionally of one event name and one interval of time."""
     for name, at in (("since", since), ("until", until)):

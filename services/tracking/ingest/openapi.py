@@ -5,16 +5,33 @@ from typing import Any
 
 _TEXT = {"type": ["string", "number", "null"]}
 _OBJECT = {"type": ["object", "null"], "additionalProperties": True}
-_TIME = {"type": ["string", "number", "null"], "description": "ISO 8601, or epoch (m)s."}
 
+
+def _time(meaning: str) -> dict[str, Any]:
+    return _TEXT | {"description": f"{meaning} ISO 8601, or epoch (m)s."}
+
+
+_SENT_AT = _time(
+    "The sender's clock when it sent this; how far it is off is taken out of the times."
+)
 _COMMON: dict[str, Any] = {
-    "messageId": _TEXT | {"description": "Idempotency key; 30 days per source."},
+    "messageId": _TEXT
+    | {
+        "description": "Idempotency key: within 30 days only the first event of a source with this "
+        "id counts. Left out, it is made of what the event says, its time included: an identical "
+        "event without messageId and timestamp, posted again, is taken for a repetition."
+    },
     "userId": _TEXT,
     "anonymousId": _TEXT | {"description": "This or userId is needed."},
-    "timestamp": _TIME,
-    "originalTimestamp": _TIME,
-    "sentAt": _TIME,
-    "context": _OBJECT,
+    "timestamp": _time("When it happened; the moment of arrival, if absent."),
+    "originalTimestamp": _time("Read where timestamp is absent."),
+    "sentAt": _SENT_AT,
+    "context": _OBJECT
+    | {
+        "description": "Where it came from. `consent.categoryPreferences` states consents by "
+        "purpose; marketing messages need `marketing`.",
+        "examples": [{"consent": {"categoryPreferences": {"marketing": True}}}],
+    },
 }
 _OWN: dict[str, dict[str, Any]] = {
     "track": {"event": {"type": "string", "examples": ["Order Completed"]}, "properties": _OBJECT},
@@ -24,7 +41,7 @@ _OWN: dict[str, dict[str, Any]] = {
     "group": {"groupId": _TEXT, "traits": _OBJECT},
     "alias": {"previousId": _TEXT},
 }
-_PERSON = {"messageId": "0199f0c2-1", "userId": "u-42", "timestamp": "2026-03-01T09:30:00Z"}
+_PERSON = {"userId": "u-42"}
 _EXAMPLES: dict[str, dict[str, Any]] = {
     "track": {**_PERSON, "event": "Order Completed", "properties": {"total": 99.5}},
     "identify": {**_PERSON, "traits": {"email": "mei@example.org", "plan": "pro"}},
@@ -33,9 +50,15 @@ _EXAMPLES: dict[str, dict[str, Any]] = {
     "group": {**_PERSON, "groupId": "acme", "traits": {"industry": "Retail"}},
     "alias": {**_PERSON, "previousId": "anonymous-7"},
 }
+# Every example has an id of its own: with a shared one, all but the first that is tried would be
+# repetitions.
+for _call, _example in _EXAMPLES.items():
+    _example["messageId"] = f"u-42-{_call}-1"
 _EXAMPLES["batch"] = {
-    "batch": [{"type": call, **_EXAMPLES[call]} for call in ("identify", "track")],
-    "sentAt": "2026-03-01T09:30:01Z",
+    "batch": [
+        {"type": call, **_EXAMPLES[call], "messageId": f"u-42-{call}-2"}
+        for call in ("identify", "track")
+    ]
 }
 _SUMMARIES = {
     "track": "Record what a person did",
@@ -46,14 +69,15 @@ _SUMMARIES = {
     "alias": "Join two ids of a person",
     "batch": "Send many calls at once",
 }
-_ANSWER = {
-    "description": "Durable. Bad events of a batch are in quarantine, the others are accepted.",
-    "content": {
-        "application/json": {
-            "schema": {"type": "object", "properties": {"success": {"const": True}}}
-        }
-    },
-}
+
+
+def _answer(call: str) -> dict[str, Any]:
+    schema = {"type": "object", "properties": {"success": {"const": True}}}
+    batch = " Bad events of a batch are in quarantine, the others are accepted."
+    return {
+        "description": "Durable." + (batch if call == "batch" else ""),
+        "content": {"application/json": {"schema": schema}},
+    }
 
 
 def paths(calls: Mapping[str, str], problems: dict[int | str, dict[str, Any]]) -> dict[str, Any]:
@@ -73,7 +97,7 @@ def paths(calls: Mapping[str, str], problems: dict[int | str, dict[str, Any]]) -
                         "application/json": {"schema": _schema(call), "example": _EXAMPLES[call]}
                     },
                 },
-                "responses": {"200": _ANSWER, **{str(k): v for k, v in problems.items()}},
+                "responses": {"200": _answer(call), **{str(k): v for k, v in problems.items()}},
             }
             found[f"/v1/{name}{slash}"] = {"post": operation}
     return found
@@ -82,13 +106,18 @@ def paths(calls: Mapping[str, str], problems: dict[int | str, dict[str, Any]]) -
 def _schema(call: str) -> dict[str, Any]:
     if call != "batch":
         return {"type": "object", "properties": _COMMON | _OWN[call]}
-    event = {"type": "object", "properties": {"type": {"enum": list(_OWN)}} | _COMMON}
+    every = {name: schema for fields in _OWN.values() for name, schema in fields.items()}
+    event = {
+        "type": "object",
+        "required": ["type"],
+        "properties": {"type": {"enum": list(_OWN)}} | _COMMON | every,
+    }
     return {
         "type": "object",
         "required": ["batch"],
         "properties": {
             "batch": {"type": "array", "maxItems": 2500, "items": event},
             "context": _OBJECT,
-            "sentAt": _TIME,
+            "sentAt": _SENT_AT,
         },
     }
