@@ -64,7 +64,7 @@ class TrendQuery(Window):
 
 
 class TrendPoint(BaseModel):
-    series: int
+    series: int = Field(description="Index in the query's `series`, from 0.")
     at: datetime | None = Field(description="Start of the interval; null for `total`.")
     value: float
 
@@ -83,6 +83,23 @@ class FunnelStep(BaseModel):
 
 
 class FunnelQuery(Window):
+    model_config = ConfigDict(
+        extra="forbid",
+        json_schema_extra={
+            "examples": [
+                {
+                    "since": "2026-03-01T00:00:00Z",
+                    "until": "2026-04-01T00:00:00Z",
+                    "steps": [
+                        {"any_of": [{"event": "Product Viewed"}, {"event": "Product Searched"}]},
+                        {"name": "Ordered", "any_of": [{"event": "Order Completed"}]},
+                    ],
+                    "within_seconds": 604_800,
+                }
+            ]
+        },
+    )
+
     steps: list[FunnelStep] = Field(min_length=1, max_length=20)
     within_seconds: int = Field(
         604_800, ge=1, le=31_536_000, description="The last step at most so long after the first."

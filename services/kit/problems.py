@@ -137,7 +137,7 @@ async def _on_invalid(request: Request, exc: Exception) -> JSONResponse:
     # `input` and `ctx` of the errors may hold what JSON cannot encode (NaN, lone surrogates) or
     # what should not be echoed: only place and message go out.
     assert isinstance(exc, RequestValidationError)
-    errors = [{"pointer": _pointer(e, exc.body), "detail": e["msg"]} for e in exc.errors()]
+    errors = [{"pointer": _pointer(e, exc.body), "detail": _said(e, exc)} for e in exc.errors()]
     return render(
         request,
         type=InvalidRequest.type,
@@ -205,7 +205,14 @@ def _pointer(error: Mapping[str, Any], body: Any) -> str:
         elif error["type"] != "missing" or not last:
             continue
         kept.append(str(part).replace("~", "~0").replace("/", "~1"))
-    return "#/" + "/".join(kept)
+    return "/".join(["#", *kept])
+
+
+def _said(error: Mapping[str, Any], exc: RequestValidationError) -> str:
+    if error["loc"] == ("body",) and isinstance(exc.body, bytes):
+        # FastAPI decodes no body that does not say what it is.
+        return "Send JSON with the header Content-Type: application/json."
+    return str(error["msg"]).removeprefix("Value error, ")
 
 
 def add_problem_handlers(app: FastAPI) -> None:

@@ -78,6 +78,15 @@ async def test_a_wrong_field_is_named(api: httpx2.AsyncClient) -> None:
     assert response.json()["errors"][0]["pointer"] == "#/a"
 
 
+async def test_json_that_does_not_say_so_is_told_how(api: httpx2.AsyncClient) -> None:
+    form = {"content-type": "application/x-www-form-urlencoded"}
+    response = await api.post("/echo", content=b'{"a":1}', headers=form)
+    assert response.status_code == 422
+    (error,) = response.json()["errors"]
+    assert error["pointer"] == "#"
+    assert "application/json" in error["detail"]
+
+
 async def test_a_body_over_the_cap_is_refused(api: httpx2.AsyncClient) -> None:
     response = await api.post("/echo", content=b'{"a":"' + b"x" * MAX_BODY_BYTES + b'"}')
     assert response.status_code == 413

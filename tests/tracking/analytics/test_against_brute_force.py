@@ -178,6 +178,7 @@ async def check_trends(
         expected[3, at] = expected.get((3, at), 0) + 1
     numbers = {k: len(v) if isinstance(v, set) else v for k, v in expected.items()}
     assert {(p.series, p.at): p.value for p in trend.points} == pytest.approx(numbers)
+    assert trend.points == sorted(trend.points, key=lambda p: (p.series, p.at or START))
 
 
 def bucket(at: datetime, interval: str, timezone: str) -> datetime:
