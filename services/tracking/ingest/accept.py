@@ -1,7 +1,6 @@
 """A request's body → one append: good events packed, bad ones set aside with reasons. Pure."""
 
 from collections import Counter
-from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from uuid import UUID
 
@@ -46,19 +45,21 @@ class Request:
 
 def accept_batch(body: bytes, request: Request) -> Append:
     """``MalformedBody`` or ``InvalidEvent`` when the body is no batch at all."""
-    envelope, salvaged = decode_envelope(body)
-    sent = clock.parse(envelope.sent_at) if isinstance(envelope.sent_at, str | int) else None
+    batch = decode_envelope(body)
+    sent = clock.parse(batch.sent_at) if isinstance(batch.sent_at, str | int) else None
     origin = replace(
         request.origin,
-        context=bytes(envelope.context),
+        context=batch.context,
         sent_at=request.sent_at if sent is None else sent,
     )
     ids = _OwnIds()
     events: list[Event] = []
     refused: list[Quarantined] = []
-    for index, raw in _bounded(envelope.batch, origin, refused):
+    for index, raw in enumerate(batch.events):
         pointer = f"#/batch/{index}"
         try:
+            if len(raw) > MAX_EVENT_BYTES:
+                raise Refused("too_large", "", f"Larger than {MAX_EVENT_BYTES} bytes.")
             events.append(_event(raw, None, pointer, origin, ids))
         except InvalidEvent as error:
             refused.append(_quarantined(raw, origin, "invalid", _pointer(error), error.detail))
@@ -66,8 +67,12 @@ def accept_batch(body: bytes, request: Request) -> Append:
             refused.append(
                 _quarantined(raw, origin, error.reason, pointer + error.pointer, error.detail)
             )
-    if salvaged and not events:
+    if batch.salvaged and not events:
         raise MalformedBody("The body is not strict JSON, and no event in it is acceptable.")
+    for number, part in enumerate(batch.surplus, start=1):
+        pointer = f"#/batch/{number * MAX_EVENTS}"
+        detail = f"More than {MAX_EVENTS} events in one batch; these begin here."
+        refused.append(_quarantined(part, origin, "too_many_events", pointer, detail))
     return _append(origin, events, refused)
 
 
@@ -84,20 +89,6 @@ def accept_event(body: bytes, call: str, request: Request) -> tuple[Append, Inva
     except InvalidEvent as error:
         refused = _quarantined(body, origin, "invalid", _pointer(error), error.detail)
         return _append(origin, [], [refused]), error
-
-
-def _bounded(
-    batch: list[msgspec.Raw], origin: Origin, refused: list[Quarantined]
-) -> Iterator[tuple[int, msgspec.Raw]]:
-    for index, raw in enumerate(batch):
-        if index >= MAX_EVENTS:
-            reason, detail = "too_many_events", f"More than {MAX_EVENTS} events in one batch."
-        elif len(raw) > MAX_EVENT_BYTES:
-            reason, detail = "too_large", f"Larger than {MAX_EVENT_BYTES} bytes."
-        else:
-            yield index, raw
-            continue
-        refused.append(_quarantined(raw, origin, reason, f"#/batch/{index}", detail))
 
 
 def _event(

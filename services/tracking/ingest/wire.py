@@ -2,6 +2,8 @@
 
 import json
 import re
+from collections.abc import Iterator
+from dataclasses import dataclass
 from typing import Any
 
 import msgspec
@@ -53,6 +55,18 @@ class Envelope(msgspec.Struct, rename="camel"):
     sent_at: Any = None
 
 
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """A decoded envelope. ``surplus``: what came beyond ``MAX_EVENTS``, in JSON arrays of at most
+    so many events, since a body of millions of tiny ones must not become millions of rows."""
+
+    events: list[msgspec.Raw]
+    surplus: list[bytes]
+    context: bytes
+    sent_at: Any
+    salvaged: bool = False
+
+
 _event = msgspec.json.Decoder(WireEvent)
 _envelope = msgspec.json.Decoder(Envelope)
 
@@ -66,13 +80,15 @@ def decode_event(raw: bytes | msgspec.Raw, pointer: str) -> WireEvent:
         raise InvalidEvent(pointer + place, detail) from error
 
 
-def decode_envelope(body: bytes) -> tuple[Envelope, bool]:
-    """A batch, its events still undecoded, and whether it had to be salvaged.
+def decode_envelope(body: bytes) -> Batch:
+    """A batch, its events still undecoded.
 
     ``MalformedBody`` when it is no JSON at all, ``InvalidEvent`` when it is no batch.
     """
     try:
-        return _envelope.decode(body), False
+        found = _envelope.decode(body)
+        surplus = [b"[%b]" % b",".join(part) for part in _surplus(found.batch)]
+        return Batch(found.batch[:MAX_EVENTS], surplus, bytes(found.context), found.sent_at)
     except msgspec.ValidationError as error:
         place, detail = explain(error)
         raise InvalidEvent("#" + place, detail) from error
@@ -80,10 +96,15 @@ def decode_envelope(body: bytes) -> tuple[Envelope, bool]:
         salvaged = _salvage(body)
         if salvaged is None:
             raise MalformedBody(f"The body is not strict JSON: {explain(error)[1]}") from error
-        return salvaged, True
+        return salvaged
 
 
-def _salvage(body: bytes) -> Envelope | None:
+def _surplus(events: list[Any]) -> Iterator[list[Any]]:
+    for start in range(MAX_EVENTS, len(events), MAX_EVENTS):
+        yield events[start : start + MAX_EVENTS]
+
+
+def _salvage(body: bytes) -> Batch | None:
     """One event with NaN or half a surrogate (Python and JavaScript write both) makes the whole
     body invalid JSON. The lenient parser of the standard library finds the other events."""
     try:
@@ -91,10 +112,12 @@ def _salvage(body: bytes) -> Envelope | None:
         events = loaded["batch"]
         if not isinstance(events, list):
             return None
-        return Envelope(
-            batch=[msgspec.Raw(json.dumps(event).encode()) for event in events],
-            context=msgspec.Raw(json.dumps(loaded.get("context")).encode()),
+        return Batch(
+            events=[msgspec.Raw(json.dumps(event).encode()) for event in events[:MAX_EVENTS]],
+            surplus=[json.dumps(part).encode() for part in _surplus(events)],
+            context=json.dumps(loaded.get("context")).encode(),
             sent_at=loaded.get("sentAt"),
+            salvaged=True,
         )
     except (ValueError, RecursionError, LookupError, TypeError):
         return None

@@ -217,12 +217,23 @@ def test_an_event_that_is_no_json_of_its_own_costs_no_neighbour(poison: bytes) -
 
 
 def test_events_beyond_the_limit_of_a_batch_are_set_aside() -> None:
-    append = batch(*[track(messageId=str(i)) for i in range(2_502)])
+    events = [track(messageId=str(i)) for i in range(5_002)]
+    append = batch(*events)
     assert append.count == 2_500
     assert [(q.reason, q.pointer) for q in append.quarantined] == [
         ("too_many_events", "#/batch/2500"),
-        ("too_many_events", "#/batch/2501"),
+        ("too_many_events", "#/batch/5000"),
     ]
+    assert [json.loads(q.raw) for q in append.quarantined] == [events[2_500:5_000], events[5_000:]]
+
+
+@pytest.mark.parametrize("first", [b'{"a":NaN}', b"{}"])
+def test_a_body_of_very_many_tiny_events_becomes_few_rows(first: bytes) -> None:
+    good = json.dumps(track(messageId="good")).encode()
+    tiny = b",".join([b"1"] * 1_000_000)
+    append = accept_batch(b'{"batch":[' + first + b"," + good + b"," + tiny + b"]}", request())
+    assert [e.message_id for e in accepted(append)] == ["good"]
+    assert len(append.quarantined) == 2_499 + 400
 
 
 @pytest.mark.parametrize(
