@@ -12,6 +12,9 @@ from typing import Any
 import httpcore2
 import httpx2
 
+# All that is handed out for the public; `is_global` knows only what is reserved, and so leaves open
+# the old spellings of IPv4 (`::127.0.0.1`, `::ffff:0:127.0.0.1`) and site-local addresses.
+_UNICAST_V6 = ip_network("2000::/3")
 # What `is_global` of Python 3.11 wrongly calls global, or what embeds another address.
 _DENIED_V6 = [
     ip_network(each)
@@ -36,6 +39,8 @@ def allowed(address: IPv4Address | IPv6Address) -> bool:
     if isinstance(address, IPv6Address):
         if address.ipv4_mapped is not None:
             return allowed(address.ipv4_mapped)
+        if address not in _UNICAST_V6:
+            return False
         denied: Iterable[Any] = _DENIED_V6
     else:
         denied = _DENIED_V4

@@ -148,6 +148,9 @@ async def test_a_private_address_is_refused_where_the_settings_do_not_allow_it(
         "0.0.0.0",  # noqa: S104 - an address that is refused
         "[64:ff9b::7f00:1]",
         "[2002:7f00:1::]",
+        "[::127.0.0.1]",
+        "[::ffff:0:127.0.0.1]",
+        "[fec0::1]",
         "192.0.0.8",
         "224.0.0.1",
         "[fd00::1]",
