@@ -61,6 +61,12 @@ def convert(wire: WireEvent, origin: Origin) -> Event:
         raise Refused("missing_id", "/userId", "A usable userId or anonymousId is needed.")
     person = traits if kind == "identify" else context.traits
     identifiers = _identifiers(user, anonymous, person)
+    previous = _previous(kind, wire, user)
+    # What an alias names is an id of before the person was known; were it a known one, nothing may
+    # join the two.
+    before = ("anonymous_id", _identifier("anonymous_id", previous))
+    if before[1] and before not in identifiers:
+        identifiers.append(before)
     original = clock.parse(wire.timestamp)
     if original is None:
         original = clock.parse(wire.original_timestamp)
@@ -82,7 +88,7 @@ def convert(wire: WireEvent, origin: Origin) -> Event:
         received_at=origin.received_at,
         sent_at=sent,
         time_source=times.source,
-        previous_id=_previous(kind, wire, user),
+        previous_id=previous,
         group_id=_group(kind, wire),
         properties=_canonical(_properties(kind, wire), "/properties"),
         traits=_canonical(traits, "/traits"),

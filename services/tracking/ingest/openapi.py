@@ -39,7 +39,10 @@ _OWN: dict[str, dict[str, Any]] = {
     "page": {"name": _TEXT, "category": _TEXT, "properties": _OBJECT},
     "screen": {"name": _TEXT, "category": _TEXT, "properties": _OBJECT},
     "group": {"groupId": _TEXT, "traits": _OBJECT},
-    "alias": {"previousId": _TEXT},
+    "alias": {
+        "previousId": _TEXT
+        | {"description": "An anonymousId of the same person. Two userIds are never joined."}
+    },
 }
 _PERSON = {"userId": "u-42"}
 _EXAMPLES: dict[str, dict[str, Any]] = {
@@ -66,8 +69,19 @@ _SUMMARIES = {
     "page": "Record a page view",
     "screen": "Record a screen view",
     "group": "Put a person into an account",
-    "alias": "Join two ids of a person",
+    "alias": "Give a person an id used before",
     "batch": "Send many calls at once",
+}
+# What is to be named in rules, journeys and queries.
+_DESCRIPTIONS = {
+    "track": "Counts as the event it names.",
+    "identify": "Its traits become the profile's; in timelines it is the event `identify`.",
+    "page": "Counts as the event `Page Viewed`, with `name` and `category` among its properties.",
+    "screen": "Counts as the event `Screen Viewed`, with `name` and `category` among its "
+    "properties.",
+    "group": "In timelines it is the event `group`.",
+    "alias": "In timelines it is the event `alias`.",
+    "batch": "Calls of any kind, each with its `type`.",
 }
 
 
@@ -89,6 +103,7 @@ def paths(calls: Mapping[str, str], problems: dict[int | str, dict[str, Any]]) -
             operation: dict[str, Any] = {
                 "tags": ["ingestion"],
                 "summary": _SUMMARIES[call],
+                "description": _DESCRIPTIONS[call],
                 "operationId": f"ingest_{name}{suffix}",
                 "requestBody": {
                     "required": True,

@@ -130,7 +130,13 @@ def test_page_and_screen_have_the_names_of_tracking_plans_and_keep_theirs_as_pro
 def test_an_alias_of_an_id_to_itself_joins_nothing() -> None:
     alias = {"type": "alias", "userId": "u1"}
     assert one({**alias, "previousId": "u1"}).previous_id == ""
-    assert one({**alias, "previousId": "an1"}).previous_id == "an1"
+    assert one({**alias, "previousId": "u1"}).identifiers == [("user_id", "u1")]
+
+
+def test_an_alias_joins_the_id_the_person_had_before() -> None:
+    event = one({"type": "alias", "userId": "u1", "previousId": "an1"})
+    assert event.previous_id == "an1"
+    assert event.identifiers == [("user_id", "u1"), ("anonymous_id", "an1")]
 
 
 def test_without_a_message_id_the_same_event_gets_the_same_one_again() -> None:
