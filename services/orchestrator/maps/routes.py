@@ -45,9 +45,15 @@ Until = Annotated[AwareDatetime, Query(examples=["2018-02-01T00:00:00Z"])]
 
 
 @router.get("/map-templates", summary="List the built-in map templates")
-async def list_templates(_: UserCaller) -> list[TemplateSummary]:
+async def list_templates(_: UserCaller, paging: PagingParams) -> Page[TemplateSummary]:
     """Each with its stages, in English and Chinese."""
-    return templates.summaries()
+    after = paging.after(int)
+    start = int(after[0]) if after else 0
+    known = templates.summaries()
+    end = start + paging.limit
+    return Page(
+        items=known[start:end], next_cursor=encode_cursor(end) if end < len(known) else None
+    )
 
 
 @router.get(

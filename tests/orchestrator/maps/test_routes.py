@@ -55,6 +55,16 @@ async def bind(api: httpx2.AsyncClient, map_id: str, touchpoint: str, event: str
     assert answer.status_code == 200, answer.text
 
 
+async def test_templates_are_paged_like_every_list(api: httpx2.AsyncClient) -> None:
+    path = "/api/v1/map-templates"
+    whole = (await api.get(path)).json()
+    assert whole["items"][0]["id"] == "lifecycle5"
+    assert whole["next_cursor"] is None
+    first = (await api.get(path, params={"limit": 2})).json()
+    rest = (await api.get(path, params={"cursor": first["next_cursor"]})).json()
+    assert first["items"] + rest["items"] == whole["items"]
+
+
 async def test_a_map_lives_from_template_to_deletion(api: httpx2.AsyncClient) -> None:
     created = await create(api)
     path = f"/api/v1/maps/{created['id']}"
