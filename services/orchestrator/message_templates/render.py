@@ -71,6 +71,8 @@ def _capped(name: str, plain: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def _size(value: Any) -> int:
+    if isinstance(value, int):
+        return 1 + value.bit_length() ** 2 // 1_000
     return len(value) if isinstance(value, str | list | tuple | range | dict) else 1
 
 
@@ -78,6 +80,8 @@ def _cost(name: str, value: Any) -> int:
     size = _size(value)
     if name == "uniq" and not isinstance(value, str):
         return size * size
+    if name == "sum":
+        return size * 10
     if name == "strip_html" and isinstance(value, str):
         # Every tag and block that nothing closes is looked for up to the end.
         open_tags = value.count("<", value.rfind(">") + 1)
