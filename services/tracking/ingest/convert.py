@@ -44,6 +44,7 @@ class Origin:
     sent_at: int | None = None
     context: bytes = b"null"
     server_key: bool = False
+    request_id: str = ""
 
 
 def convert(wire: WireEvent, origin: Origin) -> Event:
@@ -97,19 +98,33 @@ def convert(wire: WireEvent, origin: Origin) -> Event:
 
 
 def own_id(event: Event, origin: Origin, wire: WireEvent) -> str:
-    """The same for the same event sent again, whenever it is received."""
+    """The same for the same event sent again, if the client says when it happened.
+
+    Without a time nothing tells a client's second try from a second event. It counts as an event:
+    to lose every login but the first would be worse than to count a retry twice.
+    """
+    timed = wire.timestamp or wire.original_timestamp
     said = (
         *(str(origin.workspace_id), event.source_id, event.type, event.event),
         *(event.user_id, event.anonymous_id, event.previous_id, event.group_id),
-        *(wire.timestamp, wire.original_timestamp),
+        *(wire.timestamp, wire.original_timestamp, "" if timed else origin.request_id),
         *(event.properties, event.traits, event.context),
     )
     return hashlib.blake2b(msgspec.json.encode(said), digest_size=16).hexdigest()
 
 
+def check_context(text: bytes) -> None:
+    """``Refused`` when a batch's own context is not acceptable."""
+    _read_context(text, b"null")
+
+
 def _context(wire: WireEvent, origin: Origin) -> Context:
+    return _read_context(origin.context, bytes(wire.context))
+
+
+def _read_context(batch: bytes, event: bytes) -> Context:
     try:
-        return read_context(origin.context, bytes(wire.context))
+        return read_context(batch, event)
     except NotCanonical as error:
         raise Refused(error.reason, "/context" + error.pointer, error.detail) from error
     except DECODE_ERRORS as error:

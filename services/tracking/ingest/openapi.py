@@ -18,8 +18,8 @@ _COMMON: dict[str, Any] = {
     "messageId": _TEXT
     | {
         "description": "Idempotency key: within 30 days only the first event of a source with this "
-        "id counts. Left out, it is made of what the event says, its time included: an identical "
-        "event without messageId and timestamp, posted again, is taken for a repetition."
+        "id counts. Left out, it is made of what the event says, its timestamp included; without "
+        "a timestamp as well, every request counts."
     },
     "userId": _TEXT,
     "anonymousId": _TEXT | {"description": "This or userId is needed."},

@@ -72,6 +72,7 @@ async def _accept(request: Request) -> None:
         sent_at=clock.parse(request.headers.get("sentat")),
         # The gateway says where it found the key; a direct caller is a server.
         server_key=request.headers.get("x-key-place", "basic") == "basic",
+        request_id=structlog.contextvars.get_contextvars().get("request_id", ""),
     )
     failure: Problem | None = None
     if call == BATCH:

@@ -148,6 +148,15 @@ async def test_a_window_outside_of_all_time_is_refused(
     assert answer.json()["errors"][0]["pointer"] == f"#/query/{name}"
 
 
+async def test_a_repeated_call_with_the_same_key_makes_one_map(api: httpx2.AsyncClient) -> None:
+    body, headers = {"template_id": "lifecycle5"}, {"Idempotency-Key": "k1"}
+    first, again = [
+        (await api.post("/api/v1/maps", json=body, headers=headers)).json() for _ in range(2)
+    ]
+    assert first == again
+    assert len((await api.get("/api/v1/maps")).json()["items"]) == 1
+
+
 async def test_the_overlay_grades_every_cell(
     api: httpx2.AsyncClient, neighbours: Neighbours
 ) -> None:
