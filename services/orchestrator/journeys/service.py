@@ -1,6 +1,6 @@
 """What may happen to a journey: drafts, publishing, pausing, ending."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from http import HTTPStatus
 from typing import Any
@@ -12,6 +12,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from services.contracts.assessment import Readiness
 from services.contracts.profile import RuleRegistration, RuleStatus
+from services.contracts.rules import Condition, Group
 from services.kit.http import ServiceClient
 from services.kit.ids import uuid7
 from services.kit.postgres import SessionMaker, workspace_tx
@@ -26,7 +27,7 @@ from services.orchestrator.errors import (
 )
 from services.orchestrator.journeys import store
 from services.orchestrator.journeys.compiled import branch_rules, rule_id
-from services.orchestrator.journeys.graph import Email, Graph, Webhook
+from services.orchestrator.journeys.graph import Email, Graph, SegmentEntry, Webhook
 from services.orchestrator.journeys.model import Journey, JourneyVersion, Published, Warning_
 from services.orchestrator.journeys.validate import Finding, findings, missing
 from services.orchestrator.message_templates import store as templates
@@ -202,31 +203,42 @@ async def _readiness(assessment: ServiceClient, workspace_id: UUID, graph: Graph
 async def _register(
     profile: ServiceClient, workspace_id: UUID, journey_id: UUID, version_id: UUID, graph: Graph
 ) -> list[Warning_]:
-    """Make profile keep the state that the rules of branches read."""
-    places = {node.id: index for index, node in enumerate(graph.nodes)}
+    """Make profile keep the state that the journey's rules read."""
     backfilling = False
-    for (node, index), rule in branch_rules(graph).items():
-        body = RuleRegistration(
-            kind="journey", owner=f"journey {journey_id} node {node} case {index}", rule=rule
-        )
+    for key, rule, reader, pointer in _rules(version_id, graph):
+        body = RuleRegistration(kind="journey", owner=f"journey {journey_id} {reader}", rule=rule)
         response = await profile.request(
             "PUT",
-            f"/internal/v1/rules/{rule_id(version_id, node, index)}",
+            f"/internal/v1/rules/{key}",
             workspace_id=workspace_id,
             json=body.model_dump(mode="json", by_alias=True, exclude_unset=True),
         )
         if response.status_code == HTTPStatus.UNPROCESSABLE_ENTITY:
-            pointer = f"#/graph/nodes/{places[node]}/branches/{index}/rule"
             detail = str(response.json().get("detail"))
             raise JourneyInvalid(detail, errors=[{"pointer": pointer, "detail": detail}])
         if not response.is_success:
-            raise Unavailable("The profile service does not take the rules of the branches.")
+            raise Unavailable("The profile service does not take the journey's rules.")
         status = RuleStatus.model_validate_json(response.content)
         backfilling = backfilling or status.state == "backfilling"
     if not backfilling:
         return []
     detail = "Rules of branches are still being computed over past events; they read as unmet."
     return [Warning_(code="rules_backfilling", detail=detail)]
+
+
+def _rules(version_id: UUID, graph: Graph) -> Iterator[tuple[UUID, Group, str, str]]:
+    """(id, rule, what reads it, where it stands) of all rules of a version.
+
+    The segment of an entry is one too: so it must exist, and cannot be deleted while it is read.
+    """
+    places = {node.id: index for index, node in enumerate(graph.nodes)}
+    for (node, index), rule in branch_rules(graph).items():
+        pointer = f"#/graph/nodes/{places[node]}/branches/{index}/rule"
+        yield rule_id(version_id, node, index), rule, f"node {node} case {index}", pointer
+    if isinstance(graph.entry, SegmentEntry):
+        member = Condition(field="segment", operator="=", value=str(graph.entry.segment_id))
+        pointer = "#/graph/entry/segment_id"
+        yield rule_id(version_id, "@entry", 0), Group(rules=[member]), "entry", pointer
 
 
 def dumped(graph: Graph) -> dict[str, Any]:

@@ -192,6 +192,9 @@ async def publish_stages(
         content=model.model_dump_json(by_alias=True),
         headers={"Content-Type": "application/json"},
     )
+    if response.status_code == HTTPStatus.UNPROCESSABLE_ENTITY:
+        # Some rules only profile can judge: a segment that is gone, a field nobody has.
+        raise InvalidRequest.at("#/document/stages", str(response.json().get("detail")))
     _expect_ok(response)
     return model
 

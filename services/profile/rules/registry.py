@@ -12,8 +12,11 @@ from services.profile.rules.ruleset import Definition, RuleCycle, build, reads
 from services.profile.rules.store import PendingLeaf, StoredRule
 from services.profile.stages import store as stages
 from services.profile.stream import store as stream
-from services.rules import Leaf, Rule, RuleInvalid, event_node, normalise
+from services.rules import Leaf, Rule, RuleInvalid, event_node, fields, normalise
 
+_UNKNOWN = ("account", "computed")
+"""The language knows these sources and profiles hold none yet: such a rule would silently never
+hold."""
 MAX_LEAVES = 2000
 """Event leaves of a workspace: each is looked at for every event of its name."""
 
@@ -21,9 +24,16 @@ MAX_LEAVES = 2000
 def parse(tree: Mapping[str, Any], pointer: str) -> Rule:
     """The rule of a tree; ``InvalidRequest`` under ``pointer`` where it means nothing."""
     try:
-        return normalise(dict(tree))
+        rule = normalise(dict(tree))
     except RuleInvalid as error:
         raise InvalidRequest.at(f"{pointer}{error.pointer}", error.detail) from error
+    for source, path in fields(rule):
+        if source in _UNKNOWN:
+            name = ".".join((source, *path))
+            raise InvalidRequest.at(
+                pointer, f"{name}: profiles have no such field; use traits, events, segment, …"
+            )
+    return rule
 
 
 async def register(session: AsyncSession, workspace_id: UUID, rule: StoredRule) -> store.State:

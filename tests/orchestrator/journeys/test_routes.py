@@ -3,7 +3,7 @@
 import json
 from pathlib import Path
 from typing import Any
-from uuid import uuid4
+from uuid import UUID, uuid4
 
 import pytest
 
@@ -191,6 +191,24 @@ async def test_a_rule_that_profile_refuses_is_named(world: World) -> None:
     body = await problem(world, f"/journeys/{created['id']}/publish", {}, 422)
     assert pointers(body) == ["#/graph/nodes/0/branches/0/rule"]
     assert body["detail"] == "not like this"
+
+
+async def test_an_entry_by_a_segment_that_profile_does_not_know_is_named(world: World) -> None:
+    world.neighbours.refused.add("rules")
+    entry = {"kind": "segment", "segment_id": str(UUID(int=7)), "next": "end"}
+    created = await world.post("/journeys", {"graph": {**SIMPLE, "entry": entry}})
+    body = await problem(world, f"/journeys/{created['id']}/publish", {}, 422)
+    assert pointers(body) == ["#/graph/entry/segment_id"]
+
+
+async def test_the_segment_of_an_entry_is_held_like_a_rule(world: World) -> None:
+    entry = {"kind": "segment", "segment_id": str(UUID(int=7)), "next": "end"}
+    created = await world.post("/journeys", {"graph": {**SIMPLE, "entry": entry}})
+    await world.post(f"/journeys/{created['id']}/publish")
+    [held] = world.neighbours.rules.values()
+    assert [rule.model_dump(include={"field", "value"}) for rule in held.rule.rules] == [
+        {"field": "segment", "value": str(UUID(int=7))}
+    ]
 
 
 async def test_states_change_only_where_that_makes_sense(world: World) -> None:
