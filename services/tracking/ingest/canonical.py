@@ -101,6 +101,13 @@ def _use_doubles(item: dict[str, Any] | list[Any], pointer: str) -> None:
 def _resolve_dotted(value: dict[str, Any]) -> None:
     """Drops, of leaves whose dotted paths are equal, all but the one with the fewest dots in its
     keys (the first of equals). Lists are their own world: paths do not reach into them."""
+    # What is dropped may leave an object empty, and an empty object is a leaf itself.
+    while _drop_repeated(value):
+        pass
+
+
+def _drop_repeated(value: dict[str, Any]) -> bool:
+    dropped = False
     places: dict[str, list[_Place]] = {}
     stack: list[tuple[dict[str, Any], str, int]] = [(value, "", 0)]
     while stack:
@@ -119,6 +126,8 @@ def _resolve_dotted(value: dict[str, Any]) -> None:
             for place in same:
                 if place is not kept:
                     del place[0][place[1]]
+                    dropped = True
+    return dropped
 
 
 def _resolve_inside(items: list[Any]) -> None:

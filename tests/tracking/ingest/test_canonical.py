@@ -36,6 +36,11 @@ def has_nul(value: Any) -> bool:
     return "\\u0000" in json.dumps(value)  # more than there are, which is well here
 
 
+def test_an_object_that_lost_all_its_keys_is_a_leaf_like_any_other() -> None:
+    once = canonical({"b.a": {"a.b": 1}, "b": {"a": {}, "a.a.b": 1}})
+    assert canonical(json.loads(once)) == once
+
+
 @given(OBJECTS)
 def test_an_accepted_object_is_its_own_canonical_form(value: dict[str, Any]) -> None:
     if has_nul(value):
