@@ -183,3 +183,24 @@ class StoredEvent(BaseModel):
     received_at: datetime
     properties: dict[str, Any]
     context: dict[str, Any]
+
+
+class Violation(BaseModel):
+    """One rule of a tracking plan that an event breaks."""
+
+    type: Literal[
+        "unplanned_event",
+        "unplanned_property",
+        "required_missing",
+        "type_mismatch",
+        "invalid_value",
+    ]
+    field: str = Field(
+        description="JSON pointer into the event: `/properties/items/0/price`; empty for the "
+        "event as a whole.",
+        examples=["/properties/total"],
+    )
+    description: str = Field(
+        description="What is wrong, without the value.",
+        examples=['The value is not of type "number"'],
+    )

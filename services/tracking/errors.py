@@ -26,3 +26,9 @@ class UnknownPartition(Problem):
     type = "/problems/unknown-partition"
     title = "There is no such partition of the log"
     status = HTTPStatus.NOT_FOUND
+
+
+class QuarantinedEventNotFound(Problem):
+    type = "/problems/quarantined-event-not-found"
+    title = "There is no such event in quarantine"
+    status = HTTPStatus.NOT_FOUND

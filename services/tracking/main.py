@@ -29,6 +29,7 @@ from services.tracking.loader.block import table
 from services.tracking.loader.worker import Loader
 from services.tracking.log import routes as log_routes
 from services.tracking.log.commit import GroupCommit
+from services.tracking.quarantine import routes as quarantine
 from services.tracking.sequencer.ids import PostgresSeenIds
 from services.tracking.sequencer.worker import Sequencer
 from services.tracking.settings import TrackingSettings
@@ -86,7 +87,7 @@ def _store(settings: TrackingSettings) -> FastAPI:
             yield await _start_store(settings, stack)
 
     app = _app(settings, "Tracking", STORE, lifespan, {"clickhouse": _clickhouse})
-    for router in (analytics.router, events.router):
+    for router in (analytics.router, events.router, quarantine.router):
         app.include_router(router)
     for internal in (analytics, events, log_routes):
         app.include_router(internal.internal_router)

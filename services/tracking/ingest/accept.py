@@ -2,6 +2,7 @@
 
 from collections import Counter
 from dataclasses import dataclass, replace
+from typing import Protocol
 from uuid import UUID
 
 import msgspec
@@ -19,6 +20,12 @@ from services.tracking.ingest.wire import (
     decode_event,
 )
 from services.tracking.log.port import Append, Quarantined, events_partition
+from services.tracking.quarantine.origin import Circumstances, encode
+
+SURPLUS = "too_many_events"
+"""The reason of a row that holds a JSON array of events."""
+MAX_CONTEXTS_BYTES = 5 * 1024 * 1024
+"""What a batch's context may take in all, kept once per refused event: no more than a body."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,46 +61,53 @@ def accept_batch(body: bytes, request: Request) -> Append:
     )
     ids = _OwnIds()
     events: list[Event] = []
-    refused: list[Quarantined] = []
+    refusals = Refusals(origin)
     for index, raw in enumerate(batch.events):
-        pointer = f"#/batch/{index}"
         try:
-            if len(raw) > MAX_EVENT_BYTES:
-                raise Refused("too_large", "", f"Larger than {MAX_EVENT_BYTES} bytes.")
-            events.append(_event(raw, None, pointer, origin, ids))
-        except InvalidEvent as error:
-            refused.append(_quarantined(raw, origin, "invalid", _pointer(error), error.detail))
-        except Refused as error:
-            refused.append(
-                _quarantined(raw, origin, error.reason, pointer + error.pointer, error.detail)
-            )
+            events.append(_event(raw, None, f"#/batch/{index}", origin, ids))
+        except (InvalidEvent, Refused) as error:
+            refusals.add(raw, f"#/batch/{index}", error)
     if batch.salvaged and not events:
         raise MalformedBody("The body is not strict JSON, and no event in it is acceptable.")
     for number, part in enumerate(batch.surplus, start=1):
-        pointer = f"#/batch/{number * MAX_EVENTS}"
         detail = f"More than {MAX_EVENTS} events in one batch; these begin here."
-        refused.append(_quarantined(part, origin, "too_many_events", pointer, detail))
-    return _append(origin, events, refused)
+        refusals.add(part, f"#/batch/{number * MAX_EVENTS}", Refused(SURPLUS, "", detail))
+    return _append(origin, events, refusals.kept)
 
 
 def accept_event(body: bytes, call: str, request: Request) -> tuple[Append, InvalidEvent | None]:
     """A single call. A bad one is kept in quarantine and is also the problem to answer with."""
     origin = request.origin
     try:
-        if len(body) > MAX_EVENT_BYTES:
-            raise Refused("too_large", "", f"Larger than {MAX_EVENT_BYTES} bytes.")
         return _append(origin, [_event(body, call, "#", origin, _OwnIds())], []), None
-    except Refused as error:
-        refused = _quarantined(body, origin, error.reason, "#" + error.pointer, error.detail)
-        return _append(origin, [], [refused]), InvalidEvent("#" + error.pointer, error.detail)
-    except InvalidEvent as error:
-        refused = _quarantined(body, origin, "invalid", _pointer(error), error.detail)
-        return _append(origin, [], [refused]), error
+    except (InvalidEvent, Refused) as error:
+        refusals = Refusals(origin, call)
+        refusals.add(body, "#", error)
+        refused = refusals.kept[0]
+        problem = InvalidEvent(refused.pointer, refused.detail)
+        return _append(origin, [], refusals.kept), problem
+
+
+def accept_again(
+    raw: bytes | msgspec.Raw,
+    circumstances: Circumstances,
+    origin: Origin,
+    pointer: str,
+    position: int,
+) -> Event:
+    """An event that was refused, by the rules of now; ``InvalidEvent`` or ``Refused`` still.
+
+    ``position``: its place in its request, which tells identical events apart.
+    """
+    ids = _GivenId(circumstances.message_id, position)
+    return _event(raw, circumstances.call, pointer, origin, ids)
 
 
 def _event(
-    raw: bytes | msgspec.Raw, call: str | None, pointer: str, origin: Origin, ids: "_OwnIds"
+    raw: bytes | msgspec.Raw, call: str | None, pointer: str, origin: Origin, ids: "Ids"
 ) -> Event:
+    if len(raw) > MAX_EVENT_BYTES:
+        raise Refused("too_large", "", f"Larger than {MAX_EVENT_BYTES} bytes.")
     wire = decode_event(raw, pointer)
     if call is not None:
         wire.type = call
@@ -101,6 +115,11 @@ def _event(
     if not event.message_id:
         event.message_id = ids.next(own_id(event, origin, wire))
     return event
+
+
+class Ids(Protocol):
+    def next(self, digest: str) -> str:
+        """The message id of an event that came without one and has this digest."""
 
 
 class _OwnIds:
@@ -124,18 +143,46 @@ def _append(origin: Origin, events: list[Event], refused: list[Quarantined]) -> 
     )
 
 
-def _quarantined(
-    raw: bytes | msgspec.Raw, origin: Origin, reason: str, pointer: str, detail: str
-) -> Quarantined:
-    return Quarantined(
-        origin.workspace_id,
-        origin.source_id,
-        reason,
-        pointer,
-        detail.replace("\x00", ""),
-        bytes(raw),
-    )
+@dataclass(frozen=True, slots=True)
+class _GivenId:
+    message_id: str
+    position: int
+
+    def next(self, digest: str) -> str:
+        return self.message_id or f"waymark-{digest}-{self.position + 1}"
 
 
-def _pointer(error: InvalidEvent) -> str:
-    return str(error.members["errors"][0]["pointer"])
+class Refusals:
+    """Collects what is refused of one request."""
+
+    def __init__(self, origin: Origin, call: str | None = None) -> None:
+        self.kept: list[Quarantined] = []
+        self._origin = origin
+        self._room = MAX_CONTEXTS_BYTES
+        self._whole = Circumstances(
+            call=call,
+            context=msgspec.Raw(origin.context),
+            sent_at=origin.sent_at,
+            server_key=origin.server_key,
+        )
+
+    def add(self, raw: bytes | msgspec.Raw, pointer: str, error: InvalidEvent | Refused) -> None:
+        """``pointer``: the event's place in the body."""
+        if isinstance(error, InvalidEvent):
+            reason, place = "invalid", str(error.members["errors"][0]["pointer"])
+        else:
+            reason, place = error.reason, pointer + error.pointer
+        detail = error.detail.replace("\x00", "")
+        workspace_id, source_id = self._origin.workspace_id, self._origin.source_id
+        origin = encode(self._circumstances())
+        self.kept.append(
+            Quarantined(workspace_id, source_id, reason, place, detail, bytes(raw), origin)
+        )
+
+    def _circumstances(self) -> Circumstances:
+        self._room -= len(self._origin.context)
+        if self._room >= 0:
+            return self._whole
+        return msgspec.structs.replace(
+            self._whole, context=msgspec.Raw(b"null"), context_dropped=True
+        )
