@@ -185,6 +185,14 @@ class StoredEvent(BaseModel):
     context: dict[str, Any]
 
 
+Channel = Literal[
+    "app", "mini_program", "official_account", "wecom", "web", "store", "call_centre", "server"
+]
+"""Where a source meets the customer; `server` is a system behind all of them."""
+
+PlanMode = Literal["observe", "omit", "quarantine", "block"]
+
+
 class Violation(BaseModel):
     """One rule of a tracking plan that an event breaks."""
 

@@ -91,7 +91,7 @@ class QuarantineRow(Table):
     origin: Mapped[bytes | None] = mapped_column(LargeBinary)
     """JSON of ``quarantine.origin.Circumstances``; not jsonb, as a client's bytes are in it."""
     violations: Mapped[str | None]
-    """JSON list of ``contracts.plans.Violation``, where a tracking plan refused the event."""
+    """JSON of plan, version, event and violations, where a tracking plan refused it."""
     replayed_at: Mapped[datetime | None] = mapped_column(Moment)
 
 

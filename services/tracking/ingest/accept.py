@@ -9,8 +9,8 @@ import msgspec
 
 from services.contracts.events import Event
 from services.kit.feeds import pack
-from services.kit.problems import MalformedBody
-from services.tracking.errors import InvalidEvent
+from services.kit.problems import MalformedBody, Problem
+from services.tracking.errors import InvalidEvent, PlanViolated
 from services.tracking.ingest import clock
 from services.tracking.ingest.convert import Origin, Refused, convert, own_id
 from services.tracking.ingest.wire import (
@@ -20,6 +20,7 @@ from services.tracking.ingest.wire import (
     decode_event,
 )
 from services.tracking.log.port import Append, Quarantined, events_partition
+from services.tracking.plans.apply import Plan, ViolatesPlan
 from services.tracking.quarantine.origin import Circumstances, encode
 
 SURPLUS = "too_many_events"
@@ -38,6 +39,8 @@ class Request:
     sent_at: int | None = None
     server_key: bool = False
     """The write key came the way servers send it (Basic authentication)."""
+    plan: Plan | None = None
+    """The tracking plan the source is held to."""
 
     @property
     def origin(self) -> Origin:
@@ -48,6 +51,11 @@ class Request:
             self.sent_at,
             server_key=self.server_key,
         )
+
+
+class Ids(Protocol):
+    def next(self, digest: str) -> str:
+        """The message id of an event that came without one and has this digest."""
 
 
 def accept_batch(body: bytes, request: Request) -> Append:
@@ -64,7 +72,7 @@ def accept_batch(body: bytes, request: Request) -> Append:
     refusals = Refusals(origin)
     for index, raw in enumerate(batch.events):
         try:
-            events.append(_event(raw, None, f"#/batch/{index}", origin, ids))
+            events.append(_event(raw, None, f"#/batch/{index}", origin, ids, request.plan))
         except (InvalidEvent, Refused) as error:
             refusals.add(raw, f"#/batch/{index}", error)
     if batch.salvaged and not events:
@@ -75,17 +83,22 @@ def accept_batch(body: bytes, request: Request) -> Append:
     return _append(origin, events, refusals.kept)
 
 
-def accept_event(body: bytes, call: str, request: Request) -> tuple[Append, InvalidEvent | None]:
-    """A single call. A bad one is kept in quarantine and is also the problem to answer with."""
+def accept_event(body: bytes, call: str, request: Request) -> tuple[Append, Problem | None]:
+    """A single call. A bad one is kept in quarantine and is also the problem to answer with, unless
+    a tracking plan sets it aside quietly."""
     origin = request.origin
     try:
-        return _append(origin, [_event(body, call, "#", origin, _OwnIds())], []), None
+        return _append(origin, [_event(body, call, "#", origin, _OwnIds(), request.plan)], []), None
     except (InvalidEvent, Refused) as error:
         refusals = Refusals(origin, call)
         refusals.add(body, "#", error)
-        refused = refusals.kept[0]
-        problem = InvalidEvent(refused.pointer, refused.detail)
-        return _append(origin, [], refusals.kept), problem
+        return _append(origin, [], refusals.kept), _problem(error, refusals.kept[0])
+
+
+def _problem(error: InvalidEvent | Refused, refused: Quarantined) -> Problem | None:
+    if not isinstance(error, ViolatesPlan):
+        return InvalidEvent(refused.pointer, refused.detail)
+    return PlanViolated(error.violations) if error.reason == "plan_blocked" else None
 
 
 def accept_again(
@@ -94,17 +107,23 @@ def accept_again(
     origin: Origin,
     pointer: str,
     position: int,
+    plan: Plan | None,
 ) -> Event:
     """An event that was refused, by the rules of now; ``InvalidEvent`` or ``Refused`` still.
 
     ``position``: its place in its request, which tells identical events apart.
     """
     ids = _GivenId(circumstances.message_id, position)
-    return _event(raw, circumstances.call, pointer, origin, ids)
+    return _event(raw, circumstances.call, pointer, origin, ids, plan)
 
 
 def _event(
-    raw: bytes | msgspec.Raw, call: str | None, pointer: str, origin: Origin, ids: "Ids"
+    raw: bytes | msgspec.Raw,
+    call: str | None,
+    pointer: str,
+    origin: Origin,
+    ids: Ids,
+    plan: Plan | None,
 ) -> Event:
     if len(raw) > MAX_EVENT_BYTES:
         raise Refused("too_large", "", f"Larger than {MAX_EVENT_BYTES} bytes.")
@@ -114,12 +133,10 @@ def _event(
     event = convert(wire, origin)
     if not event.message_id:
         event.message_id = ids.next(own_id(event, origin, wire))
+    if plan is not None:
+        # After its own id: the same event sent again under another plan is still the same.
+        plan.hold(event)
     return event
-
-
-class Ids(Protocol):
-    def next(self, digest: str) -> str:
-        """The message id of an event that came without one and has this digest."""
 
 
 class _OwnIds:
@@ -174,9 +191,15 @@ class Refusals:
             reason, place = error.reason, pointer + error.pointer
         detail = error.detail.replace("\x00", "")
         workspace_id, source_id = self._origin.workspace_id, self._origin.source_id
-        origin = encode(self._circumstances())
+        kept, violations = self._circumstances(), None
+        if isinstance(error, ViolatesPlan):
+            kept = msgspec.structs.replace(kept, message_id=error.message_id)
+            violations = error.record()
+        origin = encode(kept)
         self.kept.append(
-            Quarantined(workspace_id, source_id, reason, place, detail, bytes(raw), origin)
+            Quarantined(
+                workspace_id, source_id, reason, place, detail, bytes(raw), origin, violations
+            )
         )
 
     def _circumstances(self) -> Circumstances:

@@ -27,7 +27,7 @@ from services.kit.problems import (
     problem_responses,
 )
 from services.kit.strict import StrictRoute
-from services.tracking.errors import InvalidEvent, UnknownCall
+from services.tracking.errors import InvalidEvent, PlanViolated, UnknownCall
 from services.tracking.ingest import accept, body, clock
 from services.tracking.ingest.openapi import paths
 from services.tracking.ingest.outcomes import check_outcome
@@ -72,6 +72,7 @@ async def _accept(request: Request) -> None:
         sent_at=clock.parse(request.headers.get("sentat")),
         # The gateway says where it found the key; a direct caller is a server.
         server_key=request.headers.get("x-key-place", "basic") == "basic",
+        plan=await request.state.plans.of(caller.workspace_id, caller.source_id or "api"),
     )
     failure: Problem | None = None
     if call == BATCH:
@@ -142,7 +143,10 @@ def install(app: FastAPI) -> None:
     app.router.routes[:0] = [
         Route(path, endpoint, methods=["POST"]) for path in ("/v1/{call}", "/v1/{call}/")
     ]
-    problems = (MalformedBody, InvalidEvent, Unauthenticated, Forbidden, BodyTooLarge, Unavailable)
+    problems = (
+        *(MalformedBody, InvalidEvent, PlanViolated, Unauthenticated, Forbidden),
+        *(BodyTooLarge, Unavailable),
+    )
     document = app.openapi
 
     def openapi() -> dict[str, Any]:

@@ -25,7 +25,7 @@ class Quarantined:
     origin: bytes | None = None
     """What a replay needs beside ``raw``: JSON of ``quarantine.origin.Circumstances``."""
     violations: str | None = None
-    """JSON list of the rules of a tracking plan that the event broke."""
+    """JSON of the tracking plan that refused it, and of what in it is wrong."""
 
     @property
     def size(self) -> int:

@@ -1,6 +1,6 @@
 """Tries refused events again by the rules of now. Pure."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from uuid import UUID
 
@@ -12,6 +12,7 @@ from services.tracking.ingest.accept import SURPLUS, Refusals, accept_again
 from services.tracking.ingest.convert import Origin, Refused
 from services.tracking.ingest.wire import DECODE_ERRORS
 from services.tracking.log.port import Quarantined
+from services.tracking.plans.apply import Plan
 from services.tracking.quarantine.origin import Circumstances, decode
 from services.tracking.quarantine.store import ToReplay
 
@@ -37,11 +38,11 @@ class Outcome:
     anew: list[Quarantined] = field(default_factory=list)
 
 
-def try_again(workspace_id: UUID, rows: Sequence[ToReplay]) -> Outcome:
-    """What passes now keeps the time at which it was received first."""
+def try_again(workspace_id: UUID, rows: Sequence[ToReplay], plans: Mapping[str, Plan]) -> Outcome:
+    """What passes now keeps the time at which it was received first. ``plans``: by source."""
     outcome = Outcome()
     for row in rows:
-        said = decode(row.origin)
+        said, plan = decode(row.origin), plans.get(row.source_id)
         origin = Origin(
             workspace_id,
             row.source_id,
@@ -60,10 +61,10 @@ def try_again(workspace_id: UUID, rows: Sequence[ToReplay]) -> Outcome:
                     row.reason, "", "The context its batch shared was too large to be kept."
                 )
             if row.reason == SURPLUS:
-                _surplus(row, said, origin, outcome)
+                _surplus(row, said, origin, plan, outcome)
             else:
                 place = _position(row.pointer)
-                outcome.events.append(accept_again(row.raw, said, origin, "#", place))
+                outcome.events.append(accept_again(row.raw, said, origin, "#", place, plan))
         except InvalidEvent as error:
             pointer = str(error.members["errors"][0]["pointer"])
             outcome.refused.append(StillRefused(row.id, "invalid", pointer, error.detail))
@@ -76,7 +77,9 @@ def try_again(workspace_id: UUID, rows: Sequence[ToReplay]) -> Outcome:
     return outcome
 
 
-def _surplus(row: ToReplay, said: Circumstances, origin: Origin, outcome: Outcome) -> None:
+def _surplus(
+    row: ToReplay, said: Circumstances, origin: Origin, plan: Plan | None, outcome: Outcome
+) -> None:
     """The row is taken apart for good: its bad events become rows of their own."""
     try:
         raws = _list.decode(row.raw)
@@ -86,7 +89,7 @@ def _surplus(row: ToReplay, said: Circumstances, origin: Origin, outcome: Outcom
     for position, raw in enumerate(raws, start=_position(row.pointer)):
         pointer = f"#/batch/{position}"
         try:
-            outcome.events.append(accept_again(raw, said, origin, pointer, position))
+            outcome.events.append(accept_again(raw, said, origin, pointer, position, plan))
         except (InvalidEvent, Refused) as error:
             refusals.add(raw, pointer, error)
     outcome.anew += refusals.kept

@@ -11,6 +11,7 @@ from services.contracts.events import Event
 from services.kit.feeds import pack
 from services.tracking.errors import QuarantinedEventNotFound
 from services.tracking.log.port import Append, events_partition
+from services.tracking.plans.service import running
 from services.tracking.quarantine import store
 from services.tracking.quarantine.again import StillRefused, try_again
 from services.tracking.quarantine.store import Filter
@@ -51,7 +52,8 @@ async def replay(
     rows = await store.claim(
         session, ids=ids, wanted=wanted, after=after, limit=MAX_ROWS, max_bytes=MAX_BYTES
     )
-    outcome = await asyncio.to_thread(try_again, workspace_id, rows)
+    plans = await running(session, {row.source_id for row in rows})
+    outcome = await asyncio.to_thread(try_again, workspace_id, rows, plans)
     appends = await asyncio.to_thread(_appends, workspace_id, outcome.events)
     await store.append(session, appends, outcome.anew)
     await store.mark_replayed(session, outcome.passed)

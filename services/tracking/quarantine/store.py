@@ -5,12 +5,14 @@ from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, func, select, text, update
+from sqlalchemy import BigInteger, ColumnElement, cast, func, select, text, tuple_, update
+from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from services.tracking.log.port import Append, Quarantined
 from services.tracking.tables import QuarantineRow
 
+PLAN_REASONS = ("plan_violation", "plan_blocked")
 _ROW = QuarantineRow
 _APPEND = text(
     "SELECT log_append(CAST(:partitions AS text[]), CAST(:workspaces AS uuid[]), "
@@ -83,6 +85,35 @@ async def find(session: AsyncSession, row_id: int) -> tuple[Held, bytes] | None:
     statement = select(*_HELD, _ROW.raw).where(_ROW.id == row_id)
     row = (await session.execute(statement)).one_or_none()
     return None if row is None else (Held(*row[:-1]), row[-1])
+
+
+async def broken_plan(
+    session: AsyncSession,
+    plan_id: UUID,
+    wanted: Filter,
+    *,
+    event: str | None,
+    before: tuple[int, int],
+    limit: int,
+) -> list[tuple[int, Held]]:
+    """(received at in ms, row) of what a plan refused, newest first, below ``before`` (that time
+    and an id)."""
+    record = cast(_ROW.violations, JSONB)
+    at_ms = cast(func.floor(func.extract("epoch", _ROW.received_at) * 1000), BigInteger)
+    statement = (
+        select(at_ms, *_HELD)
+        .where(
+            *_conditions(wanted),
+            _ROW.reason.in_(PLAN_REASONS),
+            record["plan"].astext == str(plan_id),
+            tuple_(at_ms, _ROW.id) < tuple_(*before),
+        )
+        .order_by(at_ms.desc(), _ROW.id.desc())
+        .limit(limit)
+    )
+    if event is not None:
+        statement = statement.where(record["event"].astext == event)
+    return [(ms, Held(*row)) for ms, *row in await session.execute(statement)]
 
 
 async def ids_present(session: AsyncSession, ids: Sequence[int]) -> dict[int, bool]:
