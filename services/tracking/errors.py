@@ -60,3 +60,15 @@ class TrackingPlanNameTaken(Problem):
     type = "/problems/tracking-plan-name-taken"
     title = "Another tracking plan has this name"
     status = HTTPStatus.CONFLICT
+
+
+class TouchpointNotFound(Problem):
+    type = "/problems/declared-touchpoint-not-found"
+    title = "There is no such declared touchpoint"
+    status = HTTPStatus.NOT_FOUND
+
+
+class TooManyTouchpoints(Problem):
+    type = "/problems/too-many-touchpoints"
+    title = "No more touchpoints can be declared"
+    status = HTTPStatus.CONFLICT

@@ -36,6 +36,7 @@ from services.tracking.quarantine import routes as quarantine
 from services.tracking.sequencer.ids import PostgresSeenIds
 from services.tracking.sequencer.worker import Sequencer
 from services.tracking.settings import TrackingSettings
+from services.tracking.touchpoints import routes as touchpoints
 from services.tracking.workers import Wake, Workers
 
 INGEST = """
@@ -94,7 +95,7 @@ def _store(settings: TrackingSettings) -> FastAPI:
             yield await _start_store(settings, stack)
 
     app = _app(settings, "Tracking", STORE, lifespan, {"clickhouse": _clickhouse})
-    for routes in (analytics, events, plans_traffic, plans_routes, quarantine):
+    for routes in (analytics, events, plans_traffic, plans_routes, quarantine, touchpoints):
         app.include_router(routes.router)
     for internal in (analytics, events, log_routes):
         app.include_router(internal.internal_router)
