@@ -22,6 +22,7 @@ from services.kit.http import ServiceClient
 from services.tracking.analytics import routes as analytics
 from services.tracking.clickhouse import migrate
 from services.tracking.events import routes as events
+from services.tracking.evidence import routes as evidence
 from services.tracking.identity.worker import IdentityFollower
 from services.tracking.ingest import routes as ingest
 from services.tracking.lease import StoreLease
@@ -97,7 +98,7 @@ def _store(settings: TrackingSettings) -> FastAPI:
     app = _app(settings, "Tracking", STORE, lifespan, {"clickhouse": _clickhouse})
     for routes in (analytics, events, plans_traffic, plans_routes, quarantine, touchpoints):
         app.include_router(routes.router)
-    for internal in (analytics, events, log_routes):
+    for internal in (analytics, events, evidence, log_routes):
         app.include_router(internal.internal_router)
     return app
 
