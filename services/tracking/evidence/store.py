@@ -49,7 +49,7 @@ async def quarantined(session: AsyncSession, since: datetime) -> dict[str, int]:
         .where(QuarantineRow.received_at >= since, QuarantineRow.replayed_at.is_(None))
         .group_by(QuarantineRow.source_id)
     )
-    return dict((await session.execute(statement)).tuples().all())
+    return {row[0]: row[1] for row in await session.execute(statement)}
 
 
 def _ms(at: datetime) -> int:

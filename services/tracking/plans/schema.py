@@ -28,10 +28,11 @@ def check_schema(schema: dict[str, Any], pointer: str) -> None:
     """``InvalidRequest`` at the place in the schema that is not acceptable."""
     _Measure(schema, pointer).run()
     try:
-        compile_schema(schema)
-    except ValueError as error:
-        detail = str(error).partition("\n")[0][:300]
-        raise InvalidRequest.at(pointer, f"Not a JSON Schema: {detail}") from error
+        _compile(schema, mask=None)
+    except jsonschema_rs.ValidationError as error:
+        place = "".join(f"/{step}" for step in error.instance_path)
+        detail = f"Not a JSON Schema: {error.message[:300]}"
+        raise InvalidRequest.at(pointer + place, detail) from error
 
 
 def compile_schema(schema: dict[str, Any], *, closed: bool = False) -> Validator:
@@ -41,11 +42,12 @@ def compile_schema(schema: dict[str, Any], *, closed: bool = False) -> Validator
     """
     if closed and "additionalProperties" not in schema:
         schema = {**schema, "additionalProperties": False}
+    return _compile(schema, _MASK)
+
+
+def _compile(schema: dict[str, Any], mask: str | None) -> Validator:
     return jsonschema_rs.validator_for(
-        schema,
-        retriever=_refuse,
-        pattern_options=jsonschema_rs.RegexOptions(),
-        mask=_MASK,
+        schema, retriever=_refuse, pattern_options=jsonschema_rs.RegexOptions(), mask=mask
     )
 
 

@@ -11,7 +11,7 @@ from pydantic import AwareDatetime, ValidationError
 from services.kit.auth import UserCaller
 from services.kit.clickhouse import ClickHouse
 from services.kit.pagination import Page, PagingParams, encode_cursor
-from services.kit.postgres import Session
+from services.kit.postgres import workspace_tx
 from services.kit.problems import InvalidRequest, Unavailable, problem_responses
 from services.kit.strict import StrictRoute
 from services.tracking.errors import TrackingPlanNotFound
@@ -72,7 +72,6 @@ async def list_violations(
     plan_id: UUID,
     request: Request,
     caller: UserCaller,
-    session: Session,
     paging: PagingParams,
     source: Annotated[SourceId | None, Query(description="Only of this source id.")] = None,
     event: Annotated[SourceId | None, Query(description="Only events of this name.")] = None,
@@ -84,20 +83,22 @@ async def list_violations(
     """Accepted and quarantined ones together, in any version of the plan. Accepted events show up
     once the analytics store holds them, which takes a second or so.
     """
-    if await store.find(session, plan_id) is None:
-        raise TrackingPlanNotFound(f"No tracking plan {plan_id}.")
     since = since or datetime.now(UTC) - timedelta(days=DEFAULT_DAYS)
     key = paging.after(int, int, int)
     before: Position = traffic.LAST if key is None else (int(key[0]), int(key[1]), int(key[2]))
     limit = paging.limit + 1
-    refused = await quarantine.broken_plan(
-        session,
-        plan_id,
-        Filter(source_id=source, since=since),
-        event=event,
-        before=_row_before(before),
-        limit=limit,
-    )
+    # Not the request's own transaction: it would stay open while ClickHouse searches.
+    async with workspace_tx(request.state.sessionmaker, caller.workspace_id) as session:
+        if await store.find(session, plan_id) is None:
+            raise TrackingPlanNotFound(f"No tracking plan {plan_id}.")
+        refused = await quarantine.broken_plan(
+            session,
+            plan_id,
+            Filter(source_id=source, since=since),
+            event=event,
+            before=_row_before(before),
+            limit=limit,
+        )
     accepted = await traffic.violations(
         request.state.clickhouse,
         caller.workspace_id,

@@ -196,7 +196,7 @@ async def test_a_draft_is_inferred_and_can_be_made_a_plan(both: Running) -> None
     ("body", "pointer"),
     [
         ({"name": "x", "document": document({"$ref": "file:///etc/passwd"})}, "schema/$ref"),
-        ({"name": "x", "document": document({"type": "text"})}, "/Order/schema"),
+        ({"name": "x", "document": document({"type": "text"})}, "/Order/schema/type"),
         ({"name": "x", "document": {"events": {"": {}}}}, "#/document/events"),
         ({"name": "x", "document": document(unplanned_events="block")}, "unplanned_events"),
         ({"name": " ", "document": document()}, "#/name"),
