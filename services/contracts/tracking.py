@@ -184,3 +184,32 @@ class StoredEvent(BaseModel):
     properties: dict[str, Any]
     traits: dict[str, Any] = Field(description="What an identify or group call said.")
     context: dict[str, Any]
+
+
+Channel = Literal[
+    "app", "mini_program", "official_account", "wecom", "web", "store", "call_centre", "server"
+]
+"""Where a source meets the customer; `server` is a system behind all of them."""
+
+PlanMode = Literal["observe", "omit", "quarantine", "block"]
+
+
+class Violation(BaseModel):
+    """One rule of a tracking plan that an event breaks."""
+
+    type: Literal[
+        "unplanned_event",
+        "unplanned_property",
+        "required_missing",
+        "type_mismatch",
+        "invalid_value",
+    ]
+    field: str = Field(
+        description="JSON pointer into the event: `/properties/items/0/price`; empty for the "
+        "event as a whole.",
+        examples=["/properties/total"],
+    )
+    description: str = Field(
+        description="What is wrong, without the value.",
+        examples=['The value is not of type "number"'],
+    )

@@ -1,7 +1,9 @@
 """What tracking refuses, as problems; ingestion answers carry ``code`` and ``message`` as well."""
 
+from collections.abc import Sequence
 from http import HTTPStatus
 
+from services.contracts.tracking import Violation
 from services.kit.problems import Problem
 
 
@@ -26,3 +28,47 @@ class UnknownPartition(Problem):
     type = "/problems/unknown-partition"
     title = "There is no such partition of the log"
     status = HTTPStatus.NOT_FOUND
+
+
+class QuarantinedEventNotFound(Problem):
+    type = "/problems/quarantined-event-not-found"
+    title = "There is no such event in quarantine"
+    status = HTTPStatus.NOT_FOUND
+
+
+class PlanViolated(Problem):
+    """A single event that its source's tracking plan blocks; ``errors`` names every field."""
+
+    type = "/problems/tracking-plan-violated"
+    title = "The tracking plan of the source blocks this event"
+    status = HTTPStatus.BAD_REQUEST
+
+    def __init__(self, violations: Sequence[Violation]) -> None:
+        super().__init__(
+            "; ".join(v.description for v in violations[:3]),
+            errors=[{"pointer": f"#{v.field}", "detail": v.description} for v in violations],
+        )
+
+
+class TrackingPlanNotFound(Problem):
+    type = "/problems/tracking-plan-not-found"
+    title = "There is no such tracking plan, or no such version of it"
+    status = HTTPStatus.NOT_FOUND
+
+
+class TrackingPlanNameTaken(Problem):
+    type = "/problems/tracking-plan-name-taken"
+    title = "Another tracking plan has this name"
+    status = HTTPStatus.CONFLICT
+
+
+class TouchpointNotFound(Problem):
+    type = "/problems/declared-touchpoint-not-found"
+    title = "There is no such declared touchpoint"
+    status = HTTPStatus.NOT_FOUND
+
+
+class TooManyTouchpoints(Problem):
+    type = "/problems/too-many-touchpoints"
+    title = "No more touchpoints can be declared"
+    status = HTTPStatus.CONFLICT

@@ -22,6 +22,7 @@ from services.kit.http import ServiceClient
 from services.tracking.analytics import routes as analytics
 from services.tracking.clickhouse import migrate
 from services.tracking.events import routes as events
+from services.tracking.evidence import routes as evidence
 from services.tracking.identity.worker import IdentityFollower
 from services.tracking.ingest import routes as ingest
 from services.tracking.lease import StoreLease
@@ -29,9 +30,14 @@ from services.tracking.loader.block import table
 from services.tracking.loader.worker import Loader
 from services.tracking.log import routes as log_routes
 from services.tracking.log.commit import GroupCommit
+from services.tracking.plans import routes as plans_routes
+from services.tracking.plans import traffic_routes as plans_traffic
+from services.tracking.plans.cache import Plans
+from services.tracking.quarantine import routes as quarantine
 from services.tracking.sequencer.ids import PostgresSeenIds
 from services.tracking.sequencer.worker import Sequencer
 from services.tracking.settings import TrackingSettings
+from services.tracking.touchpoints import routes as touchpoints
 from services.tracking.workers import Wake, Workers
 
 INGEST = """
@@ -62,10 +68,14 @@ def _ingest(settings: TrackingSettings, now_ms: Callable[[], int]) -> FastAPI:
         appender = GroupCommit(settings.postgres_dsn.get_secret_value())
         workers = Workers()
         workers.start("log", appender.run)
+        maker = postgres.create_sessionmaker(engine)
+        plans = Plans(maker, workers)
+        workers.start("plans", plans.run)
         # What start-up made stays for ever: collections need not walk it on the hot path.
         gc.freeze()
         yield {
-            "sessionmaker": postgres.create_sessionmaker(engine),
+            "sessionmaker": maker,
+            "plans": plans,
             "appender": appender,
             "now_ms": now_ms,
             "workers": workers,
@@ -86,9 +96,9 @@ def _store(settings: TrackingSettings) -> FastAPI:
             yield await _start_store(settings, stack)
 
     app = _app(settings, "Tracking", STORE, lifespan, {"clickhouse": _clickhouse})
-    for router in (analytics.router, events.router):
-        app.include_router(router)
-    for internal in (analytics, events, log_routes):
+    for routes in (analytics, events, plans_traffic, plans_routes, quarantine, touchpoints):
+        app.include_router(routes.router)
+    for internal in (analytics, events, evidence, log_routes):
         app.include_router(internal.internal_router)
     return app
 

@@ -15,6 +15,9 @@ READER_LAG = Gauge(
 )  # fmt: skip
 LOADED_EVENTS = Counter("waymark_loaded_events", "Events inserted into ClickHouse.")
 POISONED_EVENTS = Counter("waymark_poisoned_events", "Events ClickHouse refused, in quarantine.")
+PLANS_REVISION = Gauge(
+    "waymark_plans_revision", "Revision of the sources' settings that this process acts on."
+)
 
 
 def observe(reader: str, partitions: Iterable[Partition]) -> None:

@@ -1,9 +1,19 @@
 """The tables of the tracking database. No other service reads or writes them."""
 
 from datetime import datetime
+from typing import Any
 from uuid import UUID
 
-from sqlalchemy import BigInteger, DateTime, Identity, Index, LargeBinary, MetaData, SmallInteger
+from sqlalchemy import (
+    JSON,
+    BigInteger,
+    DateTime,
+    Identity,
+    Index,
+    LargeBinary,
+    MetaData,
+    SmallInteger,
+)
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
 Moment = DateTime(timezone=True)
@@ -78,6 +88,65 @@ class QuarantineRow(Table):
     pointer: Mapped[str]
     detail: Mapped[str]
     raw: Mapped[bytes] = mapped_column(LargeBinary)
+    origin: Mapped[bytes | None] = mapped_column(LargeBinary)
+    """JSON of ``quarantine.origin.Circumstances``; not jsonb, as a client's bytes are in it."""
+    violations: Mapped[str | None]
+    """JSON of plan, version, event and violations, where a tracking plan refused it."""
+    replayed_at: Mapped[datetime | None] = mapped_column(Moment)
+
+
+class TrackingPlanRow(Table):
+    __tablename__ = "tracking_plan"
+    __table_args__ = (Index("ix_tracking_plan_name", "workspace_id", "name", unique=True),)
+
+    id: Mapped[UUID] = mapped_column(primary_key=True)
+    workspace_id: Mapped[UUID]
+    name: Mapped[str]
+    description: Mapped[str]
+    latest_version: Mapped[int]
+    created_at: Mapped[datetime] = mapped_column(Moment)
+
+
+class TrackingPlanVersionRow(Table):
+    """Never changed once written: what is compiled from it can be kept."""
+
+    __tablename__ = "tracking_plan_version"
+
+    plan_id: Mapped[UUID] = mapped_column(primary_key=True)
+    version: Mapped[int] = mapped_column(primary_key=True)
+    workspace_id: Mapped[UUID]
+    document: Mapped[dict[str, Any]] = mapped_column(JSON)
+    created_at: Mapped[datetime] = mapped_column(Moment)
+
+
+class SourceSettingRow(Table):
+    """What tracking knows of a source: its channel, and the plan its events are held to."""
+
+    __tablename__ = "source_setting"
+    __table_args__ = (Index("ix_source_setting_revision", "revision"),)
+
+    workspace_id: Mapped[UUID] = mapped_column(primary_key=True)
+    source_id: Mapped[str] = mapped_column(primary_key=True)
+    channel: Mapped[str | None]
+    plan_id: Mapped[UUID | None]
+    plan_version: Mapped[int | None]
+    mode: Mapped[str | None]
+    revision: Mapped[int] = mapped_column(BigInteger)
+    changed_at: Mapped[datetime] = mapped_column(Moment)
+
+
+class TouchpointRow(Table):
+    """A touchpoint somebody declared, tracked by an event or not (yet)."""
+
+    __tablename__ = "touchpoint"
+    __table_args__ = (Index("ix_touchpoint_workspace", "workspace_id", "id"),)
+
+    id: Mapped[UUID] = mapped_column(primary_key=True)
+    workspace_id: Mapped[UUID]
+    name: Mapped[str]
+    channel: Mapped[str]
+    event: Mapped[str | None]
+    created_at: Mapped[datetime] = mapped_column(Moment)
 
 
 class IdentityRow(Table):

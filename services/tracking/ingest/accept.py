@@ -2,14 +2,15 @@
 
 from collections import Counter
 from dataclasses import dataclass, replace
+from typing import Protocol
 from uuid import UUID
 
 import msgspec
 
 from services.contracts.events import Event
 from services.kit.feeds import pack
-from services.kit.problems import MalformedBody
-from services.tracking.errors import InvalidEvent
+from services.kit.problems import MalformedBody, Problem
+from services.tracking.errors import InvalidEvent, PlanViolated
 from services.tracking.ingest import clock
 from services.tracking.ingest.convert import Origin, Refused, check_context, convert, own_id
 from services.tracking.ingest.wire import (
@@ -19,6 +20,13 @@ from services.tracking.ingest.wire import (
     decode_event,
 )
 from services.tracking.log.port import Append, Quarantined, events_partition
+from services.tracking.plans.apply import Plan, ViolatesPlan
+from services.tracking.quarantine.origin import Circumstances, encode
+
+SURPLUS = "too_many_events"
+"""The reason of a row that holds a JSON array of events."""
+MAX_CONTEXTS_BYTES = 5 * 1024 * 1024
+"""What a batch's context may take in all, kept once per refused event: no more than a body."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +41,8 @@ class Request:
     """The write key came the way servers send it (Basic authentication)."""
     request_id: str = ""
     """Ours, the same when the gateway hands the request to another process of this role."""
+    plan: Plan | None = None
+    """The tracking plan the source is held to."""
 
     @property
     def origin(self) -> Origin:
@@ -46,6 +56,11 @@ class Request:
         )
 
 
+class Ids(Protocol):
+    def next(self, digest: str) -> str:
+        """The message id of an event that came without one and has this digest."""
+
+
 def accept_batch(body: bytes, request: Request) -> Append:
     """``MalformedBody`` or ``InvalidEvent`` when the body is no batch at all."""
     batch = decode_envelope(body)
@@ -53,59 +68,82 @@ def accept_batch(body: bytes, request: Request) -> Append:
     origin = replace(request.origin, sent_at=request.sent_at if sent is None else sent)
     ids = _OwnIds()
     events: list[Event] = []
-    refused: list[Quarantined] = []
+    wrong_context: Refused | None = None
     try:
         check_context(batch.context)
         origin = replace(origin, context=batch.context)
     except Refused as error:
+        wrong_context = error
+    refusals = Refusals(origin)
+    if wrong_context is not None:
         # What is wrong for all costs none of them: they go on with their own contexts.
-        pointer = "#" + error.pointer
-        refused.append(_quarantined(batch.context, origin, error.reason, pointer, error.detail))
+        refusals.add(batch.context, "#", wrong_context)
     for index, raw in enumerate(batch.events):
-        pointer = f"#/batch/{index}"
         try:
-            if len(raw) > MAX_EVENT_BYTES:
-                raise Refused("too_large", "", f"Larger than {MAX_EVENT_BYTES} bytes.")
-            events.append(_event(raw, None, pointer, origin, ids))
-        except InvalidEvent as error:
-            refused.append(_quarantined(raw, origin, "invalid", _pointer(error), error.detail))
-        except Refused as error:
-            refused.append(
-                _quarantined(raw, origin, error.reason, pointer + error.pointer, error.detail)
-            )
+            events.append(_event(raw, None, f"#/batch/{index}", origin, ids, request.plan))
+        except (InvalidEvent, Refused) as error:
+            refusals.add(raw, f"#/batch/{index}", error)
     if batch.salvaged and not events:
         raise MalformedBody("The body is not strict JSON, and no event in it is acceptable.")
     for number, part in enumerate(batch.surplus, start=1):
-        pointer = f"#/batch/{number * MAX_EVENTS}"
         detail = f"More than {MAX_EVENTS} events in one batch; these begin here."
-        refused.append(_quarantined(part, origin, "too_many_events", pointer, detail))
-    return _append(origin, events, refused)
+        refusals.add(part, f"#/batch/{number * MAX_EVENTS}", Refused(SURPLUS, "", detail))
+    return _append(origin, events, refusals.kept)
 
 
-def accept_event(body: bytes, call: str, request: Request) -> tuple[Append, InvalidEvent | None]:
-    """A single call. A bad one is kept in quarantine and is also the problem to answer with."""
+def accept_event(body: bytes, call: str, request: Request) -> tuple[Append, Problem | None]:
+    """A single call. A bad one is kept in quarantine and is also the problem to answer with, unless
+    a tracking plan sets it aside quietly."""
     origin = request.origin
     try:
-        if len(body) > MAX_EVENT_BYTES:
-            raise Refused("too_large", "", f"Larger than {MAX_EVENT_BYTES} bytes.")
-        return _append(origin, [_event(body, call, "#", origin, _OwnIds())], []), None
-    except Refused as error:
-        refused = _quarantined(body, origin, error.reason, "#" + error.pointer, error.detail)
-        return _append(origin, [], [refused]), InvalidEvent("#" + error.pointer, error.detail)
-    except InvalidEvent as error:
-        refused = _quarantined(body, origin, "invalid", _pointer(error), error.detail)
-        return _append(origin, [], [refused]), error
+        return _append(origin, [_event(body, call, "#", origin, _OwnIds(), request.plan)], []), None
+    except (InvalidEvent, Refused) as error:
+        refusals = Refusals(origin, call)
+        refusals.add(body, "#", error)
+        return _append(origin, [], refusals.kept), _problem(error, refusals.kept[0])
+
+
+def _problem(error: InvalidEvent | Refused, refused: Quarantined) -> Problem | None:
+    if not isinstance(error, ViolatesPlan):
+        return InvalidEvent(refused.pointer, refused.detail)
+    return PlanViolated(error.violations) if error.reason == "plan_blocked" else None
+
+
+def accept_again(
+    raw: bytes | msgspec.Raw,
+    circumstances: Circumstances,
+    origin: Origin,
+    pointer: str,
+    position: int,
+    plan: Plan | None,
+) -> Event:
+    """An event that was refused, by the rules of now; ``InvalidEvent`` or ``Refused`` still.
+
+    ``position``: its place in its request, which tells identical events apart.
+    """
+    ids = _GivenId(circumstances.message_id, position)
+    return _event(raw, circumstances.call, pointer, origin, ids, plan)
 
 
 def _event(
-    raw: bytes | msgspec.Raw, call: str | None, pointer: str, origin: Origin, ids: "_OwnIds"
+    raw: bytes | msgspec.Raw,
+    call: str | None,
+    pointer: str,
+    origin: Origin,
+    ids: Ids,
+    plan: Plan | None,
 ) -> Event:
+    if len(raw) > MAX_EVENT_BYTES:
+        raise Refused("too_large", "", f"Larger than {MAX_EVENT_BYTES} bytes.")
     wire = decode_event(raw, pointer)
     if call is not None:
         wire.type = call
     event = convert(wire, origin)
     if not event.message_id:
         event.message_id = ids.next(own_id(event, origin, wire))
+    if plan is not None:
+        # After its own id: the same event sent again under another plan is still the same.
+        plan.hold(event)
     return event
 
 
@@ -130,18 +168,52 @@ def _append(origin: Origin, events: list[Event], refused: list[Quarantined]) -> 
     )
 
 
-def _quarantined(
-    raw: bytes | msgspec.Raw, origin: Origin, reason: str, pointer: str, detail: str
-) -> Quarantined:
-    return Quarantined(
-        origin.workspace_id,
-        origin.source_id,
-        reason,
-        pointer,
-        detail.replace("\x00", ""),
-        bytes(raw),
-    )
+@dataclass(frozen=True, slots=True)
+class _GivenId:
+    message_id: str
+    position: int
+
+    def next(self, digest: str) -> str:
+        return self.message_id or f"waymark-{digest}-{self.position + 1}"
 
 
-def _pointer(error: InvalidEvent) -> str:
-    return str(error.members["errors"][0]["pointer"])
+class Refusals:
+    """Collects what is refused of one request."""
+
+    def __init__(self, origin: Origin, call: str | None = None) -> None:
+        self.kept: list[Quarantined] = []
+        self._origin = origin
+        self._room = MAX_CONTEXTS_BYTES
+        self._whole = Circumstances(
+            call=call,
+            context=msgspec.Raw(origin.context),
+            sent_at=origin.sent_at,
+            server_key=origin.server_key,
+        )
+
+    def add(self, raw: bytes | msgspec.Raw, pointer: str, error: InvalidEvent | Refused) -> None:
+        """``pointer``: the event's place in the body."""
+        if isinstance(error, InvalidEvent):
+            reason, place = "invalid", str(error.members["errors"][0]["pointer"])
+        else:
+            reason, place = error.reason, pointer + error.pointer
+        detail = error.detail.replace("\x00", "")
+        workspace_id, source_id = self._origin.workspace_id, self._origin.source_id
+        kept, violations = self._circumstances(), None
+        if isinstance(error, ViolatesPlan):
+            kept = msgspec.structs.replace(kept, message_id=error.message_id)
+            violations = error.record()
+        origin = encode(kept)
+        self.kept.append(
+            Quarantined(
+                workspace_id, source_id, reason, place, detail, bytes(raw), origin, violations
+            )
+        )
+
+    def _circumstances(self) -> Circumstances:
+        self._room -= len(self._origin.context)
+        if self._room >= 0:
+            return self._whole
+        return msgspec.structs.replace(
+            self._whole, context=msgspec.Raw(b"null"), context_dropped=True
+        )

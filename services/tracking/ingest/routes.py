@@ -27,7 +27,7 @@ from services.kit.problems import (
     problem_responses,
 )
 from services.kit.strict import StrictRoute
-from services.tracking.errors import InvalidEvent, UnknownCall
+from services.tracking.errors import InvalidEvent, PlanViolated, UnknownCall
 from services.tracking.ingest import accept, body, clock
 from services.tracking.ingest.openapi import paths
 from services.tracking.ingest.outcomes import check_outcome
@@ -73,6 +73,7 @@ async def _accept(request: Request) -> None:
         # The gateway says where it found the key; a direct caller is a server.
         server_key=request.headers.get("x-key-place", "basic") == "basic",
         request_id=structlog.contextvars.get_contextvars().get("request_id", ""),
+        plan=await request.state.plans.of(caller.workspace_id, caller.source_id or "api"),
     )
     failure: Problem | None = None
     if call == BATCH:
@@ -143,7 +144,10 @@ def install(app: FastAPI) -> None:
     app.router.routes[:0] = [
         Route(path, endpoint, methods=["POST"]) for path in ("/v1/{call}", "/v1/{call}/")
     ]
-    problems = (MalformedBody, InvalidEvent, Unauthenticated, Forbidden, BodyTooLarge, Unavailable)
+    problems = (
+        *(MalformedBody, InvalidEvent, PlanViolated, Unauthenticated, Forbidden),
+        *(BodyTooLarge, Unavailable),
+    )
     document = app.openapi
 
     def openapi() -> dict[str, Any]:

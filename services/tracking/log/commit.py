@@ -20,7 +20,7 @@ COMMIT_SECONDS = 10.0
 MAX_WAITING_BYTES = 64 * 1024 * 1024
 """What may wait for the disk; beyond it requests are turned away instead of filling the memory."""
 
-_APPEND = "SELECT log_append($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)"
+_APPEND = "SELECT log_append($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)"
 OUTAGES = (
     OSError,
     TimeoutError,
@@ -52,7 +52,7 @@ class GroupCommit:
         self._filled = asyncio.Event()
 
     async def append(self, request: Append) -> None:
-        size = len(request.data) + sum(len(q.raw) for q in request.quarantined)
+        size = len(request.data) + sum(q.size for q in request.quarantined)
         if self._waiting_bytes + size > MAX_WAITING_BYTES and self._waiting:
             raise Unavailable("The log is behind; try again shortly.")
         done = asyncio.get_running_loop().create_future()
@@ -120,6 +120,8 @@ class GroupCommit:
                 [q.pointer for q in refused],
                 [q.detail for q in refused],
                 [q.raw for q in refused],
+                [q.origin for q in refused],
+                [q.violations for q in refused],
             )
 
     def _drop_connection(self) -> None:

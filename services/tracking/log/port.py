@@ -22,6 +22,15 @@ class Quarantined:
     """JSON pointer into the request's body."""
     detail: str
     raw: bytes
+    origin: bytes | None = None
+    """What a replay needs beside ``raw``: JSON of ``quarantine.origin.Circumstances``."""
+    violations: str | None = None
+    """JSON of the tracking plan that refused it, and of what in it is wrong."""
+
+    @property
+    def size(self) -> int:
+        """Bytes of memory, about."""
+        return len(self.raw) + len(self.origin or b"") + len(self.violations or "")
 
 
 @dataclass(frozen=True, slots=True)

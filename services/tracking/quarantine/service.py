@@ -1,0 +1,67 @@
+"""Lets refused events through that pass the rules of now."""
+
+import asyncio
+from collections.abc import Sequence
+from dataclasses import dataclass
+from uuid import UUID
+
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from services.contracts.events import Event
+from services.kit.feeds import pack
+from services.tracking.errors import QuarantinedEventNotFound
+from services.tracking.log.port import Append, events_partition
+from services.tracking.plans.service import running
+from services.tracking.quarantine import store
+from services.tracking.quarantine.again import StillRefused, try_again
+from services.tracking.quarantine.store import Filter
+
+MAX_ROWS = 500
+MAX_BYTES = 16 * 1024 * 1024
+_EVENTS_PER_APPEND = 2_500
+
+
+@dataclass(frozen=True, slots=True)
+class Replayed:
+    rows: int
+    events: int
+    refused: list[StillRefused]
+    last_id: int | None
+    """Of the last row looked at; None at the end."""
+
+
+async def replay(
+    session: AsyncSession,
+    workspace_id: UUID,
+    *,
+    ids: Sequence[int] | None,
+    wanted: Filter,
+    after: int,
+) -> Replayed:
+    """Appends to the log and marks the rows in one transaction: once, whatever breaks.
+
+    ``QuarantinedEventNotFound`` names ids that do not exist. Rows replayed before are passed over.
+    """
+    if ids is not None:
+        present = await store.ids_present(session, ids)
+        missing = sorted(set(ids) - set(present))
+        if missing:
+            raise QuarantinedEventNotFound(
+                f"Not in quarantine: {', '.join(map(str, missing[:20]))}."
+            )
+    rows = await store.claim(
+        session, ids=ids, wanted=wanted, after=after, limit=MAX_ROWS, max_bytes=MAX_BYTES
+    )
+    plans = await running(session, {row.source_id for row in rows})
+    outcome = await asyncio.to_thread(try_again, workspace_id, rows, plans)
+    appends = await asyncio.to_thread(_appends, workspace_id, outcome.events)
+    await store.append(session, appends, outcome.anew)
+    await store.mark_replayed(session, outcome.passed)
+    last = rows[-1].id if rows else None
+    return Replayed(len(outcome.passed), len(outcome.events), outcome.refused, last)
+
+
+def _appends(workspace_id: UUID, events: Sequence[Event]) -> list[Append]:
+    partition = events_partition(workspace_id)
+    parts = [events[i : i + _EVENTS_PER_APPEND] for i in range(0, len(events), _EVENTS_PER_APPEND)]
+    return [Append(workspace_id, partition, len(part), pack(part)) for part in parts]
