@@ -8,10 +8,17 @@ from urllib.parse import parse_qsl
 
 import msgspec
 
+from gateway.routing import Family
 from services.kit.problems import MalformedBody
+from services.kit.wrapping import unwrap
 
 Place = Literal["basic", "bearer", "header", "query", "body"]
-_IN_QUERY = ("writeKey", "writekey")
+_IN_QUERY: dict[Family, tuple[str, ...]] = {
+    "segment": ("writeKey", "writekey"),
+    "jitsu": ("writeKey", "writekey", "token"),
+    "posthog": ("writeKey", "writekey", "api_key", "token"),
+    "cloudevents": ("writeKey", "writekey"),
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,10 +42,13 @@ _body = msgspec.json.Decoder(_Body)
 _items = msgspec.json.Decoder(list[msgspec.Raw])
 _item = msgspec.json.Decoder(_Item)
 _text = msgspec.json.Decoder(str)
+_events = msgspec.json.Decoder()
 _UNREADABLE = (msgspec.MsgspecError, UnicodeDecodeError, RecursionError)
 
 
-def outside_body(headers: dict[bytes, bytes], query: bytes) -> Found | None:
+def outside_body(
+    headers: dict[bytes, bytes], query: bytes, family: Family = "segment"
+) -> Found | None:
     """The key in the headers or the query; None if the body has to be read for it."""
     scheme, _, credentials = headers.get(b"authorization", b"").decode("latin-1").partition(" ")
     scheme = scheme.lower()
@@ -50,16 +60,22 @@ def outside_body(headers: dict[bytes, bytes], query: bytes) -> Found | None:
     if header := headers.get(b"x-write-key", b"").decode("latin-1").strip():
         return Found(header, "header")
     for name, value in parse_qsl(query.decode("latin-1")):
-        if name in _IN_QUERY and value:
+        if name in _IN_QUERY[family] and value:
             return Found(value, "query")
     return None
 
 
-def in_body(text: bytes) -> str | None:
-    """``writeKey`` of the body, else of the first event of its batch.
+def in_body(text: bytes, family: Family = "segment") -> str | None:
+    """The key where clients of ``family`` put it; for Segment's: ``writeKey`` of the body, else of
+    the first event of its batch.
 
     Raises ``MalformedBody`` where the body is no JSON object.
     """
+    if family == "cloudevents":
+        # Somebody else's data: what looks like a key in it is none.
+        return None
+    if family != "segment":
+        return _in_events(text)
     try:
         body = _body.decode(text)
     except _UNREADABLE as error:
@@ -74,6 +90,27 @@ def in_body(text: bytes) -> str | None:
         return None
 
 
+def _in_events(text: bytes) -> str | None:
+    """PostHog's and old Jitsu's clients: ``api_key`` or ``token`` of the body or of the first
+    event, which may be alone, in a list, or in the ``batch`` of an object."""
+    try:
+        body = _events.decode(unwrap(text))
+    except _UNREADABLE as error:
+        raise MalformedBody(f"The body is not JSON: {error}") from error
+    first = body[0] if isinstance(body, list) and body else body
+    batch = first.get("batch") if isinstance(first, dict) else None
+    inner = batch[0] if isinstance(batch, list) and batch else None
+    for item in (first, inner):
+        if not isinstance(item, dict):
+            continue
+        properties = item.get("properties")
+        token = properties.get("token") if isinstance(properties, dict) else None
+        for value in (item.get("api_key"), item.get("token"), token):
+            if isinstance(value, str) and value.strip():
+                return value.strip()
+    return None
+
+
 def without_key(query: bytes) -> bytes:
     """The query as it travels on: the key has done its work and belongs in nobody's log."""
     if not query:
@@ -82,7 +119,7 @@ def without_key(query: bytes) -> bytes:
     return b"&".join(kept)
 
 
-_KEY_NAMES = tuple(name.encode() for name in _IN_QUERY)
+_KEY_NAMES = {name.encode() for names in _IN_QUERY.values() for name in names}
 
 
 def _string(raw: msgspec.Raw) -> str | None:

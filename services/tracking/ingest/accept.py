@@ -2,6 +2,7 @@
 
 from collections import Counter
 from dataclasses import dataclass, replace
+from typing import Any
 from uuid import UUID
 
 import msgspec
@@ -12,6 +13,7 @@ from services.kit.problems import MalformedBody
 from services.tracking.errors import InvalidEvent
 from services.tracking.ingest import clock
 from services.tracking.ingest.convert import Origin, Refused, convert, own_id
+from services.tracking.ingest.protocols.call import Calls
 from services.tracking.ingest.wire import (
     MAX_EVENT_BYTES,
     MAX_EVENTS,
@@ -31,6 +33,8 @@ class Request:
     sent_at: int | None = None
     server_key: bool = False
     """The write key came the way servers send it (Basic authentication)."""
+    anonymous_id: str = ""
+    """Of the person at the device, for events that name nobody."""
 
     @property
     def origin(self) -> Origin:
@@ -40,6 +44,7 @@ class Request:
             self.received_at,
             self.sent_at,
             server_key=self.server_key,
+            anonymous_id=self.anonymous_id,
         )
 
 
@@ -89,6 +94,44 @@ def accept_event(body: bytes, call: str, request: Request) -> tuple[Append, Inva
     except InvalidEvent as error:
         refused = _quarantined(body, origin, "invalid", _pointer(error), error.detail)
         return _append(origin, [], [refused]), error
+
+
+def accept_calls(found: Calls, request: Request) -> tuple[Append, InvalidEvent | None]:
+    """What an adapter made of a body of another protocol. Bad events are kept as they were sent;
+    of a request that could hold but one, the bad one is also the problem to answer with."""
+    sent = clock.parse(found.sent_at) if isinstance(found.sent_at, str | int | float) else None
+    origin = replace(request.origin, sent_at=request.sent_at if sent is None else sent)
+    ids = _OwnIds()
+    events: list[Event] = []
+    refused: list[Quarantined] = []
+    for index, call in enumerate(found.calls[:MAX_EVENTS]):
+        pointer = "#" if found.single else f"#/batch/{index}"
+        try:
+            if len(call.raw) > MAX_EVENT_BYTES:
+                raise Refused("too_large", "", f"Larger than {MAX_EVENT_BYTES} bytes.")
+            if isinstance(call.said, Refused):
+                raise call.said
+            events.append(_event(_encoded(call.said), None, pointer, origin, ids))
+        except InvalidEvent as error:
+            refused.append(_quarantined(call.raw, origin, "invalid", _pointer(error), error.detail))
+        except Refused as error:
+            place = pointer + error.pointer
+            refused.append(_quarantined(call.raw, origin, error.reason, place, error.detail))
+    for start in range(MAX_EVENTS, len(found.calls), MAX_EVENTS):
+        part = b"[%b]" % b",".join(call.raw for call in found.calls[start : start + MAX_EVENTS])
+        detail = f"More than {MAX_EVENTS} events in one batch; these begin here."
+        refused.append(_quarantined(part, origin, "too_many_events", f"#/batch/{start}", detail))
+    failure = None
+    if found.single and refused:
+        failure = InvalidEvent(refused[0].pointer, refused[0].detail)
+    return _append(origin, events, refused), failure
+
+
+def _encoded(said: dict[str, Any]) -> bytes:
+    try:
+        return msgspec.json.encode(said)
+    except (ValueError, OverflowError, RecursionError) as error:
+        raise Refused("invalid", "", f"This cannot be written as JSON: {error}") from error
 
 
 def _event(
