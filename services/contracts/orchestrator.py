@@ -25,7 +25,7 @@ class JourneyOutcome(BaseModel):
     instance_key: str = Field(description="Empty where the journey has no instance key.")
     node: str = Field(description="The node that was left; for an entry the first node.")
     outcome: str = Field(
-        description="`entered`, `event`, `timeout`, `elapsed`, `sent`, `case_0` …, `otherwise`; "
+        description="`entered`, `event`, `timeout`, `elapsed`, `queued`, `case_0` …, `otherwise`; "
         "for an exit its reason."
     )
 

@@ -182,4 +182,5 @@ class StoredEvent(BaseModel):
     occurred_at: datetime
     received_at: datetime
     properties: dict[str, Any]
+    traits: dict[str, Any] = Field(description="What an identify or group call said.")
     context: dict[str, Any]

@@ -16,6 +16,7 @@ _BLOCKED = re.compile(
     r"[0-]*|-1|null|none|nil|anonymous|guest|undefined|nan|\[object object\]|true|false", re.I
 )
 _MAX_LENGTH = 255
+_IN_NO_EMAIL = frozenset('<>()[],;:\\"')
 
 
 def is_blocked(value: str) -> bool:
@@ -47,7 +48,9 @@ def _email(value: str) -> str | None:
     local, at, domain = value.rpartition("@")
     if not at or not local or len(local) > 64 or "@" in local or "." not in domain:
         return None
-    if any(c.isspace() or unicodedata.category(c) == "Cc" for c in value):
+    # `<a@b.example>` and `list:a@b.example;` reach a@b.example as well, so they would be second
+    # spellings that an unsubscribe of the first does not stop.
+    if any(c.isspace() or c in _IN_NO_EMAIL or unicodedata.category(c) == "Cc" for c in value):
         return None
     return value
 

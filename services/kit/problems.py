@@ -152,12 +152,13 @@ async def _on_http(request: Request, exc: Exception) -> JSONResponse:
     assert isinstance(exc, HTTPException)
     title = HTTPStatus(exc.status_code).phrase
     headers = dict(exc.headers) if exc.headers else None
+    unrouted = exc.status_code == HTTPStatus.NOT_FOUND and exc.detail == title
     return render(
         request,
         type="about:blank",
         title=title,
         status=exc.status_code,
-        detail=str(exc.detail),
+        detail="There is nothing at this path." if unrouted else str(exc.detail),
         headers=headers,
     )
 

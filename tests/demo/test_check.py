@@ -156,3 +156,11 @@ def test_the_same_seed_writes_the_same_bytes(tmp_path: Path) -> None:
     assert (tmp_path / "a" / "portfolio.json").read_bytes() != (
         tmp_path / "c" / "portfolio.json"
     ).read_bytes()
+
+
+@pytest.mark.parametrize(("amounts", "told"), [((1.5, 1.5), "3.00"), ((1.25, 1.25), "2.50")])
+def test_the_amount_has_two_decimals_however_round(
+    tmp_path: Path, amounts: tuple[float, ...], told: str
+) -> None:
+    write(tmp_path, [("p", "transaction", str(amount), 0) for amount in amounts])
+    assert expected(tmp_path).amount == told

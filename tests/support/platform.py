@@ -114,6 +114,14 @@ class Platform:
         until(lambda: self.count(event) >= count, within=within, what=f"{count} of {event}")
         assert self.count(event) == count
 
+    def settled(self, journey_id: str) -> list[str]:
+        """The states of a journey's messages that have come to their end."""
+        answer = self.call("GET", "/messages", params={"journey_id": journey_id})
+        if answer.status_code == HTTPStatus.SERVICE_UNAVAILABLE:
+            return []
+        states = [m["state"] for m in answer.raise_for_status().json()["items"]]
+        return [s for s in states if s in ("accepted", "failed", "skipped", "unknown")]
+
     def email_journey(self, mailbox: Mailbox, event: str, *, name: str | None = None) -> str:
         """Publishes «on ``event``, mail its `subject` property»; the journey's id."""
         channel = self.post(

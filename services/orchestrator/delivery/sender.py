@@ -5,6 +5,8 @@ from collections.abc import Sequence
 from uuid import UUID
 
 import httpx2
+import structlog
+from sqlalchemy.exc import SQLAlchemyError
 
 from services.kit.postgres import SessionMaker, workspace_tx
 from services.orchestrator.channels import store as channels
@@ -18,7 +20,10 @@ from services.orchestrator.messages import tell
 from services.orchestrator.messages.model import Claimed
 from services.orchestrator.times import Clock
 
-LEASE_MS = 120_000
+log = structlog.get_logger(__name__)
+
+LEASE_MS = 30_000
+"""How long messages of a killed process wait for another; a living one extends its leases."""
 BATCH = 200
 LINGER_SECONDS = 0.02
 LONGEST_BACKOFF_MS = 300_000
@@ -64,10 +69,24 @@ class Sender:
                 result = Result("again", "stopping")
             await settle.add((claim, result))
 
-        async with asyncio.TaskGroup() as group:
-            for claim in claims:
-                group.create_task(one(claim))
+        extending = asyncio.create_task(self._extend(workspace_id, claims))
+        try:
+            async with asyncio.TaskGroup() as group:
+                for claim in claims:
+                    group.create_task(one(claim))
+        finally:
+            extending.cancel()
         return len(ids)
+
+    async def _extend(self, workspace_id: UUID, claims: Sequence[Claimed]) -> None:
+        """Keeps the leases of messages that are not settled yet, as long as we live."""
+        while True:
+            await asyncio.sleep(LEASE_MS / 3_000)
+            try:
+                async with workspace_tx(self._maker, workspace_id) as session:
+                    await store.extend(session, workspace_id, claims, self._clock() + LEASE_MS)
+            except (SQLAlchemyError, OSError) as error:
+                log.warning("leases_not_extended", error=type(error).__name__)
 
     async def give_up_lost(self, workspace_id: UUID) -> None:
         """Messages whose sender died between hand-over and answer become `unknown`."""

@@ -1,6 +1,7 @@
 """Email over SMTP: a few kept connections per channel, the hand-over marked just before DATA."""
 
 import asyncio
+import re
 from collections.abc import Awaitable, Callable
 from email.errors import MessageError
 from email.message import EmailMessage
@@ -17,6 +18,7 @@ from services.orchestrator.messages.model import Claimed
 log = structlog.get_logger(__name__)
 
 TIMEOUT_SECONDS = 30
+_LINE_BREAK = re.compile(rb"\r\n|\r|\n")
 HandOver = Callable[[Claimed], Awaitable[bool]]
 """Marks the message as handed over; False when the lease is lost."""
 
@@ -128,16 +130,31 @@ def _refusal(code: int, message: str) -> Result:
 
 
 def compose(claim: Claimed, target: Target, now: int) -> bytes:
-    """The mail as it goes over the wire."""
+    """The mail as it goes over the wire. ``ValueError`` where a value would become a header."""
     config = target.config
     mail = EmailMessage(policy=SMTP_POLICY)
     mail["From"] = formataddr((config.get("from_name") or "", config["from_address"]))
     mail["To"] = claim.contact
-    mail["Subject"] = claim.content["subject"]
+    # `email` decodes what looks like an encoded word and writes the line breaks in it as they are.
+    mail["Subject"] = claim.content["subject"].replace("=?", "= ?")
     mail["Date"] = formatdate(now / 1000)
     mail["Message-ID"] = f"<{claim.id}@{config['from_address'].rpartition('@')[2]}>"
     mail["X-Waymark-Message-Id"] = str(claim.id)
     mail.set_content(claim.content["text"])
     if claim.content.get("html"):
         mail.add_alternative(claim.content["html"], subtype="html")
-    return mail.as_bytes()
+    body = mail.as_bytes()
+    if _header_names(body) != [name.lower().encode() for name in mail.keys()]:  # noqa: SIM118
+        raise ValueError("a value starts a header of its own")
+    return body
+
+
+def _header_names(body: bytes) -> list[bytes]:
+    """As a lenient server reads them: any line break ends a line."""
+    names = []
+    for line in _LINE_BREAK.split(body):
+        if not line:
+            break
+        if line[:1] not in b" \t":
+            names.append(line.partition(b":")[0].lower())
+    return names

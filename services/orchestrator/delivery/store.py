@@ -163,6 +163,28 @@ async def settle(
     return list(rows.all())
 
 
+async def extend(
+    session: AsyncSession, workspace_id: UUID, claims: Sequence[Claimed], lease: int
+) -> None:
+    """Move the end (ms) of those of these leases that still hold."""
+    await session.execute(
+        text(
+            """
+            UPDATE message m SET run_at = :lease
+            FROM unnest(CAST(:ids AS uuid[]), CAST(:fences AS bigint[])) AS u (id, fence)
+            WHERE m.workspace_id = :ws AND m.id = u.id AND m.fence = u.fence
+                AND m.state IN ('claimed', 'handed_over')
+            """
+        ),
+        {
+            "ws": workspace_id,
+            "ids": [claim.id for claim in claims],
+            "fences": [claim.fence for claim in claims],
+            "lease": from_ms(lease),
+        },
+    )
+
+
 async def release(
     session: AsyncSession,
     workspace_id: UUID,

@@ -4,11 +4,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from uuid import UUID
 
+import httpx2
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from services.contracts.profile import Facts, FactsRequest, ProfileFacts
 from services.kit.http import ServiceClient
 from services.kit.postgres import SessionMaker, workspace_tx
+from services.kit.problems import Problem
 from services.orchestrator.channels import store as channels
 from services.orchestrator.engine import (
     missed_store,
@@ -27,7 +29,9 @@ from services.orchestrator.messages import store as messages
 from services.orchestrator.messages import tell
 from services.orchestrator.messages.compose import Kit, compose
 
-LEASE_MS = 60_000
+LEASE_MS = 15_000
+"""Longer than profile may take to answer for a block; a killed process holds people up so long."""
+RETRY_MS = 1_000
 MAX_RULES = 200
 
 
@@ -43,8 +47,7 @@ async def execute(executor: Executor, workspace_id: UUID, *, now: int, known_unt
     """Run one block; the number of participants claimed.
 
     ``known_until``: the feed was read to its end at this time, so no event that happened before is
-    still to come. Raises ``Unavailable`` while profile does not answer: the lease runs out and
-    nothing is lost.
+    still to come. Raises ``Unavailable`` while profile does not answer; the block is given back.
     """
     async with workspace_tx(executor.maker, workspace_id) as session:
         claimed = await participant_store.claim(
@@ -61,7 +64,12 @@ async def execute(executor: Executor, workspace_id: UUID, *, now: int, known_unt
         graphs = await executor.library.load(session, (p.version_id for p in claimed))
         states = await journeys.states(session, {p.journey_id for p in claimed})
         kit = await load_kit(session, graphs)
-    facts = await ask(executor.profile, workspace_id, claimed, graphs, position)
+    try:
+        facts = await ask(executor.profile, workspace_id, claimed, graphs, position)
+    except (Problem, httpx2.HTTPError):
+        async with workspace_tx(executor.maker, workspace_id) as session:
+            await participant_store.give_back(session, workspace_id, claimed, now + RETRY_MS)
+        raise
     async with workspace_tx(executor.maker, workspace_id) as session:
         held = await participant_store.lock_claimed(session, workspace_id, claimed)
         block = [p for p in claimed if p.id in held]

@@ -203,6 +203,25 @@ async def lock_claimed(
     return {p.id for p in claimed if fences.get(p.id) == p.fence}
 
 
+async def give_back(
+    session: AsyncSession, workspace_id: UUID, claimed: Sequence[Participant], again: int
+) -> None:
+    """End these leases, where they still hold, without a step; due again at ``again`` (ms)."""
+    await session.execute(
+        text(
+            "UPDATE participant p SET run_at = :again "
+            "FROM unnest(CAST(:ids AS uuid[]), CAST(:fences AS bigint[])) AS u (id, fence) "
+            "WHERE p.workspace_id = :ws AND p.id = u.id AND p.fence = u.fence"
+        ),
+        {
+            "ws": workspace_id,
+            "ids": [p.id for p in claimed],
+            "fences": [p.fence for p in claimed],
+            "again": from_ms(again),
+        },
+    )
+
+
 async def lock_live(
     session: AsyncSession, workspace_id: UUID, profile_ids: Iterable[UUID]
 ) -> list[Participant]:

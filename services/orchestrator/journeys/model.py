@@ -144,7 +144,7 @@ class NodeStats(BaseModel):
     passed: int = Field(description="Went on to another node.")
     exited: int = Field(description="Left the journey here.")
     outcomes: dict[str, int] = Field(
-        description="How they left the node: `event`, `timeout`, `elapsed`, `sent`, `case_0` …, "
+        description="How they left the node: `event`, `timeout`, `elapsed`, `queued`, `case_0` …, "
         "`otherwise`, or the reason of an exit."
     )
     messages: dict[str, int] = Field(

@@ -41,7 +41,7 @@ class Position:
 
 @dataclass(slots=True, frozen=True)
 class Moved:
-    """One transition; `outcome` says why: entered, event, timeout, elapsed, case_0, sent …"""
+    """One transition; `outcome` says why: entered, event, timeout, elapsed, case_0, queued …"""
 
     source: str
     outcome: str
@@ -211,7 +211,8 @@ def _run(step: Step, node: Node, compiled: Compiled, truths: Truths) -> Step:
             gone = leave(position, node.reason, at)
             return replace(step, position=gone.position, moves=step.moves + gone.moves)
     step = replace(step, sends=[*step.sends, send])
-    return _then(step, "sent", node.next, at=at)
+    # What becomes of the message is known later, and skipped is not sent.
+    return _then(step, "queued", node.next, at=at)
 
 
 def _timer(node: Node) -> tuple[str, str]:

@@ -14,6 +14,7 @@ from services.kit.pagination import Page, PagingParams, encode_cursor
 from services.kit.postgres import Session, workspace_tx
 from services.kit.problems import InvalidRequest, Unavailable, problem_responses
 from services.kit.strict import StrictRoute
+from services.orchestrator.idempotency import NewId
 from services.orchestrator.maps import picture, service, store, templates
 from services.orchestrator.maps.errors import (
     MapChanged,
@@ -45,9 +46,15 @@ Until = Annotated[AwareDatetime, Query(examples=["2018-02-01T00:00:00Z"])]
 
 
 @router.get("/map-templates", summary="List the built-in map templates")
-async def list_templates(_: UserCaller) -> list[TemplateSummary]:
+async def list_templates(_: UserCaller, paging: PagingParams) -> Page[TemplateSummary]:
     """Each with its stages, in English and Chinese."""
-    return templates.summaries()
+    after = paging.after(int)
+    start = int(after[0]) if after else 0
+    known = templates.summaries()
+    end = start + paging.limit
+    return Page(
+        items=known[start:end], next_cursor=encode_cursor(end) if end < len(known) else None
+    )
 
 
 @router.get(
@@ -68,11 +75,13 @@ async def read_template(template_id: str, _: UserCaller) -> MapDocument:
     summary="Create a map from a template or a document",
     responses=problem_responses(MapTemplateNotFound),
 )
-async def create_map(body: MapCreate, session: Session, caller: UserCaller) -> JourneyMap:
+async def create_map(
+    body: MapCreate, new_id: NewId, session: Session, caller: UserCaller
+) -> JourneyMap:
     """Touchpoints of a template are not bound to anything yet: bind each to the event that shows
     it, and the map's overlay shows how often and by how many people it is used.
     """
-    return await service.create(session, caller.workspace_id, body)
+    return await service.create(session, caller.workspace_id, new_id, body)
 
 
 @router.get("/maps", summary="List maps")

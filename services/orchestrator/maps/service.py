@@ -16,7 +16,6 @@ from services.contracts.tracking import (
     SignalQuery,
 )
 from services.kit.http import ServiceClient
-from services.kit.ids import uuid7
 from services.kit.problems import InvalidRequest, Unavailable
 from services.orchestrator.maps import store, templates
 from services.orchestrator.maps.errors import (
@@ -41,10 +40,14 @@ MAX_OBSERVED_STAGES = 20
 MAX_SIGNALS_PER_STAGE = 20
 
 
-async def create(session: AsyncSession, workspace_id: UUID, body: MapCreate) -> JourneyMap:
+async def create(
+    session: AsyncSession, workspace_id: UUID, map_id: UUID, body: MapCreate
+) -> JourneyMap:
+    """The new map, or the one that an earlier call with the same id made."""
     document = body.document or _from_template(body)
     check_rules(document)
-    return await store.add(session, workspace_id, uuid7(), document)
+    await store.add(session, workspace_id, map_id, document)
+    return await read(session, map_id)
 
 
 def _from_template(body: MapCreate) -> MapDocument:

@@ -3,7 +3,8 @@
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Row, delete, func, insert, select, update
+from sqlalchemy import Row, delete, func, select, update
+from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from services.orchestrator.maps.model import JourneyMap, MapDocument, MapSummary
@@ -26,13 +27,14 @@ async def find(session: AsyncSession, map_id: UUID) -> JourneyMap | None:
 
 async def add(
     session: AsyncSession, workspace_id: UUID, map_id: UUID, document: MapDocument
-) -> JourneyMap:
+) -> None:
+    """Does nothing when there is a map of this id."""
     statement = (
         insert(JourneyMapRow)
         .values(id=map_id, workspace_id=workspace_id, version=1, document=_json(document))
-        .returning(*_COLUMNS)
+        .on_conflict_do_nothing(index_elements=["id"])
     )
-    return _map((await session.execute(statement)).one())
+    await session.execute(statement)
 
 
 async def replace(

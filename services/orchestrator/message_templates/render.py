@@ -2,10 +2,12 @@
 
 python-liquid's own limits stop loops, captures and doubling strings. It leaves open ranges
 (`{{ (1..100000000) | join }}` runs for seconds) and filters that multiply (`replace` of every
-letter by the text itself asks for gigabytes), so both are capped here.
+letter by the text itself asks for gigabytes), so both are capped here; and it counts a filter over
+ten thousand items as one step, so the work of filters is counted by size.
 """
 
 from collections.abc import Callable, Mapping
+from contextvars import ContextVar
 from dataclasses import dataclass
 from functools import lru_cache, wraps
 from typing import Any
@@ -17,6 +19,10 @@ from liquid.exceptions import LiquidError, OutputStreamLimitError
 MAX_RANGE = 10_000
 MAX_SOURCE = 200_000
 MAX_TEXT = 2_000_000
+MAX_WORK = 5_000_000
+"""Characters and list items that the filters of one rendering may touch: well below a second."""
+
+_work: ContextVar[list[int]] = ContextVar("work")
 
 
 class _CappedRange(primitive.RangeLiteral):
@@ -54,12 +60,43 @@ def _capped(name: str, plain: Callable[..., Any]) -> Callable[..., Any]:
             _refuse(len(text) + found * max(0, len(new) - len(old)))
         elif name == "join" and args and isinstance(value, list | tuple | range):
             _refuse(len(value) * len(str(args[0])))
+        _count(_cost(name, value) + sum(map(_size, args)))
         result = plain(value, *args, **kwargs)
         if isinstance(result, str):
             _refuse(len(result))
+        _count(_size(result))
         return result
 
     return capped
+
+
+def _size(value: Any) -> int:
+    if isinstance(value, int):
+        return 1 + value.bit_length() ** 2 // 1_000
+    return len(value) if isinstance(value, str | list | tuple | range | dict) else 1
+
+
+def _cost(name: str, value: Any) -> int:
+    size = _size(value)
+    if name == "uniq" and not isinstance(value, str):
+        return size * size
+    if name == "sum":
+        return size * 10
+    if name == "strip_html" and isinstance(value, str):
+        # Every tag and block that nothing closes is looked for up to the end.
+        open_tags = value.count("<", value.rfind(">") + 1)
+        open_blocks = sum(value.count(each) for each in ("<script", "<style", "<!--"))
+        return size * (1 + open_tags + open_blocks)
+    return size
+
+
+def _count(work: int) -> None:
+    done = _work.get(None)
+    if done is None:
+        return
+    done[0] += work
+    if done[0] > MAX_WORK:
+        raise OutputStreamLimitError("the filters have too much to do", token=None)
 
 
 def _refuse(length: int) -> None:
@@ -108,6 +145,7 @@ def check(part: str, source: str) -> None:
 
 def render_text(part: str, source: str, variables: Mapping[str, Any]) -> str:
     """Raises ``TemplateInvalid`` when a bound is hit or a filter fails."""
+    _work.set([0])
     try:
         template = _parsed("html" if part == "html" else "text", source)
         return template.render(**variables)

@@ -1,6 +1,6 @@
 -- Events of a workspace, newest first, one page by key.
 SELECT toUnixTimestamp64Milli(occurred_at) AS occurred_ms, log_offset, log_index,
-       toUnixTimestamp64Milli(received_at), properties, context, profile_id,
+       toUnixTimestamp64Milli(received_at), properties, traits, context, profile_id,
        message_id, source_id, type, event, user_id, anonymous_id
 FROM person_events(workspace_id={workspace_id:UUID})
 WHERE ({event:String} = '' OR event = {event:String})

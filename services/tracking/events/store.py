@@ -124,7 +124,7 @@ def _ms(at: datetime | None, default: int) -> int:
 
 
 def _stored(row: tuple[Any, ...]) -> tuple[Position, StoredEvent]:
-    occurred_ms, offset, index, received_ms, properties, context, profile_id, *texts = row
+    occurred_ms, offset, index, received_ms, properties, traits, context, profile_id, *texts = row
     message_id, source_id, kind, event, user_id, anonymous_id = texts
     return (occurred_ms, offset, index), StoredEvent(
         message_id=message_id,
@@ -137,5 +137,6 @@ def _stored(row: tuple[Any, ...]) -> tuple[Position, StoredEvent]:
         occurred_at=datetime.fromtimestamp(occurred_ms / 1000, UTC),
         received_at=datetime.fromtimestamp(received_ms / 1000, UTC),
         properties=json.loads(properties or "{}"),
+        traits=json.loads(traits or "{}"),
         context=json.loads(context or "{}"),
     )

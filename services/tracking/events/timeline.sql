@@ -1,7 +1,7 @@
 -- Events of one canonical profile, newest first, one page by key. The subjects are looked up first, so
 -- that the bloom filter on subject_id skips what belongs to others.
 SELECT toUnixTimestamp64Milli(occurred_at) AS occurred_ms, log_offset, log_index,
-       toUnixTimestamp64Milli(received_at), properties, context, {profile_id:UUID} AS profile_id,
+       toUnixTimestamp64Milli(received_at), properties, traits, context, {profile_id:UUID} AS profile_id,
        message_id, source_id, type, event, user_id, anonymous_id
 FROM events
 WHERE workspace_id = {workspace_id:UUID}

@@ -12,7 +12,7 @@ from services.kit.feeds import pack
 from services.kit.problems import MalformedBody
 from services.tracking.errors import InvalidEvent
 from services.tracking.ingest import clock
-from services.tracking.ingest.convert import Origin, Refused, convert, own_id
+from services.tracking.ingest.convert import Origin, Refused, check_context, convert, own_id
 from services.tracking.ingest.protocols.call import Calls
 from services.tracking.ingest.wire import (
     MAX_EVENT_BYTES,
@@ -35,6 +35,8 @@ class Request:
     """The write key came the way servers send it (Basic authentication)."""
     anonymous_id: str = ""
     """Of the person at the device, for events that name nobody."""
+    request_id: str = ""
+    """Ours, the same when the gateway hands the request to another process of this role."""
 
     @property
     def origin(self) -> Origin:
@@ -45,6 +47,7 @@ class Request:
             self.sent_at,
             server_key=self.server_key,
             anonymous_id=self.anonymous_id,
+            request_id=self.request_id,
         )
 
 
@@ -52,14 +55,17 @@ def accept_batch(body: bytes, request: Request) -> Append:
     """``MalformedBody`` or ``InvalidEvent`` when the body is no batch at all."""
     batch = decode_envelope(body)
     sent = clock.parse(batch.sent_at) if isinstance(batch.sent_at, str | int) else None
-    origin = replace(
-        request.origin,
-        context=batch.context,
-        sent_at=request.sent_at if sent is None else sent,
-    )
+    origin = replace(request.origin, sent_at=request.sent_at if sent is None else sent)
     ids = _OwnIds()
     events: list[Event] = []
     refused: list[Quarantined] = []
+    try:
+        check_context(batch.context)
+        origin = replace(origin, context=batch.context)
+    except Refused as error:
+        # What is wrong for all costs none of them: they go on with their own contexts.
+        pointer = "#" + error.pointer
+        refused.append(_quarantined(batch.context, origin, error.reason, pointer, error.detail))
     for index, raw in enumerate(batch.events):
         pointer = f"#/batch/{index}"
         try:

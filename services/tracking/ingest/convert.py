@@ -45,6 +45,7 @@ class Origin:
     context: bytes = b"null"
     server_key: bool = False
     anonymous_id: str = ""
+    request_id: str = ""
 
 
 def convert(wire: WireEvent, origin: Origin) -> Event:
@@ -64,6 +65,12 @@ def convert(wire: WireEvent, origin: Origin) -> Event:
         raise Refused("missing_id", "/userId", "A usable userId or anonymousId is needed.")
     person = traits if kind == "identify" else context.traits
     identifiers = _identifiers(user, anonymous, person)
+    previous = _previous(kind, wire, user)
+    # What an alias names is an id of before the person was known; were it a known one, nothing may
+    # join the two.
+    before = ("anonymous_id", _identifier("anonymous_id", previous))
+    if before[1] and before not in identifiers:
+        identifiers.append(before)
     original = clock.parse(wire.timestamp)
     if original is None:
         original = clock.parse(wire.original_timestamp)
@@ -85,7 +92,7 @@ def convert(wire: WireEvent, origin: Origin) -> Event:
         received_at=origin.received_at,
         sent_at=sent,
         time_source=times.source,
-        previous_id=_previous(kind, wire, user),
+        previous_id=previous,
         group_id=_group(kind, wire),
         properties=_canonical(_properties(kind, wire), "/properties"),
         traits=_canonical(traits, "/traits"),
@@ -94,19 +101,33 @@ def convert(wire: WireEvent, origin: Origin) -> Event:
 
 
 def own_id(event: Event, origin: Origin, wire: WireEvent) -> str:
-    """The same for the same event sent again, whenever it is received."""
+    """The same for the same event sent again, if the client says when it happened.
+
+    Without a time nothing tells a client's second try from a second event. It counts as an event:
+    to lose every login but the first would be worse than to count a retry twice.
+    """
+    timed = wire.timestamp or wire.original_timestamp
     said = (
         *(str(origin.workspace_id), event.source_id, event.type, event.event),
         *(event.user_id, event.anonymous_id, event.previous_id, event.group_id),
-        *(wire.timestamp, wire.original_timestamp),
+        *(wire.timestamp, wire.original_timestamp, "" if timed else origin.request_id),
         *(event.properties, event.traits, event.context),
     )
     return hashlib.blake2b(msgspec.json.encode(said), digest_size=16).hexdigest()
 
 
+def check_context(text: bytes) -> None:
+    """``Refused`` when a batch's own context is not acceptable."""
+    _read_context(text, b"null")
+
+
 def _context(wire: WireEvent, origin: Origin) -> Context:
+    return _read_context(origin.context, bytes(wire.context))
+
+
+def _read_context(batch: bytes, event: bytes) -> Context:
     try:
-        return read_context(origin.context, bytes(wire.context))
+        return read_context(batch, event)
     except NotCanonical as error:
         raise Refused(error.reason, "/context" + error.pointer, error.detail) from error
     except DECODE_ERRORS as error:

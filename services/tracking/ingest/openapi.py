@@ -18,8 +18,8 @@ _COMMON: dict[str, Any] = {
     "messageId": _TEXT
     | {
         "description": "Idempotency key: within 30 days only the first event of a source with this "
-        "id counts. Left out, it is made of what the event says, its time included: an identical "
-        "event without messageId and timestamp, posted again, is taken for a repetition."
+        "id counts. Left out, it is made of what the event says, its timestamp included; without "
+        "a timestamp as well, every request counts."
     },
     "userId": _TEXT,
     "anonymousId": _TEXT | {"description": "This or userId is needed."},
@@ -39,7 +39,10 @@ _OWN: dict[str, dict[str, Any]] = {
     "page": {"name": _TEXT, "category": _TEXT, "properties": _OBJECT},
     "screen": {"name": _TEXT, "category": _TEXT, "properties": _OBJECT},
     "group": {"groupId": _TEXT, "traits": _OBJECT},
-    "alias": {"previousId": _TEXT},
+    "alias": {
+        "previousId": _TEXT
+        | {"description": "An anonymousId of the same person. Two userIds are never joined."}
+    },
 }
 _PERSON = {"userId": "u-42"}
 _EXAMPLES: dict[str, Any] = {
@@ -139,8 +142,23 @@ _SUMMARIES = {
     "page": "Record a page view",
     "screen": "Record a screen view",
     "group": "Put a person into an account",
-    "alias": "Join two ids of a person",
+    "alias": "Give a person an id used before",
     "batch": "Send many calls at once",
+}
+# What is to be named in rules, journeys and queries.
+_DESCRIPTIONS = {
+    "track": "Counts as the event it names.",
+    "identify": "Its traits become the profile's; in timelines it is the event `identify`.",
+    "page": "Counts as the event `Page Viewed`, with `name` and `category` among its properties.",
+    "screen": "Counts as the event `Screen Viewed`, with `name` and `category` among its "
+    "properties.",
+    "group": "In timelines it is the event `group`.",
+    "alias": "In timelines it is the event `alias`.",
+    "batch": "Calls of any kind, each with its `type`.",
+    "cloudevents": "One, a list, or in binary mode. Each counts as the event its `type` names.",
+    "posthog": "Each becomes the call that means the same; `docs/clients.md` has the table.",
+    "jitsu": "`user_identify` is identify, `pageview` is page, everything else track.",
+    "merge": "Two ids of one kind are an alias; ids of two kinds identify the person.",
 }
 
 
@@ -162,6 +180,7 @@ def paths(calls: Mapping[str, str], problems: dict[int | str, dict[str, Any]]) -
             operation: dict[str, Any] = {
                 "tags": ["ingestion"],
                 "summary": _SUMMARIES[call],
+                "description": _DESCRIPTIONS[call],
                 "operationId": f"ingest_{name}{suffix}",
                 "requestBody": {
                     "required": True,

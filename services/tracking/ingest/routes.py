@@ -84,6 +84,7 @@ async def _accept(request: Request) -> None:
         # The gateway says where it found the key; a direct caller is a server.
         server_key=request.headers.get("x-key-place", "basic") == "basic",
         anonymous_id=_anonymous_id(request.headers.get("anonymousid")),
+        request_id=structlog.contextvars.get_contextvars().get("request_id", ""),
     )
     failure: Problem | None = None
     if call is None:

@@ -1,6 +1,5 @@
 """Request bodies of the SDKs, decoded so that a bad event cannot spoil the others."""
 
-import json
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -10,6 +9,7 @@ import msgspec
 
 from services.kit.problems import MalformedBody
 from services.tracking.errors import InvalidEvent
+from services.tracking.ingest import split
 
 MAX_EVENTS = 2_500
 MAX_EVENT_BYTES = 32 * 1024
@@ -105,21 +105,26 @@ def _surplus(events: list[Any]) -> Iterator[list[Any]]:
 
 
 def _salvage(body: bytes) -> Batch | None:
-    """One event with NaN or half a surrogate (Python and JavaScript write both) makes the whole
-    body invalid JSON. The lenient parser of the standard library finds the other events."""
+    """One bad event (NaN and half a surrogate, as Python and JavaScript write them, or worse) makes
+    the whole body invalid JSON. Cut apart, the other events are found."""
     try:
-        loaded = json.loads(body)
-        events = loaded["batch"]
-        if not isinstance(events, list):
-            return None
-        return Batch(
-            events=[msgspec.Raw(json.dumps(event).encode()) for event in events[:MAX_EVENTS]],
-            surplus=[json.dumps(part).encode() for part in _surplus(events)],
-            context=json.dumps(loaded.get("context")).encode(),
-            sent_at=loaded.get("sentAt"),
-            salvaged=True,
-        )
-    except (ValueError, RecursionError, LookupError, TypeError):
+        found = split.members(body)
+        events = split.elements(found[b"batch"])
+    except (split.NotSplittable, KeyError):
+        return None
+    return Batch(
+        events=[msgspec.Raw(event) for event in events[:MAX_EVENTS]],
+        surplus=[b"[%b]" % b",".join(part) for part in _surplus(events)],
+        context=found.get(b"context", b"null"),
+        sent_at=_lenient(found.get(b"sentAt", b"null")),
+        salvaged=True,
+    )
+
+
+def _lenient(text: bytes) -> Any:
+    try:
+        return msgspec.json.decode(text)
+    except DECODE_ERRORS:
         return None
 
 

@@ -132,7 +132,7 @@ async def test_a_crash_between_hand_over_and_answer_makes_it_unknown(
     assert await states(world) == [("handed_over", None)]
     await world.settle()
     assert await states(world) == [("handed_over", None)], "its lease still runs"
-    world.clock.advance(seconds=121)
+    world.clock.advance(seconds=31)
     await world.settle()
     assert await states(world) == [("unknown", "answer_lost")]
     assert world.mailbox.messages == []
@@ -155,7 +155,7 @@ async def test_a_crash_before_the_hand_over_sends_it_later_once(
         sending.cancel()
         await asyncio.gather(sending, return_exceptions=True)
     assert await states(world) == [("claimed", None)]
-    world.clock.advance(seconds=121)
+    world.clock.advance(seconds=31)
     await world.settle()
     assert await states(world) == [("accepted", None)]
     assert len(world.mailbox.messages) == 1
@@ -234,3 +234,37 @@ async def test_a_mail_of_text_and_html_escapes_what_people_wrote(world: World) -
     assert mail["Bcc"] is None
     html = mail.get_body(("html",)).get_content()  # type: ignore[attr-defined]
     assert html.strip() == "<p>&lt;b&gt;你好&lt;/b&gt;</p>"
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "=?utf-8?q?=0d=0aBcc:_all@example.com?=",
+        "=?utf-8?q?=0aBcc:_all@example.com?=",
+        "=?utf-8?q?=0d=0a=0d=0aAnother_body?=",
+        "=?utf-8?b?DQpCY2M6IGFsbEBleGFtcGxlLmNvbQ==?=",
+        "x =?utf-8?q?=0d=0aBcc:?= =?utf-8?q?_all@example.com?=",
+    ],
+)
+async def test_an_encoded_word_in_a_trait_starts_no_header(world: World, name: str) -> None:
+    graph = await world.mail_graph()
+    graph["nodes"][0]["template_id"] = await world.template(subject="Hi {{ profile.traits.name }}")
+    await world.publish(graph)
+    world.feed(world.event(world.person(traits={"name": name}), "Viewed", offer_id="o"))
+    await world.settle()
+    [mail] = world.mailbox.messages
+    assert mail["Bcc"] is None
+    assert mail["Subject"] == f"Hi {name}".replace("=?", "= ?")
+    assert [m["state"] for m in await world.messages()] == ["accepted"]
+
+
+async def test_a_sender_that_would_start_a_header_is_no_mail(world: World) -> None:
+    graph = await world.mail_graph()
+    graph["nodes"][0]["channel_id"] = await world.email_channel(
+        from_name="=?utf-8?q?=0d=0aBcc:_all@example.com?="
+    )
+    await world.publish(graph)
+    world.feed(world.event(world.person(), "Viewed", offer_id="o"))
+    await world.settle()
+    assert world.mailbox.messages == []
+    assert await states(world) == [("failed", "not_a_mail: ValueError")]

@@ -35,7 +35,7 @@ async def test_an_executor_whose_lease_ran_out_writes_nothing(world: World) -> N
     await world.execute()
     await world.settle()
     stats = await world.get(f"/journeys/{journey_id}/stats")
-    assert stats["nodes"]["mail"]["outcomes"] == {"sent": 1}
+    assert stats["nodes"]["mail"]["outcomes"] == {"queued": 1}
     assert stats["exits"] == {"finished": 1}
     assert len(world.mailbox.messages) == 1
 

@@ -55,6 +55,16 @@ async def bind(api: httpx2.AsyncClient, map_id: str, touchpoint: str, event: str
     assert answer.status_code == 200, answer.text
 
 
+async def test_templates_are_paged_like_every_list(api: httpx2.AsyncClient) -> None:
+    path = "/api/v1/map-templates"
+    whole = (await api.get(path)).json()
+    assert whole["items"][0]["id"] == "lifecycle5"
+    assert whole["next_cursor"] is None
+    first = (await api.get(path, params={"limit": 2})).json()
+    rest = (await api.get(path, params={"cursor": first["next_cursor"]})).json()
+    assert first["items"] + rest["items"] == whole["items"]
+
+
 async def test_a_map_lives_from_template_to_deletion(api: httpx2.AsyncClient) -> None:
     created = await create(api)
     path = f"/api/v1/maps/{created['id']}"
@@ -136,6 +146,15 @@ async def test_a_window_outside_of_all_time_is_refused(
     answer = await api.get(f"/api/v1/maps/{created['id']}/overlay", params=window)
     assert answer.status_code == 422
     assert answer.json()["errors"][0]["pointer"] == f"#/query/{name}"
+
+
+async def test_a_repeated_call_with_the_same_key_makes_one_map(api: httpx2.AsyncClient) -> None:
+    body, headers = {"template_id": "lifecycle5"}, {"Idempotency-Key": "k1"}
+    first, again = [
+        (await api.post("/api/v1/maps", json=body, headers=headers)).json() for _ in range(2)
+    ]
+    assert first == again
+    assert len((await api.get("/api/v1/maps")).json()["items"]) == 1
 
 
 async def test_the_overlay_grades_every_cell(

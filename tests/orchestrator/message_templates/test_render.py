@@ -27,6 +27,14 @@ BOMBS = {
     "replace": "{% assign a = 'xxxxxxxxxxxxxxxxxxxxxxxx' %}"
     + "{% assign a = a | replace: 'x', a %}" * 8
     + "{{ a | size }}",
+    "filters": "{% assign a = (1..10000) | join: ',' %}{% for i in (1..900) %}"
+    "{% assign b = a | split: ',' | sort | reverse %}{% endfor %}",
+    "power": "{% assign a = 9999999999 %}" + "{% assign a = a | times: a %}" * 30 + "{{ a }}",
+    "sums": "{% assign a = (1..10000) | join: ',' | split: ',' %}"
+    "{% for i in (1..5000) %}{% assign b = a | sum %}{% endfor %}",
+    "quadratic": "{% assign a = (1..10000) | join: ',' | split: ',' | uniq %}",
+    "tags": "{{ '" + "<" * 150_000 + "' | strip_html }}",
+    "blocks": "{{ '" + "<script>" * 20_000 + "' | strip_html }}",
 }
 
 

@@ -75,6 +75,7 @@ async def test_a_timeline_joins_what_happened_before_and_after_a_merge(tracking:
         for asked in (known, anonymous):
             (page,) = await pages(api, f"/api/v1/profiles/{asked}/events")
             assert [e["event"] for e in page].count("View") == 2
+            assert page[0]["traits"] == {}
             assert len(page) == 4
             assert {e["profile_id"] for e in page} == {str(known)}
 

@@ -18,8 +18,8 @@ WORKSPACE = UUID("0195d3a0-0000-7000-8000-000000000001")
 RECEIVED = 1_795_328_235_366
 
 
-def request(source: str = "web", received: int = RECEIVED) -> Request:
-    return Request(WORKSPACE, source, received)
+def request(source: str = "web", received: int = RECEIVED, request_id: str = "r1") -> Request:
+    return Request(WORKSPACE, source, received, request_id=request_id)
 
 
 def batch(*events: Any, **envelope: Any) -> Append:
@@ -130,18 +130,72 @@ def test_page_and_screen_have_the_names_of_tracking_plans_and_keep_theirs_as_pro
 def test_an_alias_of_an_id_to_itself_joins_nothing() -> None:
     alias = {"type": "alias", "userId": "u1"}
     assert one({**alias, "previousId": "u1"}).previous_id == ""
-    assert one({**alias, "previousId": "an1"}).previous_id == "an1"
+    assert one({**alias, "previousId": "u1"}).identifiers == [("user_id", "u1")]
+
+
+def test_an_alias_joins_the_id_the_person_had_before() -> None:
+    event = one({"type": "alias", "userId": "u1", "previousId": "an1"})
+    assert event.previous_id == "an1"
+    assert event.identifiers == [("user_id", "u1"), ("anonymous_id", "an1")]
 
 
 def test_without_a_message_id_the_same_event_gets_the_same_one_again() -> None:
-    body = json.dumps({"batch": [track(), track(), track(event="Other")]}).encode()
+    at = "2026-11-20T08:00:00Z"
+    events = [track(timestamp=at), track(timestamp=at), track(event="Other", originalTimestamp=at)]
+    body = json.dumps({"batch": events}).encode()
     first = accepted(accept_batch(body, request()))
-    again = accepted(accept_batch(body, request(received=RECEIVED + 60_000)))
+    later = request(received=RECEIVED + 60_000, request_id="r2")
+    again = accepted(accept_batch(body, later))
     elsewhere = accepted(accept_batch(body, request(source="shop")))
     ids = [event.message_id for event in first]
     assert len(set(ids)) == 3, "identical events of one request are different events"
     assert [event.message_id for event in again] == ids
     assert not {event.message_id for event in elsewhere} & set(ids)
+
+
+def test_an_event_without_id_and_time_is_a_new_one_in_every_request() -> None:
+    body = json.dumps({"batch": [track(), track()]}).encode()
+    first, again, resent = (
+        [event.message_id for event in accepted(accept_batch(body, request(request_id=name)))]
+        for name in ("r1", "r2", "r1")
+    )
+    assert len({*first, *again}) == 4
+    assert resent == first, "the gateway handed the same request on again"
+
+
+@pytest.mark.parametrize(
+    "bad",
+    [
+        b'{"a":}',
+        b'{"type":"track","userId":"u","event":NaN}',
+        b'{"type":"track","userId":"u","event":"\\ud800"}',
+        b'{"type":"track","userId":"u","event":"\x01"}',
+        b'{"type":"track","userId":"u","event":"\xff"}',
+        b"[" * 100_000 + b"]" * 100_000,
+        b'{"type":"track","userId":"u","event":"e","properties":'
+        + b'{"a":' * 100_000
+        + b"1"
+        + b"}" * 100_001,
+        b"nonsense",
+    ],
+)
+def test_whatever_one_event_is_its_neighbours_are_accepted(bad: bytes) -> None:
+    good = json.dumps(track(messageId="good")).encode()
+    body = b'{"sentAt":"2026-11-20T08:00:00Z","batch":[' + good + b"," + bad + b"," + good + b"]}"
+    append = accept_batch(body, request())
+    assert [event.message_id for event in accepted(append)] == ["good", "good"]
+    (refused,) = append.quarantined
+    assert refused.pointer.startswith("#/batch/1")
+    assert refused.raw == bad
+
+
+@pytest.mark.parametrize("context", [b'"x"', b"[1]", b'{"a":NaN}', b'{"a":"\\u0000"}'])
+def test_a_wrong_context_of_the_batch_costs_no_event(context: bytes) -> None:
+    body = b'{"context":' + context + b',"batch":[' + json.dumps(track()).encode() + b"]}"
+    append = accept_batch(body, request())
+    assert len(accepted(append)) == 1
+    (refused,) = append.quarantined
+    assert refused.pointer.startswith("#/context")
 
 
 @pytest.mark.parametrize("none", [None, "", "absent"])
