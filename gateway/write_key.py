@@ -38,11 +38,20 @@ class _Body(msgspec.Struct):
     batch: msgspec.Raw = msgspec.field(default_factory=msgspec.Raw)
 
 
+class _Keyed(msgspec.Struct):
+    """Left undecoded but for what is needed: a stranger's body must cost little."""
+
+    api_key: msgspec.Raw = msgspec.field(default_factory=msgspec.Raw)
+    token: msgspec.Raw = msgspec.field(default_factory=msgspec.Raw)
+    properties: msgspec.Raw = msgspec.field(default_factory=msgspec.Raw)
+    batch: msgspec.Raw = msgspec.field(default_factory=msgspec.Raw)
+
+
 _body = msgspec.json.Decoder(_Body)
 _items = msgspec.json.Decoder(list[msgspec.Raw])
 _item = msgspec.json.Decoder(_Item)
 _text = msgspec.json.Decoder(str)
-_events = msgspec.json.Decoder()
+_keyed = msgspec.json.Decoder(_Keyed)
 _UNREADABLE = (msgspec.MsgspecError, UnicodeDecodeError, RecursionError)
 
 
@@ -93,22 +102,28 @@ def in_body(text: bytes, family: Family = "segment") -> str | None:
 def _in_events(text: bytes) -> str | None:
     """PostHog's and old Jitsu's clients: ``api_key`` or ``token`` of the body or of the first
     event, which may be alone, in a list, or in the ``batch`` of an object."""
+    body = unwrap(text).lstrip()
     try:
-        body = _events.decode(unwrap(text))
+        if body[:1] == b"[":
+            body = next(iter(_items.decode(body)), b"{}")
+        outer = _keyed.decode(body)
     except _UNREADABLE as error:
-        raise MalformedBody(f"The body is not JSON: {error}") from error
-    first = body[0] if isinstance(body, list) and body else body
-    batch = first.get("batch") if isinstance(first, dict) else None
-    inner = batch[0] if isinstance(batch, list) and batch else None
-    for item in (first, inner):
-        if not isinstance(item, dict):
-            continue
-        properties = item.get("properties")
-        token = properties.get("token") if isinstance(properties, dict) else None
-        for value in (item.get("api_key"), item.get("token"), token):
-            if isinstance(value, str) and value.strip():
-                return value.strip()
-    return None
+        raise MalformedBody(f"The body is not JSON of events: {error}") from error
+    if key := _of(outer):
+        return key
+    try:
+        first = _items.decode(outer.batch)[:1]
+        return _of(_keyed.decode(first[0])) if first else None
+    except _UNREADABLE:
+        return None
+
+
+def _of(item: _Keyed) -> str | None:
+    try:
+        inner = _keyed.decode(item.properties).token
+    except _UNREADABLE:
+        inner = msgspec.Raw()
+    return _string(item.api_key) or _string(item.token) or _string(inner)
 
 
 def without_key(query: bytes) -> bytes:

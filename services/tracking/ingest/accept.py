@@ -110,7 +110,7 @@ def accept_calls(found: Calls, request: Request) -> tuple[Append, InvalidEvent |
     ids = _OwnIds()
     events: list[Event] = []
     refused: list[Quarantined] = []
-    for index, call in enumerate(found.calls[:MAX_EVENTS]):
+    for index, call in enumerate(found.calls):
         pointer = "#" if found.single else f"#/batch/{index}"
         try:
             if len(call.raw) > MAX_EVENT_BYTES:
@@ -123,10 +123,10 @@ def accept_calls(found: Calls, request: Request) -> tuple[Append, InvalidEvent |
         except Refused as error:
             place = pointer + error.pointer
             refused.append(_quarantined(call.raw, origin, error.reason, place, error.detail))
-    for start in range(MAX_EVENTS, len(found.calls), MAX_EVENTS):
-        part = b"[%b]" % b",".join(call.raw for call in found.calls[start : start + MAX_EVENTS])
+    for number, part in enumerate(found.surplus, start=1):
+        place = f"#/batch/{number * MAX_EVENTS}"
         detail = f"More than {MAX_EVENTS} events in one batch; these begin here."
-        refused.append(_quarantined(part, origin, "too_many_events", f"#/batch/{start}", detail))
+        refused.append(_quarantined(part, origin, "too_many_events", place, detail))
     failure = None
     if found.single and refused:
         failure = InvalidEvent(refused[0].pointer, refused[0].detail)

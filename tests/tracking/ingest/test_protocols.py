@@ -143,6 +143,14 @@ def test_the_surplus_of_a_batch_is_set_aside() -> None:
     )  # fmt: skip
 
 
+def test_a_body_of_countless_events_becomes_few_rows() -> None:
+    append, _ = taken(posthog.calls, b"[%b7]" % (b"7," * 1_000_000))
+    assert append.count == 0
+    assert len(append.quarantined) == 2_500 + 400
+    surplus = [each for each in append.quarantined if each.reason == "too_many_events"]
+    assert (len(surplus), surplus[-1].raw, surplus[-1].pointer) == (400, b"[7]", "#/batch/1000000")
+
+
 def test_a_large_event_is_set_aside() -> None:
     append, failure = taken(posthog.calls, hog(text="x" * 33_000))
     assert (append.count, append.quarantined[0].reason) == (0, "too_large")

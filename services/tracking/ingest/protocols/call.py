@@ -10,7 +10,7 @@ import msgspec
 from services.kit.problems import MalformedBody
 from services.tracking.errors import InvalidEvent
 from services.tracking.ingest.convert import Refused
-from services.tracking.ingest.wire import DECODE_ERRORS, explain
+from services.tracking.ingest.wire import DECODE_ERRORS, MAX_EVENTS, explain
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,11 +33,15 @@ class Call:
 
 @dataclass(frozen=True, slots=True)
 class Calls:
-    """A request's events. ``single``: it could hold but one, so a bad one is answered with 400."""
+    """A request's events. ``single``: it could hold but one, so a bad one is answered with 400.
+
+    ``surplus``: what came beyond ``MAX_EVENTS``, untranslated, in lists of at most so many.
+    """
 
     calls: list[Call]
     sent_at: Any = None
     single: bool = False
+    surplus: list[bytes] = field(default_factory=list)
 
 
 Adapter = Callable[[Sent], Calls]
@@ -49,8 +53,14 @@ class Cut:
     """A body's events, still undecoded, and what its envelope says beside them."""
 
     events: list[bytes]
-    envelope: dict[str, Any]
-    single: bool
+    envelope: dict[str, Any] = field(default_factory=dict)
+    single: bool = False
+    surplus: list[bytes] = field(default_factory=list)
+
+    def translated(self, translate: Translate, sent_at: Any = None) -> Calls:
+        """Each event as ``translate`` says it."""
+        calls = [_translated(raw, translate) for raw in self.events]
+        return Calls(calls, sent_at, self.single, self.surplus)
 
 
 _any = msgspec.json.Decoder()
@@ -79,13 +89,22 @@ def cut(body: bytes) -> Cut:
 
 def _cut(body: bytes) -> Cut:
     if body.lstrip()[:1] == b"[":
-        return Cut([bytes(raw) for raw in _list.decode(body)], {}, single=False)
+        return _bounded(_list.decode(body), {})
     members = _members.decode(body)
     batch = members.pop("batch", None)
     if batch is None:
-        return Cut([body], {}, single=True)
+        return Cut([body], single=True)
     envelope = {name: _any.decode(raw) for name, raw in members.items()}
-    return Cut([bytes(raw) for raw in _list.decode(batch)], envelope, single=False)
+    return _bounded(_list.decode(batch), envelope)
+
+
+def _bounded(events: list[msgspec.Raw], envelope: dict[str, Any]) -> Cut:
+    """A body of millions of tiny events must not become millions of anything."""
+    surplus = [
+        b"[%b]" % b",".join(events[start : start + MAX_EVENTS])
+        for start in range(MAX_EVENTS, len(events), MAX_EVENTS)
+    ]
+    return Cut([bytes(raw) for raw in events[:MAX_EVENTS]], envelope, surplus=surplus)
 
 
 def _salvage(body: bytes) -> Cut | None:
@@ -97,10 +116,15 @@ def _salvage(body: bytes) -> Cut | None:
     if not isinstance(events, list):
         return None
     envelope = loaded if isinstance(loaded, dict) else {}
-    return Cut([json.dumps(event).encode() for event in events], envelope, single=False)
+    surplus = [
+        json.dumps(events[start : start + MAX_EVENTS]).encode()
+        for start in range(MAX_EVENTS, len(events), MAX_EVENTS)
+    ]
+    kept = [json.dumps(event).encode() for event in events[:MAX_EVENTS]]
+    return Cut(kept, envelope, surplus=surplus)
 
 
-def translated(raw: bytes, translate: Translate) -> Call:
+def _translated(raw: bytes, translate: Translate) -> Call:
     """The event in ``raw`` as ``translate`` says it; it may raise ``Refused``."""
     try:
         return Call(raw, translate(_object.decode(raw)))

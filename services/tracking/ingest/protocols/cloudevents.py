@@ -18,7 +18,6 @@ from services.tracking.ingest.protocols.call import (
     cut,
     given,
     text,
-    translated,
 )
 from services.tracking.ingest.wire import DECODE_ERRORS
 
@@ -35,8 +34,7 @@ def calls(sent: Sent) -> Calls:
     """``MalformedBody`` where the body is not what its mode asks for."""
     if any(name.startswith(_PREFIX) for name in sent.headers):
         return _binary(sent)
-    found = cut(sent.body)
-    return Calls([translated(raw, _call) for raw in found.events], single=found.single)
+    return cut(sent.body).translated(_call)
 
 
 def _binary(sent: Sent) -> Calls:

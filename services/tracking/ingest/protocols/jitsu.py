@@ -9,7 +9,6 @@ from services.tracking.ingest.protocols.call import (
     given,
     mapping,
     text,
-    translated,
 )
 
 _PAGES = {"pageview", "page", "site_page"}
@@ -23,8 +22,7 @@ _NO_TRAITS = {"id", "internal_id", "anonymous_id", "hashed_anonymous_id"}
 
 
 def calls(sent: Sent) -> Calls:
-    found = cut(sent.body)
-    return Calls([translated(raw, _call) for raw in found.events], single=found.single)
+    return cut(sent.body).translated(_call)
 
 
 def _call(event: dict[str, Any]) -> dict[str, Any]:

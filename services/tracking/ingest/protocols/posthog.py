@@ -15,7 +15,6 @@ from services.tracking.ingest.protocols.call import (
     given,
     mapping,
     text,
-    translated,
 )
 
 _UUID = re.compile(r"[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
@@ -34,11 +33,7 @@ def calls(sent: Sent) -> Calls:
     def translate(event: dict[str, Any]) -> dict[str, Any]:
         return _call(event, sent.received_at)
 
-    return Calls(
-        calls=[translated(raw, translate) for raw in found.events],
-        sent_at=found.envelope.get("sent_at") or sent_at,
-        single=found.single,
-    )
+    return found.translated(translate, found.envelope.get("sent_at") or sent_at)
 
 
 def _call(event: dict[str, Any], received_at: int) -> dict[str, Any]:

@@ -3,7 +3,7 @@
 from typing import Any
 
 from services.tracking.ingest.convert import Refused
-from services.tracking.ingest.protocols.call import Calls, Sent, cut, mapping, text, translated
+from services.tracking.ingest.protocols.call import Calls, Sent, cut, mapping, text
 
 _NAMES = {
     "user_id": "userId", "userid": "userId",
@@ -14,11 +14,7 @@ _NAMES = {
 
 def calls(sent: Sent) -> Calls:
     found = cut(sent.body)
-    return Calls(
-        [translated(raw, _merge) for raw in found.events],
-        sent_at=found.envelope.get("sentAt"),
-        single=found.single,
-    )
+    return found.translated(_merge, found.envelope.get("sentAt"))
 
 
 def _merge(event: dict[str, Any]) -> dict[str, Any]:
