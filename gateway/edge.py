@@ -15,7 +15,7 @@ from gateway.body import ClientGone
 from gateway.context import Context
 from gateway.errors import NotFound
 from gateway.refusals import refuse_ambiguous
-from gateway.routing import Api, Ingestion, route
+from gateway.routing import Api, Ingestion, Open, Target, route
 from services.kit.ids import uuid7
 from services.kit.problems import Problem, render
 
@@ -46,8 +46,8 @@ class Edge:
             return
         request_id = str(uuid7())
         structlog.contextvars.bind_contextvars(request_id=request_id)
-        answer = _Answer(send, scope, request_id.encode())
         target = route(scope["path"])
+        answer = _Answer(send, scope, request_id.encode(), target)
         try:
             refuse_ambiguous(scope)
             if scope["path"] == _HIDDEN:
@@ -63,17 +63,32 @@ class Edge:
         scope: Scope,
         receive: Receive,
         send: Send,
-        target: Ingestion | Api | None,
+        target: Target,
         request_id: str,
     ) -> None:
         context: Context = scope["state"]["edge"]
         match target:
-            case Ingestion(path):
-                await ingestion.serve(scope, receive, send, path, context, request_id)
+            case Ingestion():
+                await ingestion.serve(scope, receive, send, target, context, request_id)
+            case Open():
+                await self._serve_any_page(scope, receive, send, request_id)
             case Api(service):
                 await api.serve(scope, receive, send, service, context, request_id, self._app)
             case None:
                 await self._app(_anonymous(scope, request_id), receive, send)
+
+    async def _serve_any_page(
+        self, scope: Scope, receive: Receive, send: Send, request_id: str
+    ) -> None:
+        headers: dict[bytes, bytes] = dict(scope["headers"])
+        send = ingestion.with_cors(send, headers)
+        if scope["method"] == "OPTIONS":
+            await ingestion.preflight(send, headers, b"GET, POST, OPTIONS")
+            return
+        # Credentials stay on: RudderStack's client says with them whose configuration it wants.
+        given = ((k, v) for k, v in scope["headers"] if k != _REQUEST_ID)
+        named = {**scope, "headers": [*given, (_REQUEST_ID, request_id.encode())]}
+        await self._app(named, receive, send)
 
 
 def _anonymous(scope: Scope, request_id: str) -> Scope:
@@ -82,8 +97,8 @@ def _anonymous(scope: Scope, request_id: str) -> Scope:
     return {**scope, "headers": [*given, (_REQUEST_ID, request_id.encode())]}
 
 
-def _render(scope: Scope, problem: Problem, target: Ingestion | Api | None) -> ASGIApp:
-    if isinstance(target, Ingestion):
+def _render(scope: Scope, problem: Problem, target: Target) -> ASGIApp:
+    if isinstance(target, Ingestion | Open):
         return ingestion.refusal(scope, problem)
     return render(
         Request(scope),
@@ -99,9 +114,10 @@ def _render(scope: Scope, problem: Problem, target: Ingestion | Api | None) -> A
 class _Answer:
     """``send`` that puts on the request id and the safe defaults, and writes the log line."""
 
-    def __init__(self, send: Send, scope: Scope, request_id: bytes) -> None:
+    def __init__(self, send: Send, scope: Scope, request_id: bytes, target: Target) -> None:
         self._send = send
         self._scope = scope
+        self._path: str = target.shown if isinstance(target, Open) else scope["path"]
         self._request_id = request_id
         self._began = time.perf_counter()
 
@@ -123,7 +139,7 @@ class _Answer:
             "request",
             method=self._scope["method"],
             # Never the query: SDKs put keys there.
-            path=self._scope["path"],
+            path=self._path,
             status=status,
             milliseconds=round((time.perf_counter() - self._began) * 1000, 2),
         )

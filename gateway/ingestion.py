@@ -2,6 +2,7 @@
 
 import re
 
+import httpx2
 from starlette.requests import Request
 from starlette.responses import JSONResponse
 from starlette.types import Message, Receive, Scope, Send
@@ -11,6 +12,7 @@ from gateway.context import Context
 from gateway.errors import InvalidKey, MethodNotAllowed, WrongKindOfKey
 from gateway.keys.store import KeyRecord
 from gateway.proxy import Headers, Outgoing, relay, request_headers
+from gateway.routing import Family, Ingestion
 from services.kit.problems import Problem, render
 
 # The largest batch of a supported SDK. A smaller cap makes clients throw whole batches away.
@@ -22,16 +24,16 @@ _ORIGIN = re.compile(r"[\x21-\x7e]{1,500}")
 
 
 async def serve(
-    scope: Scope, receive: Receive, send: Send, path: str, context: Context, request_id: str
+    scope: Scope, receive: Receive, send: Send, target: Ingestion, context: Context, request_id: str
 ) -> None:
-    """Answers one call of an SDK; ``path`` is where tracking takes it."""
+    """Answers one call of an SDK."""
     headers: dict[bytes, bytes] = dict(scope["headers"])
     send = with_cors(send, headers)
     if scope["method"] == "OPTIONS":
-        await _preflight(send, headers)
+        await preflight(send, headers, b"POST, OPTIONS")
         return
     try:
-        await _forward(scope, receive, send, headers, path, context, request_id)
+        await _forward(scope, receive, send, headers, target, context, request_id)
     except Problem as problem:
         await refusal(scope, problem)(scope, receive, send)
 
@@ -41,7 +43,7 @@ async def _forward(
     receive: Receive,
     send: Send,
     headers: dict[bytes, bytes],
-    path: str,
+    target: Ingestion,
     context: Context,
     request_id: str,
 ) -> None:
@@ -49,12 +51,30 @@ async def _forward(
         raise MethodNotAllowed("Post events here.", headers={"Allow": "POST, OPTIONS"})
     # The key is checked before the body is read where it stands outside of it: a stranger costs
     # us no memory.
-    found = write_key.outside_body(headers, scope["query_string"])
-    record = await _check(context, found) if found else None
+    found = write_key.outside_body(headers, scope["query_string"], target.family)
+    record = await check(context, found.key) if found else None
     content = await body.read(receive, MAX_BODY_BYTES, headers.get(b"content-length"))
     if found is None or record is None:
-        found = _in_body(headers, content)
-        record = await _check(context, found)
+        found = _in_body(headers, content, target.family)
+        record = await check(context, found.key)
+    # Tells server-side clients (Basic) from browsers: it decides how clocks are read.
+    place = "basic" if target.server_side else found.place
+    query = write_key.without_key(scope["query_string"])
+    path = target.path.encode() + (b"?" + query if query else b"")
+    response = await deliver(context, scope, record, place, path, content, request_id)
+    await relay(response, send)
+
+
+async def deliver(
+    context: Context,
+    scope: Scope,
+    record: KeyRecord,
+    place: write_key.Place,
+    path: bytes,
+    content: bytes,
+    request_id: str,
+) -> httpx2.Response:
+    """Tracking's answer to ``content``, its body not yet read."""
     token = context.signer.token(
         "tracking",
         kind="user",
@@ -66,36 +86,34 @@ async def _forward(
     own: Headers = [
         (b"authorization", b"Bearer " + token.encode()),
         (b"x-request-id", request_id.encode()),
-        # Tells server-side clients (Basic) from browsers: it decides how clocks are read.
-        (b"x-key-place", found.place.encode()),
+        (b"x-key-place", place.encode()),
         *context.forwarded(scope),
     ]
-    query = write_key.without_key(scope["query_string"])
-    response = await context.ingest.send(
+    return await context.ingest.send(
         Outgoing(
             "POST",
-            path.encode() + (b"?" + query if query else b""),
+            path,
             request_headers(scope["headers"]) + own,
             content,
             # Events carry their message id, so a second delivery is a duplicate, not a loss.
             repeatable=True,
         )
     )
-    await relay(response, send)
 
 
-async def _check(context: Context, found: write_key.Found) -> KeyRecord:
-    record = await context.keys.find(found.key)
+async def check(context: Context, key: str) -> KeyRecord:
+    """The write key ``key``; ``InvalidKey``, ``WrongKindOfKey`` or ``KeyStoreUnavailable``."""
+    record = await context.keys.find(key)
     if record.kind != "write":
         raise WrongKindOfKey("Events are posted with a write key, never with a secret key.")
     return record
 
 
-def _in_body(headers: dict[bytes, bytes], content: bytes) -> write_key.Found:
+def _in_body(headers: dict[bytes, bytes], content: bytes, family: Family) -> write_key.Found:
     bearer = headers.get(b"authorization", b"").decode("latin-1").partition(" ")[2].strip()
     if not content and not bearer:
         raise InvalidKey("A write key is needed, for example as the user of Basic authentication.")
-    key = write_key.in_body(body.inflate(content, MAX_BODY_BYTES)) if content else None
+    key = write_key.in_body(body.inflate(content, MAX_BODY_BYTES), family) if content else None
     if key:
         return write_key.Found(key, "bearer" if bearer else "body")
     if bearer:
@@ -141,10 +159,11 @@ def with_cors(send: Send, headers: dict[bytes, bytes]) -> Send:
     return sending
 
 
-async def _preflight(send: Send, headers: dict[bytes, bytes]) -> None:
+async def preflight(send: Send, headers: dict[bytes, bytes], methods: bytes) -> None:
+    """Grants what the browser asks for; ``send`` is one of ``with_cors``."""
     wanted = headers.get(b"access-control-request-headers", b"")
     answer = [
-        (b"access-control-allow-methods", b"POST, OPTIONS"),
+        (b"access-control-allow-methods", methods),
         (b"access-control-max-age", b"%d" % PREFLIGHT_SECONDS),
         (b"content-length", b"0"),
     ]

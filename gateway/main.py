@@ -10,6 +10,7 @@ import prometheus_client
 from fastapi import FastAPI, Request
 
 from gateway.audit import routes as audit
+from gateway.clients import routes as clients
 from gateway.context import Context
 from gateway.docs import routes as docs
 from gateway.edge import Edge
@@ -63,7 +64,7 @@ def create_app(settings: GatewaySettings | None = None) -> FastAPI:
         # The merged document is served there.
         openapi_url=None,
     )
-    for module in (keys, sources, workspaces, audit, docs):
+    for module in (keys, sources, workspaces, audit, clients, docs):
         app.include_router(module.router)
     app.add_middleware(Edge)
     return app

@@ -5,7 +5,7 @@ from collections import Counter
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from gateway.routing import INGESTION, Api, Ingestion, route
+from gateway.routing import INGESTION, Api, Ingestion, Open, route
 
 Document = dict[str, Any]
 
@@ -36,7 +36,8 @@ Waymark's whole public API.
 
 - **Events** are posted under `/v1/` with a *write key*, by Segment's SDKs, their relatives or by \
 hand. Every path also exists with a trailing slash, and under the short names \
-`/v1/{t,i,p,s,g,a,b}` that browser and mobile clients use.
+`/v1/{t,i,p,s,g,a,b}` that browser and mobile clients use. The paths of RudderStack's, Jitsu's \
+and PostHog's clients work as well; `docs/clients.md` lists them.
 - **Everything else** lies under `/api/v1/` and needs a *secret key*: `Authorization: Bearer sk_…`.
 - Lists are paged: pass `next_cursor` of one answer as `cursor` of the next request.
 - Errors are problems (RFC 9457): `type` names the kind, `errors[].pointer` the field.
@@ -97,6 +98,8 @@ def _is_public(path: str, service: str) -> bool:
         case Ingestion():
             # The short names are told of in the description.
             return service == "tracking" and len(path.rpartition("/")[2]) > 1
+        case Open():
+            return service == "gateway"
         case Api(owner) if owner == service:
             return True
     if path.startswith(("/api/", "/v1/")):
@@ -114,6 +117,9 @@ def _operations(paths: Document) -> Iterator[tuple[str, str, Document]]:
 def _dress(path: str, method: str, operation: Document) -> None:
     ingestion = path in INGESTION
     operation["security"] = _INGESTION_SECURITY if ingestion else _API_SECURITY
+    if isinstance(route(path), Open):
+        operation["security"] = []
+        return
     for parameter in list(operation.get("parameters", ())):
         # The credentials are a security scheme, not a parameter.
         if parameter.get("name", "").lower() == "authorization":

@@ -1,6 +1,11 @@
 """Which path belongs to whom. The whole table of public addresses stands here."""
 
+import re
 from dataclasses import dataclass
+from typing import Literal
+
+Family = Literal["segment", "posthog", "jitsu", "cloudevents"]
+"""Whose clients call: families differ in where they put the write key."""
 
 INGESTION = {
     "/v1/identify": "/v1/identify",
@@ -20,6 +25,27 @@ INGESTION = {
     "/v1/g": "/v1/group",
     "/v1/a": "/v1/alias",
     "/v1/b": "/v1/batch",
+    # What mobile clients call where their host is given without a version.
+    "/b": "/v1/batch",
+    "/import": "/v1/batch",
+    # RudderStack's own.
+    "/v1/merge": "/v1/merge",
+    "/beacon/v1/batch": "/v1/batch",
+    # Jitsu 2 sends Segment's calls under other names.
+    **{
+        f"/api/s/{kind}{call}": f"/v1/{call}"
+        for kind in ("", "s2s/")
+        for call in ("identify", "track", "page", "screen", "group", "alias", "batch")
+    },
+    "/v1/jitsu": "/v1/jitsu",
+    "/api/v1/s2s/event": "/v1/jitsu",
+    "/v1/posthog": "/v1/posthog",
+    "/batch": "/v1/posthog",
+    "/e": "/v1/posthog",
+    "/capture": "/v1/posthog",
+    "/i/v0/e": "/v1/posthog",
+    "/v1/cloudevents": "/v1/cloudevents",
+    "/cloudevents": "/v1/cloudevents",
 }
 """Public ingestion path → tracking's path. All POST; each also with a trailing slash."""
 
@@ -72,11 +98,40 @@ _OWNERS = {name: service for service, names in _SERVICES.items() for name in nam
 API = "/api/v1/"
 
 
+_FAMILIES: dict[str, Family] = {
+    "/v1/posthog": "posthog",
+    "/v1/jitsu": "jitsu",
+    "/v1/cloudevents": "cloudevents",
+}
+_SERVER_SIDE = ("/api/s/s2s/", "/api/v1/s2s/")
+_OPEN = re.compile(
+    r"(?P<settings>(?:/v1)?/projects/)[^/]+/settings/?"
+    r"|/sourceConfig/?"
+    r"|(?P<array>/array/)[^/]+/config/?"
+    r"|/flags/?|/decide/?"
+    r"|(?:/v1)?/m/?"
+    r"|(?:/v1/pixel|/pixel/v1)/[^/]+/?"
+)
+
+
 @dataclass(frozen=True, slots=True)
 class Ingestion:
     """An SDK's call; ``path`` is where tracking takes it."""
 
     path: str
+    family: Family = "segment"
+    server_side: bool = False
+    """Only servers call here, whose clocks are right."""
+
+
+@dataclass(frozen=True, slots=True)
+class Open:
+    """What pages of any origin ask this process for: configuration of clients, pixels.
+
+    ``shown``: the path as logs may show it, since it can hold a key.
+    """
+
+    shown: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,11 +141,18 @@ class Api:
     service: str
 
 
-def route(path: str) -> Ingestion | Api | None:
+Target = Ingestion | Open | Api | None
+
+
+def route(path: str) -> Target:
     """Who answers ``path``; None for everything that is neither ingestion nor a known resource."""
     ingestion = INGESTION.get(path) or INGESTION.get(path.removesuffix("/"))
     if ingestion is not None:
-        return Ingestion(ingestion)
+        family = _FAMILIES.get(ingestion, "segment")
+        return Ingestion(ingestion, family, path.startswith(_SERVER_SIDE))
+    if (found := _OPEN.fullmatch(path)) is not None:
+        keyed = found["settings"] or found["array"]
+        return Open(f"{keyed}…" if keyed else path)
     if not path.startswith(API):
         return None
     parts = path[len(API) :].split("/")

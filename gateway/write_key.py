@@ -8,10 +8,17 @@ from urllib.parse import parse_qsl
 
 import msgspec
 
+from gateway.routing import Family
 from services.kit.problems import MalformedBody
+from services.kit.wrapping import unwrap
 
 Place = Literal["basic", "bearer", "header", "query", "body"]
-_IN_QUERY = ("writeKey", "writekey")
+_IN_QUERY: dict[Family, tuple[str, ...]] = {
+    "segment": ("writeKey", "writekey"),
+    "jitsu": ("writeKey", "writekey", "token"),
+    "posthog": ("writeKey", "writekey", "api_key", "token"),
+    "cloudevents": ("writeKey", "writekey"),
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,14 +38,26 @@ class _Body(msgspec.Struct):
     batch: msgspec.Raw = msgspec.field(default_factory=msgspec.Raw)
 
 
+class _Keyed(msgspec.Struct):
+    """Left undecoded but for what is needed: a stranger's body must cost little."""
+
+    api_key: msgspec.Raw = msgspec.field(default_factory=msgspec.Raw)
+    token: msgspec.Raw = msgspec.field(default_factory=msgspec.Raw)
+    properties: msgspec.Raw = msgspec.field(default_factory=msgspec.Raw)
+    batch: msgspec.Raw = msgspec.field(default_factory=msgspec.Raw)
+
+
 _body = msgspec.json.Decoder(_Body)
 _items = msgspec.json.Decoder(list[msgspec.Raw])
 _item = msgspec.json.Decoder(_Item)
 _text = msgspec.json.Decoder(str)
+_keyed = msgspec.json.Decoder(_Keyed)
 _UNREADABLE = (msgspec.MsgspecError, UnicodeDecodeError, RecursionError)
 
 
-def outside_body(headers: dict[bytes, bytes], query: bytes) -> Found | None:
+def outside_body(
+    headers: dict[bytes, bytes], query: bytes, family: Family = "segment"
+) -> Found | None:
     """The key in the headers or the query; None if the body has to be read for it."""
     scheme, _, credentials = headers.get(b"authorization", b"").decode("latin-1").partition(" ")
     scheme = scheme.lower()
@@ -50,16 +69,22 @@ def outside_body(headers: dict[bytes, bytes], query: bytes) -> Found | None:
     if header := headers.get(b"x-write-key", b"").decode("latin-1").strip():
         return Found(header, "header")
     for name, value in parse_qsl(query.decode("latin-1")):
-        if name in _IN_QUERY and value:
+        if name in _IN_QUERY[family] and value:
             return Found(value, "query")
     return None
 
 
-def in_body(text: bytes) -> str | None:
-    """``writeKey`` of the body, else of the first event of its batch.
+def in_body(text: bytes, family: Family = "segment") -> str | None:
+    """The key where clients of ``family`` put it; for Segment's: ``writeKey`` of the body, else of
+    the first event of its batch.
 
     Raises ``MalformedBody`` where the body is no JSON object.
     """
+    if family == "cloudevents":
+        # Somebody else's data: what looks like a key in it is none.
+        return None
+    if family != "segment":
+        return _in_events(text)
     try:
         body = _body.decode(text)
     except _UNREADABLE as error:
@@ -74,6 +99,33 @@ def in_body(text: bytes) -> str | None:
         return None
 
 
+def _in_events(text: bytes) -> str | None:
+    """PostHog's and old Jitsu's clients: ``api_key`` or ``token`` of the body or of the first
+    event, which may be alone, in a list, or in the ``batch`` of an object."""
+    body = unwrap(text).lstrip()
+    try:
+        if body[:1] == b"[":
+            body = next(iter(_items.decode(body)), b"{}")
+        outer = _keyed.decode(body)
+    except _UNREADABLE as error:
+        raise MalformedBody(f"The body is not JSON of events: {error}") from error
+    if key := _of(outer):
+        return key
+    try:
+        first = _items.decode(outer.batch)[:1]
+        return _of(_keyed.decode(first[0])) if first else None
+    except _UNREADABLE:
+        return None
+
+
+def _of(item: _Keyed) -> str | None:
+    try:
+        inner = _keyed.decode(item.properties).token
+    except _UNREADABLE:
+        inner = msgspec.Raw()
+    return _string(item.api_key) or _string(item.token) or _string(inner)
+
+
 def without_key(query: bytes) -> bytes:
     """The query as it travels on: the key has done its work and belongs in nobody's log."""
     if not query:
@@ -82,7 +134,7 @@ def without_key(query: bytes) -> bytes:
     return b"&".join(kept)
 
 
-_KEY_NAMES = tuple(name.encode() for name in _IN_QUERY)
+_KEY_NAMES = {name.encode() for names in _IN_QUERY.values() for name in names}
 
 
 def _string(raw: msgspec.Raw) -> str | None:

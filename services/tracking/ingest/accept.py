@@ -2,7 +2,7 @@
 
 from collections import Counter
 from dataclasses import dataclass, replace
-from typing import Protocol
+from typing import Any, Protocol
 from uuid import UUID
 
 import msgspec
@@ -13,6 +13,7 @@ from services.kit.problems import MalformedBody, Problem
 from services.tracking.errors import InvalidEvent, PlanViolated
 from services.tracking.ingest import clock
 from services.tracking.ingest.convert import Origin, Refused, check_context, convert, own_id
+from services.tracking.ingest.protocols.call import Calls
 from services.tracking.ingest.wire import (
     MAX_EVENT_BYTES,
     MAX_EVENTS,
@@ -39,6 +40,8 @@ class Request:
     sent_at: int | None = None
     server_key: bool = False
     """The write key came the way servers send it (Basic authentication)."""
+    anonymous_id: str = ""
+    """Of the person at the device, for events that name nobody."""
     request_id: str = ""
     """Ours, the same when the gateway hands the request to another process of this role."""
     plan: Plan | None = None
@@ -52,6 +55,7 @@ class Request:
             self.received_at,
             self.sent_at,
             server_key=self.server_key,
+            anonymous_id=self.anonymous_id,
             request_id=self.request_id,
         )
 
@@ -123,6 +127,41 @@ def accept_again(
     """
     ids = _GivenId(circumstances.message_id, position)
     return _event(raw, circumstances.call, pointer, origin, ids, plan)
+
+
+def accept_calls(found: Calls, request: Request) -> tuple[Append, Problem | None]:
+    """What an adapter made of a body of another protocol. Bad events are kept as they were sent;
+    of a request that could hold but one, the bad one is also the problem to answer with."""
+    sent = clock.parse(found.sent_at) if isinstance(found.sent_at, str | int | float) else None
+    origin = replace(request.origin, sent_at=request.sent_at if sent is None else sent)
+    ids = _OwnIds()
+    events: list[Event] = []
+    refusals = Refusals(origin)
+    failure: Problem | None = None
+    for index, call in enumerate(found.calls):
+        pointer = "#" if found.single else f"#/batch/{index}"
+        try:
+            if len(call.raw) > MAX_EVENT_BYTES:
+                raise Refused("too_large", "", f"Larger than {MAX_EVENT_BYTES} bytes.")
+            if isinstance(call.said, Refused):
+                raise call.said
+            said = _encoded(call.said)
+            events.append(_event(said, None, pointer, origin, ids, request.plan))
+        except (InvalidEvent, Refused) as error:
+            refusals.add(call.raw, pointer, error)
+            if found.single:
+                failure = _problem(error, refusals.kept[0])
+    for number, part in enumerate(found.surplus, start=1):
+        detail = f"More than {MAX_EVENTS} events in one batch; these begin here."
+        refusals.add(part, f"#/batch/{number * MAX_EVENTS}", Refused(SURPLUS, "", detail))
+    return _append(origin, events, refusals.kept), failure
+
+
+def _encoded(said: dict[str, Any]) -> bytes:
+    try:
+        return msgspec.json.encode(said)
+    except (ValueError, OverflowError, RecursionError) as error:
+        raise Refused("invalid", "", f"This cannot be written as JSON: {error}") from error
 
 
 def _event(

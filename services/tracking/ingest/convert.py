@@ -44,6 +44,7 @@ class Origin:
     sent_at: int | None = None
     context: bytes = b"null"
     server_key: bool = False
+    anonymous_id: str = ""
     request_id: str = ""
 
 
@@ -58,6 +59,8 @@ def convert(wire: WireEvent, origin: Origin) -> Event:
         traits = {**context.traits, **traits}
     user = _identifier("user_id", _id(wire.user_id, "userId"))
     anonymous = _identifier("anonymous_id", _id(wire.anonymous_id, "anonymousId"))
+    if not user and not anonymous and origin.anonymous_id:
+        anonymous = _identifier("anonymous_id", _id(origin.anonymous_id, "anonymousId"))
     if not user and not anonymous:
         raise Refused("missing_id", "/userId", "A usable userId or anonymousId is needed.")
     person = traits if kind == "identify" else context.traits

@@ -45,7 +45,7 @@ _OWN: dict[str, dict[str, Any]] = {
     },
 }
 _PERSON = {"userId": "u-42"}
-_EXAMPLES: dict[str, dict[str, Any]] = {
+_EXAMPLES: dict[str, Any] = {
     "track": {**_PERSON, "event": "Order Completed", "properties": {"total": 99.5}},
     "identify": {**_PERSON, "traits": {"email": "mei@example.org", "plan": "pro"}},
     "page": {**_PERSON, "name": "Pricing", "properties": {"path": "/pricing"}},
@@ -63,7 +63,80 @@ _EXAMPLES["batch"] = {
         for call in ("identify", "track")
     ]
 }
+_EXAMPLES |= {
+    "cloudevents": {
+        "specversion": "1.0",
+        "id": "order-1001-placed",
+        "source": "https://partner.example/orders",
+        "type": "Order Placed",
+        "subject": "u-42",
+        "time": "2026-03-01T08:30:00Z",
+        "data": {"total": 99.5},
+    },
+    "posthog": {
+        "api_key": "wk_…",
+        "batch": [
+            {
+                "event": "Order Completed",
+                "distinct_id": "u-42",
+                "properties": {"total": 99.5, "$set": {"plan": "pro"}},
+                "uuid": "0195d3a0-0000-7000-8000-000000000001",
+            }
+        ],
+    },
+    "jitsu": [{"event_type": "order_completed", "user": {"id": "u-42"}, "total": 99.5}],
+    "merge": {
+        "type": "merge",
+        "messageId": "u-42-merge-1",
+        "mergeProperties": [
+            {"type": "user_id", "value": "u-42"},
+            {"type": "email", "value": "mei@example.org"},
+        ],
+    },
+}
+_OTHERS: dict[str, dict[str, Any]] = {
+    "cloudevents": {
+        "type": ["object", "array"],
+        "description": "CloudEvents 1.0: one event, a list of events, or any data with the "
+        "attributes in `ce-…` headers. `type` is the event's name, `subject` the user's id, `id` "
+        "the idempotency key within the source, `data` the properties; the extension attributes "
+        "`userid` and `anonymousid` go before `subject`.",
+    },
+    "posthog": {
+        "type": ["object", "array"],
+        "description": "What PostHog's clients post to `/batch`, `/e`, `/i/v0/e` and `/capture`, "
+        "which are this path's other names: an event, a list, or `batch`; the key in `api_key`.",
+    },
+    "jitsu": {
+        "type": ["object", "array"],
+        "description": "Events of Jitsu's legacy clients: `/api/v1/s2s/event?token=`.",
+    },
+    "merge": {
+        "type": "object",
+        "required": ["mergeProperties"],
+        "properties": {
+            **_COMMON,
+            "mergeProperties": {
+                "type": "array",
+                "minItems": 2,
+                "maxItems": 2,
+                "items": {
+                    "type": "object",
+                    "required": ["type", "value"],
+                    "properties": {
+                        "type": {"enum": ["user_id", "anonymous_id", "email", "phone", "mobile"]},
+                        "value": _TEXT,
+                    },
+                },
+            },
+        },
+    },
+}
 _SUMMARIES = {
+    "cloudevents": "Send CloudEvents",
+    "posthog": "Send what PostHog's clients send",
+    "jitsu": "Send what Jitsu's legacy clients send",
+    "merge": "Join two ids of a person, as RudderStack says it",
     "track": "Record what a person did",
     "identify": "Tell who a person is",
     "page": "Record a page view",
@@ -82,6 +155,10 @@ _DESCRIPTIONS = {
     "group": "In timelines it is the event `group`.",
     "alias": "In timelines it is the event `alias`.",
     "batch": "Calls of any kind, each with its `type`.",
+    "cloudevents": "One, a list, or in binary mode. Each counts as the event its `type` names.",
+    "posthog": "Each becomes the call that means the same; `docs/clients.md` has the table.",
+    "jitsu": "`user_identify` is identify, `pageview` is page, everything else track.",
+    "merge": "Two ids of one kind are an alias; ids of two kinds identify the person.",
 }
 
 
@@ -119,6 +196,8 @@ def paths(calls: Mapping[str, str], problems: dict[int | str, dict[str, Any]]) -
 
 
 def _schema(call: str) -> dict[str, Any]:
+    if call in _OTHERS:
+        return _OTHERS[call]
     if call != "batch":
         return {"type": "object", "properties": _COMMON | _OWN[call]}
     every = {name: schema for fields in _OWN.values() for name, schema in fields.items()}

@@ -4,6 +4,7 @@ FastAPI's binding stays out of the SDK paths: bodies come with any content type,
 the cost of a request. ``document`` puts the paths into the OpenAPI document all the same.
 """
 
+import base64
 from typing import Any
 
 import msgspec
@@ -31,6 +32,8 @@ from services.tracking.errors import InvalidEvent, PlanViolated, UnknownCall
 from services.tracking.ingest import accept, body, clock
 from services.tracking.ingest.openapi import paths
 from services.tracking.ingest.outcomes import check_outcome
+from services.tracking.ingest.protocols import cloudevents, jitsu, posthog, rudderstack
+from services.tracking.ingest.protocols.call import Adapter, Sent
 from services.tracking.log.port import Append, LogAppender, outcomes_partition
 
 log = structlog.get_logger(__name__)
@@ -42,6 +45,13 @@ CALLS = {
     "group": "group", "g": "group", "alias": "alias", "a": "alias",
     "batch": BATCH, "b": BATCH, "import": BATCH,
 }  # fmt: skip
+PROTOCOLS: dict[str, Adapter] = {
+    "cloudevents": cloudevents.calls,
+    "jitsu": jitsu.calls,
+    "merge": rudderstack.calls,
+    "posthog": posthog.calls,
+}
+_OWN_NAMES = {name: name for name in PROTOCOLS}
 _SUCCESS = b'{"success": true}'
 _MAX_OUTCOMES_BYTES = 16 * 1024 * 1024
 
@@ -60,8 +70,9 @@ class Ingestion:
 
 
 async def _accept(request: Request) -> None:
-    call = CALLS.get(request.path_params["call"])
-    if call is None:
+    name = request.path_params["call"]
+    call = CALLS.get(name)
+    if call is None and name not in PROTOCOLS:
         raise UnknownCall("Use track, identify, page, screen, group, alias or batch.")
     caller = _writer(request)
     raw = body.inflate(await body.read(request))
@@ -72,17 +83,31 @@ async def _accept(request: Request) -> None:
         sent_at=clock.parse(request.headers.get("sentat")),
         # The gateway says where it found the key; a direct caller is a server.
         server_key=request.headers.get("x-key-place", "basic") == "basic",
+        anonymous_id=_anonymous_id(request.headers.get("anonymousid")),
         request_id=structlog.contextvars.get_contextvars().get("request_id", ""),
         plan=await request.state.plans.of(caller.workspace_id, caller.source_id or "api"),
     )
     failure: Problem | None = None
-    if call == BATCH:
+    if call is None:
+        sent = Sent(raw, request.headers, request.query_params, sender.received_at)
+        append, failure = accept.accept_calls(PROTOCOLS[name](sent), sender)
+    elif call == BATCH:
         append = accept.accept_batch(raw, sender)
     else:
         append, failure = accept.accept_event(raw, call, sender)
     await _append(request, append)
     if failure is not None:
         raise failure
+
+
+def _anonymous_id(header: str | None) -> str:
+    """RudderStack's clients say it in base64; what is none says nothing."""
+    if not header:
+        return ""
+    try:
+        return base64.b64decode(header, validate=True).decode()
+    except ValueError:
+        return ""
 
 
 async def _append(request: Request, append: Append) -> None:
@@ -152,7 +177,7 @@ def install(app: FastAPI) -> None:
 
     def openapi() -> dict[str, Any]:
         whole = document()
-        whole["paths"] = paths(CALLS, problem_responses(*problems)) | whole["paths"]
+        whole["paths"] = paths(CALLS | _OWN_NAMES, problem_responses(*problems)) | whole["paths"]
         return whole
 
     app.openapi = openapi  # type: ignore[method-assign]

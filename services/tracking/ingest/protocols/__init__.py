@@ -1,0 +1,1 @@
+"""What clients of other families send, turned into Segment's calls: one pure file per family."""
