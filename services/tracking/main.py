@@ -29,7 +29,7 @@ from services.tracking.loader.block import table
 from services.tracking.loader.worker import Loader
 from services.tracking.log import routes as log_routes
 from services.tracking.log.commit import GroupCommit
-from services.tracking.sequencer.ids import PostgresSeenIds
+from services.tracking.sequencer.ids import SeenIds
 from services.tracking.sequencer.worker import Sequencer
 from services.tracking.settings import TrackingSettings
 from services.tracking.workers import Wake, Workers
@@ -96,6 +96,8 @@ def _store(settings: TrackingSettings) -> FastAPI:
 async def _start_store(settings: TrackingSettings, stack: AsyncExitStack) -> dict[str, Any]:
     if settings.clickhouse_dsn is None:
         raise ValueError("TRACKING_CLICKHOUSE_DSN is needed for the role store")
+    if settings.seen_ids_dir is None:
+        raise ValueError("TRACKING_SEEN_IDS_DIR is needed for the role store")
     appended, sequenced = Wake(), Wake()
     lease = StoreLease(settings.postgres_dsn.get_secret_value(), appended.ring)
     # First: an embedded ClickHouse must be closed by the old store before it opens here.
@@ -115,7 +117,9 @@ async def _start_store(settings: TrackingSettings, stack: AsyncExitStack) -> dic
     maker = postgres.create_sessionmaker(engine)
     signer = TokenSigner("tracking", settings.signing_key.get_secret_value())
     bell, workers = Bell(), Workers()
-    sequencer = Sequencer(maker, PostgresSeenIds(), bell, appended, sequenced.ring)
+    ids = await asyncio.to_thread(SeenIds, settings.seen_ids_dir)
+    stack.push_async_callback(asyncio.to_thread, ids.close)
+    sequencer = Sequencer(maker, ids, bell, appended, sequenced.ring)
     loader = Loader(maker, clickhouse, sequenced, workers)
     if settings.profile_url:
         profile = ServiceClient("profile", settings.profile_url, signer)

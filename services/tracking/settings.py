@@ -1,5 +1,6 @@
 """What the tracking service is told by its environment."""
 
+from pathlib import Path
 from typing import Literal
 
 from pydantic import Field, SecretStr
@@ -21,6 +22,11 @@ class TrackingSettings(PostgresSettings):
     )
     clickhouse_read_dsn: SecretStr | None = Field(
         None, description="The same database as a read-only user; absent: `clickhouse_dsn`."
+    )
+    seen_ids_dir: Path | None = Field(
+        None,
+        description="Directory of the files that remember message ids for at least 30 days; needed "
+        "by the role `store`. Without them the ids are read from the log at the next start.",
     )
     profile_url: str | None = Field(
         None, description="Base URL of the profile service, whose feed the identity map follows."

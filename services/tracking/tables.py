@@ -3,7 +3,7 @@
 from datetime import datetime
 from uuid import UUID
 
-from sqlalchemy import BigInteger, DateTime, Identity, Index, LargeBinary, MetaData, SmallInteger
+from sqlalchemy import BigInteger, DateTime, Identity, Index, LargeBinary, MetaData
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
 Moment = DateTime(timezone=True)
@@ -55,15 +55,6 @@ class LogReaderRow(Table):
     position: Mapped[int] = mapped_column(BigInteger)
     block_id: Mapped[str | None]
     block_end: Mapped[int | None] = mapped_column(BigInteger)
-
-
-class SeenIdRow(Table):
-    """Hashes of (workspace, source, message id), partitioned by week."""
-
-    __tablename__ = "seen_id"
-
-    id: Mapped[bytes] = mapped_column(LargeBinary, primary_key=True)
-    week: Mapped[int] = mapped_column(SmallInteger, primary_key=True)
 
 
 class QuarantineRow(Table):
