@@ -7,7 +7,7 @@ can pass a row that commits late.
 
 import asyncio
 import sys
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from typing import Any, TypeVar
 from uuid import UUID
 
@@ -142,25 +142,38 @@ class FeedClient:
         limit: int = 200,
         wait: float = MAX_WAIT_SECONDS,
         workspace_id: UUID | None = None,
+        done: int | None = None,
     ) -> FeedPage:
-        """One page after ``after``; empty when nothing came within ``wait`` seconds."""
+        """One page after ``after``; empty when nothing came within ``wait`` seconds.
+
+        ``done`` tells up to where the reader will never read again: what it has committed, which
+        may be less than ``after`` where it reads ahead.
+        """
+        told = {} if done is None else {"done": done}
         response = await self._client.request(
             "GET",
             self._path,
-            params={"partition": partition, "after": after, "limit": limit, "wait": wait},
+            params={"partition": partition, "after": after, "limit": limit, "wait": wait, **told},
             workspace_id=workspace_id,
         )
         response.raise_for_status()
         return decode_page(response.content)
 
     async def follow(
-        self, partition: str, after: int, *, limit: int = 200
+        self,
+        partition: str,
+        after: int,
+        *,
+        limit: int = 200,
+        done: Callable[[], int] | None = None,
     ) -> AsyncIterator[FeedPage]:
         """Pages for ever, empty ones left out. Outages of the other side are waited over."""
         backoff = 0.1
         while True:
             try:
-                page = await self.read(partition, after, limit=limit)
+                page = await self.read(
+                    partition, after, limit=limit, done=None if done is None else done()
+                )
             except Unavailable:
                 await asyncio.sleep(backoff)
                 backoff = min(backoff * 2, 5.0)

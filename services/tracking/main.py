@@ -8,6 +8,7 @@ import gc
 import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
+from datetime import timedelta
 from typing import Any
 from uuid import UUID
 
@@ -29,6 +30,8 @@ from services.tracking.loader.block import table
 from services.tracking.loader.worker import Loader
 from services.tracking.log import routes as log_routes
 from services.tracking.log.commit import GroupCommit
+from services.tracking.log.readers import Readers
+from services.tracking.log.retention import Limits, Retention
 from services.tracking.sequencer.ids import SeenIds
 from services.tracking.sequencer.worker import Sequencer
 from services.tracking.settings import TrackingSettings
@@ -86,7 +89,7 @@ def _store(settings: TrackingSettings) -> FastAPI:
             yield await _start_store(settings, stack)
 
     app = _app(settings, "Tracking", STORE, lifespan, {"clickhouse": _clickhouse})
-    for router in (analytics.router, events.router):
+    for router in (log_routes.router, analytics.router, events.router):
         app.include_router(router)
     for internal in (analytics, events, log_routes):
         app.include_router(internal.internal_router)
@@ -120,6 +123,9 @@ async def _start_store(settings: TrackingSettings, stack: AsyncExitStack) -> dic
     ids = await asyncio.to_thread(SeenIds, settings.seen_ids_dir)
     stack.push_async_callback(asyncio.to_thread, ids.close)
     sequencer = Sequencer(maker, ids, bell, appended, sequenced.ring)
+    readers = Readers(maker, settings.log_readers)
+    keep = settings.log_keep_days
+    limits = Limits(None if keep is None else timedelta(days=keep), settings.log_max_bytes)
     loader = Loader(maker, clickhouse, sequenced, workers)
     if settings.profile_url:
         profile = ServiceClient("profile", settings.profile_url, signer)
@@ -129,6 +135,8 @@ async def _start_store(settings: TrackingSettings, stack: AsyncExitStack) -> dic
     workers.start("lease", lease.run)
     workers.start("sequencer", sequencer.run)
     workers.start("loader", loader.run)
+    workers.start("readers", readers.run)
+    workers.start("retention", Retention(maker, readers, ids, limits).run)
     # Last in, first out: workers end before what they use is closed.
     stack.push_async_callback(workers.stop)
     return {
@@ -136,6 +144,7 @@ async def _start_store(settings: TrackingSettings, stack: AsyncExitStack) -> dic
         "clickhouse": clickhouse,
         "signer": signer,
         "bell": bell,
+        "readers": readers,
         "workers": workers,
     }
 
