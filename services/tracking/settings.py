@@ -28,8 +28,8 @@ class TrackingSettings(PostgresSettings):
         description="Directory of the files that remember message ids for at least 30 days; needed "
         "by the role `store`. Without them the ids are read from the log at the next start.",
     )
-    log_readers: frozenset[str] = Field(
-        frozenset({"profile"}),
+    log_readers: tuple[str, ...] = Field(
+        ("profile",),
         description="Services that read the log: it is kept until each of them is done with it.",
     )
     log_keep_days: float | None = Field(
