@@ -26,6 +26,7 @@ from services.tracking.loader.block import entries, table
 from services.tracking.loader.worker import BLOCK_EVENTS, Loader
 from services.tracking.log import store as log
 from services.tracking.log.commit import asyncpg_dsn
+from services.tracking.main import spare_collections
 from services.tracking.sequencer.ids import SeenIds
 from services.tracking.sequencer.manifest import Covered
 from services.tracking.sequencer.worker import Sequencer
@@ -95,6 +96,7 @@ def fill(folder: Path, count: int) -> dict[str, float]:
 
 async def loader_against_insert(running: Stack, workspace_id: UUID) -> dict[str, Any]:
     """The same rows by the loader and by a bare insert, block by block in turn."""
+    spare_collections()
     engine = create_async_engine(running.tracking.app_dsn)
     maker = create_sessionmaker(engine)
     clickhouse = await ClickHouse.open(f"chdb://{running.home / 'chdb-loader'}")
