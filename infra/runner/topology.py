@@ -65,7 +65,10 @@ def plan(
     metrics_port = ports.reserve()
     only = {
         "gateway": {"METRICS_PORT": str(metrics_port)},
-        "tracking": {"CLICKHOUSE_DSN": f"chdb://{data_dir / 'chdb'}"},
+        "tracking": {
+            "CLICKHOUSE_DSN": f"chdb://{data_dir / 'chdb'}",
+            "SEEN_IDS_DIR": str(data_dir / "seen-ids"),
+        },
     }
 
     def child(name: str, service: str, number: int, **fixed: str) -> ChildSpec:

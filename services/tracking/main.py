@@ -8,6 +8,7 @@ import gc
 import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
+from datetime import timedelta
 from typing import Any
 from uuid import UUID
 
@@ -30,11 +31,13 @@ from services.tracking.loader.block import table
 from services.tracking.loader.worker import Loader
 from services.tracking.log import routes as log_routes
 from services.tracking.log.commit import GroupCommit
+from services.tracking.log.readers import Readers
+from services.tracking.log.retention import Limits, Retention
 from services.tracking.plans import routes as plans_routes
 from services.tracking.plans import traffic_routes as plans_traffic
 from services.tracking.plans.cache import Plans
 from services.tracking.quarantine import routes as quarantine
-from services.tracking.sequencer.ids import PostgresSeenIds
+from services.tracking.sequencer.ids import SeenIds
 from services.tracking.sequencer.worker import Sequencer
 from services.tracking.settings import TrackingSettings
 from services.tracking.touchpoints import routes as touchpoints
@@ -47,6 +50,14 @@ log. Bad events of a batch are set aside in quarantine with their reason; the ot
 STORE = "Queries on events: trends, funnels, search, timelines. People are counted after merges."
 
 Lifespan = Callable[[FastAPI], AbstractAsyncContextManager[dict[str, Any]]]
+
+
+def spare_collections() -> None:
+    """Garbage is looked for less often: a block of events is some 100,000 objects without a cycle,
+    and walking them again and again tripled the time that decoding takes."""
+    # What start-up made stays for ever: collections need not walk it on the hot path.
+    gc.freeze()
+    gc.set_threshold(100_000, 20, 50)
 
 
 def _now_ms() -> int:
@@ -71,8 +82,7 @@ def _ingest(settings: TrackingSettings, now_ms: Callable[[], int]) -> FastAPI:
         maker = postgres.create_sessionmaker(engine)
         plans = Plans(maker, workers)
         workers.start("plans", plans.run)
-        # What start-up made stays for ever: collections need not walk it on the hot path.
-        gc.freeze()
+        spare_collections()
         yield {
             "sessionmaker": maker,
             "plans": plans,
@@ -96,7 +106,8 @@ def _store(settings: TrackingSettings) -> FastAPI:
             yield await _start_store(settings, stack)
 
     app = _app(settings, "Tracking", STORE, lifespan, {"clickhouse": _clickhouse})
-    for routes in (analytics, events, plans_traffic, plans_routes, quarantine, touchpoints):
+    public = (log_routes, analytics, events, plans_traffic, plans_routes, quarantine, touchpoints)
+    for routes in public:
         app.include_router(routes.router)
     for internal in (analytics, events, evidence, log_routes):
         app.include_router(internal.internal_router)
@@ -106,6 +117,8 @@ def _store(settings: TrackingSettings) -> FastAPI:
 async def _start_store(settings: TrackingSettings, stack: AsyncExitStack) -> dict[str, Any]:
     if settings.clickhouse_dsn is None:
         raise ValueError("TRACKING_CLICKHOUSE_DSN is needed for the role store")
+    if settings.seen_ids_dir is None:
+        raise ValueError("TRACKING_SEEN_IDS_DIR is needed for the role store")
     appended, sequenced = Wake(), Wake()
     lease = StoreLease(settings.postgres_dsn.get_secret_value(), appended.ring)
     # First: an embedded ClickHouse must be closed by the old store before it opens here.
@@ -125,7 +138,12 @@ async def _start_store(settings: TrackingSettings, stack: AsyncExitStack) -> dic
     maker = postgres.create_sessionmaker(engine)
     signer = TokenSigner("tracking", settings.signing_key.get_secret_value())
     bell, workers = Bell(), Workers()
-    sequencer = Sequencer(maker, PostgresSeenIds(), bell, appended, sequenced.ring)
+    ids = await asyncio.to_thread(SeenIds, settings.seen_ids_dir)
+    stack.push_async_callback(asyncio.to_thread, ids.close)
+    sequencer = Sequencer(maker, ids, bell, appended, sequenced.ring)
+    readers = Readers(maker, settings.log_readers)
+    keep = settings.log_keep_days
+    limits = Limits(None if keep is None else timedelta(days=keep), settings.log_max_bytes)
     loader = Loader(maker, clickhouse, sequenced, workers)
     if settings.profile_url:
         profile = ServiceClient("profile", settings.profile_url, signer)
@@ -135,6 +153,9 @@ async def _start_store(settings: TrackingSettings, stack: AsyncExitStack) -> dic
     workers.start("lease", lease.run)
     workers.start("sequencer", sequencer.run)
     workers.start("loader", loader.run)
+    workers.start("readers", readers.run)
+    workers.start("retention", Retention(maker, readers, ids, limits).run)
+    spare_collections()
     # Last in, first out: workers end before what they use is closed.
     stack.push_async_callback(workers.stop)
     return {
@@ -142,6 +163,7 @@ async def _start_store(settings: TrackingSettings, stack: AsyncExitStack) -> dic
         "clickhouse": clickhouse,
         "signer": signer,
         "bell": bell,
+        "readers": readers,
         "workers": workers,
     }
 

@@ -14,6 +14,7 @@ READER_LAG = Gauge(
     ["reader", "partition"],
 )  # fmt: skip
 LOADED_EVENTS = Counter("waymark_loaded_events", "Events inserted into ClickHouse.")
+TRIMMED_ROWS = Counter("waymark_log_trimmed_rows", "Rows removed from the log by its retention.")
 POISONED_EVENTS = Counter("waymark_poisoned_events", "Events ClickHouse refused, in quarantine.")
 PLANS_REVISION = Gauge(
     "waymark_plans_revision", "Revision of the sources' settings that this process acts on."

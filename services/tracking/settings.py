@@ -1,5 +1,6 @@
 """What the tracking service is told by its environment."""
 
+from pathlib import Path
 from typing import Literal
 
 from pydantic import Field, SecretStr
@@ -21,6 +22,27 @@ class TrackingSettings(PostgresSettings):
     )
     clickhouse_read_dsn: SecretStr | None = Field(
         None, description="The same database as a read-only user; absent: `clickhouse_dsn`."
+    )
+    seen_ids_dir: Path | None = Field(
+        None,
+        description="Directory of the files that remember message ids for at least 30 days; needed "
+        "by the role `store`. Without them the ids are read from the log at the next start.",
+    )
+    log_readers: tuple[str, ...] = Field(
+        ("profile",),
+        description="Services that read the log: it is kept until each of them is done with it.",
+    )
+    log_keep_days: float | None = Field(
+        35,
+        gt=0,
+        description="Log rows older than this are removed once every reader is done with them; "
+        "`null` keeps them. Duplicates are remembered from the log if `seen_ids_dir` is lost.",
+    )
+    log_max_bytes: int | None = Field(
+        None,
+        gt=0,
+        description="Compressed bytes of a workspace's log beyond which its oldest rows are "
+        "removed once every reader is done with them.",
     )
     profile_url: str | None = Field(
         None, description="Base URL of the profile service, whose feed the identity map follows."

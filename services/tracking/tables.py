@@ -12,7 +12,6 @@ from sqlalchemy import (
     Index,
     LargeBinary,
     MetaData,
-    SmallInteger,
 )
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
@@ -65,15 +64,6 @@ class LogReaderRow(Table):
     position: Mapped[int] = mapped_column(BigInteger)
     block_id: Mapped[str | None]
     block_end: Mapped[int | None] = mapped_column(BigInteger)
-
-
-class SeenIdRow(Table):
-    """Hashes of (workspace, source, message id), partitioned by week."""
-
-    __tablename__ = "seen_id"
-
-    id: Mapped[bytes] = mapped_column(LargeBinary, primary_key=True)
-    week: Mapped[int] = mapped_column(SmallInteger, primary_key=True)
 
 
 class QuarantineRow(Table):

@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
+from pathlib import Path
 
 import pytest
 
@@ -30,8 +31,8 @@ async def events_table(clickhouse_dsn: str) -> AsyncIterator[ClickHouse]:
 
 
 @pytest.fixture
-def tracking(database: NewDatabase, clickhouse_dsn: str) -> Tracking:
-    return Tracking(database("tracking"), clickhouse_dsn)
+def tracking(database: NewDatabase, clickhouse_dsn: str, tmp_path: Path) -> Tracking:
+    return Tracking(database("tracking"), clickhouse_dsn, seen_ids_dir=tmp_path / "seen-ids")
 
 
 @pytest.fixture

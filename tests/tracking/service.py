@@ -5,6 +5,7 @@ import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any, TypeVar
 from uuid import UUID, uuid4
 
@@ -32,6 +33,7 @@ class Tracking:
     clickhouse_dsn: str
     workspace_id: UUID = field(default_factory=uuid4)
     profile_url: str | None = None
+    seen_ids_dir: Path | None = None
 
     def settings(self, role: str) -> TrackingSettings:
         return TrackingSettings.model_validate(
@@ -39,6 +41,7 @@ class Tracking:
                 "role": role,
                 "postgres_dsn": self.database.app_dsn,
                 "clickhouse_dsn": self.clickhouse_dsn,
+                "seen_ids_dir": self.seen_ids_dir,
                 "signing_key": signing_key("tracking"),
                 "trusted_keys": trusted_keys(),
                 "profile_url": self.profile_url,

@@ -15,7 +15,7 @@ from tests.support.postgres import NewDatabase
 pytestmark = pytest.mark.anyio
 
 # Registries that workers walk over all workspaces, and hashes: no content of anybody.
-UNFENCED = {"log_partition", "log_reader", "seen_id", "alembic_version"}
+UNFENCED = {"log_partition", "log_reader", "alembic_version"}
 
 
 async def test_an_upgraded_database_has_no_drift(database: NewDatabase) -> None:

@@ -60,6 +60,8 @@ class Consumer:
         self._retry_seconds = retry_seconds
         self._next_due: int | None = None
         self._sooner = asyncio.Event()
+        self._done = 0
+        """The log offset that is committed: behind it the log may be trimmed."""
 
     async def run(self) -> None:
         async with asyncio.TaskGroup() as tasks:
@@ -70,6 +72,7 @@ class Consumer:
     async def _follow(self) -> None:
         async with workspace_tx(self._resources.sessionmaker, self._workspace_id) as session:
             after = (await store.place(session, self._workspace_id)).log_offset
+        self._done = after
         # One block is read and decoded while the one before is applied.
         ahead: asyncio.Queue[Block] = asyncio.Queue(1)
         async with asyncio.TaskGroup() as tasks:
@@ -77,10 +80,12 @@ class Consumer:
             while True:
                 block = await ahead.get()
                 await self._apply(after, block)
-                after = block.end
+                after = self._done = block.end
 
     async def _read(self, after: int, ahead: asyncio.Queue[Block]) -> None:
-        pages = self._resources.log.follow(str(self._workspace_id), after, limit=self._block_rows)
+        pages = self._resources.log.follow(
+            str(self._workspace_id), after, limit=self._block_rows, done=lambda: self._done
+        )
         async for page in pages:
             for rows in _blocks(page):
                 await ahead.put(await asyncio.to_thread(decode, rows))

@@ -26,7 +26,8 @@ log = structlog.get_logger(__name__)
 
 NAME = "loader"
 BLOCK_ROWS = 5_000
-BLOCK_EVENTS = 50_000
+BLOCK_EVENTS = 25_000
+"""Twice as many gain a tenth in rate and cost 140 MB of resident memory."""
 BLOCK_BYTES = 16 * 1024 * 1024
 LINGER_SECONDS = 0.2
 """Blocks follow each other at least so far apart, so that they grow under load; the first event

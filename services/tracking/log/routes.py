@@ -1,4 +1,4 @@
-"""The log for the other services: rows behind the sequencer, by long poll."""
+"""The log for the other services: rows behind the sequencer, by long poll; its lag for all."""
 
 import asyncio
 from time import monotonic
@@ -9,13 +9,15 @@ from pydantic import BaseModel
 from sqlalchemy import select
 
 from services.kit import feeds
-from services.kit.auth import ServiceCaller
-from services.kit.postgres import SessionMaker, workspace_tx
+from services.kit.auth import ServiceCaller, UserCaller
+from services.kit.postgres import Session, SessionMaker, workspace_tx
 from services.kit.strict import StrictRoute
 from services.tracking.errors import UnknownPartition
 from services.tracking.log import store
+from services.tracking.log.readers import LogLag, Readers, lag
 from services.tracking.tables import LogPartitionRow
 
+router = APIRouter(prefix="/api/v1/events", tags=["events"], route_class=StrictRoute)
 internal_router = APIRouter(
     prefix="/internal/v1/log", tags=["internal"], route_class=StrictRoute, include_in_schema=False
 )
@@ -23,6 +25,13 @@ internal_router = APIRouter(
 
 class Partitions(BaseModel):
     partitions: list[str]
+
+
+@router.get("/lag", summary="How far each reader of the event log is")
+async def log_lag(request: Request, session: Session, caller: UserCaller) -> LogLag:
+    """Between an acknowledged event and its effects: `sequencer` removes duplicates, `loader`
+    brings events into queries, `profile` to people and journeys."""
+    return await lag(session, request.state.readers, caller.workspace_id)
 
 
 @internal_router.get("")
@@ -33,14 +42,21 @@ async def read_log(
     after: Annotated[int, Query(ge=0, lt=2**63)] = 0,
     limit: Annotated[int, Query(ge=1, le=1000)] = 200,
     wait: Annotated[float, Query(ge=0, le=feeds.MAX_WAIT_SECONDS)] = 0,
+    done: Annotated[int | None, Query(ge=0, lt=2**63)] = None,
 ) -> Response:
-    """msgpack of ``kit.feeds.FeedPage``; duplicates are marked in each row's bitmap."""
+    """msgpack of ``kit.feeds.FeedPage``; duplicates are marked in each row's bitmap.
+
+    A caller that tells ``done`` is a reader from then on: the log is kept for it from there.
+    """
     maker: SessionMaker = request.state.sessionmaker
     bell: feeds.Bell = request.state.bell
+    readers: Readers = request.state.readers
     deadline = monotonic() + wait
     while True:
         grown = bell.listen(partition)
         page = await _page(maker, partition, after, limit)
+        if done is not None:
+            readers.note(caller.issuer, partition, done, page.end)
         left = deadline - monotonic()
         if page.rows or left <= 0:
             return Response(feeds.encode_page(page), media_type=feeds.MEDIA_TYPE)

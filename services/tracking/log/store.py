@@ -107,8 +107,9 @@ async def rows(
     """
     # The length of an EXTERNAL value is known without reading it.
     size = func.sum(func.octet_length(LogRow.data)).over(order_by=LogRow.offset)
+    number = func.row_number().over(order_by=LogRow.offset)
     page = (
-        select(LogRow.offset, size.label("size"))
+        select(LogRow.offset, size.label("size"), number.label("number"))
         .where(LogRow.partition == partition, LogRow.offset > after, LogRow.offset <= until)
         .order_by(LogRow.offset)
         .limit(limit)
@@ -123,7 +124,7 @@ async def rows(
         )
         .where(
             LogRow.partition == partition,
-            (page.c.size <= literal(max_bytes)) | (LogRow.offset == after + 1),
+            (page.c.size <= literal(max_bytes)) | (page.c.number == 1),
         )
         .order_by(LogRow.offset)
     )
@@ -131,6 +132,15 @@ async def rows(
         FeedRow(offset, count, _ms(at), data, drop)
         for offset, count, at, data, drop in await session.execute(statement)
     ]
+
+
+async def appended_at_ms(session: AsyncSession, partition: str, offset: int) -> int | None:
+    """None where there is no such row, or not any more."""
+    statement = select(LogRow.received_at).where(
+        LogRow.partition == partition, LogRow.offset == offset
+    )
+    at = await session.scalar(statement)
+    return None if at is None else _ms(at)
 
 
 async def add_verdicts(

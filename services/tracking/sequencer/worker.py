@@ -13,6 +13,7 @@ from services.tracking import metrics
 from services.tracking.log import store
 from services.tracking.log.store import SEQUENCER, Partition
 from services.tracking.sequencer.ids import KEEP_WEEKS, WEEK_SECONDS, SeenIds
+from services.tracking.sequencer.manifest import Covered
 from services.tracking.sequencer.verdict import bitmaps, block_keys
 from services.tracking.workers import Wake
 
@@ -43,9 +44,10 @@ class Sequencer:
         self._wake = wake
         self._on_progress = on_progress
         self._turn = 0
+        self._verified: set[str] = set()
+        """Partitions whose log is known to be the one that the id store saw."""
 
     async def run(self) -> None:
-        await self.rebuild_if_lost()
         loop = asyncio.get_running_loop()
         while True:
             started = loop.time()
@@ -66,31 +68,45 @@ class Sequencer:
         self._turn += 1
         first = self._turn % max(1, len(partitions))
         for partition in partitions[first:] + partitions[:first]:
+            # Idle ones too: what the id store lacks may not be trimmed from the log.
+            known = self._ids.covered(partition.name).offset
+            if known != partition.position or partition.name not in self._verified:
+                await self._catch_up(partition)
             if partition.position < partition.limit:
                 rows += await self._sequence(partition)
+        await self._ids.flush_if_old()
         return rows
 
-    async def rebuild_if_lost(self) -> None:
-        """Fills an id store that is empty from the rows that were sequenced already."""
-        async with self._maker.begin() as session:
-            partitions = await store.to_sequence(session)
-            if not await self._ids.is_empty(session):
-                return
+    async def _catch_up(self, partition: Partition) -> None:
+        """Makes the id store know the partition as far as it is sequenced, from the log.
+
+        It is behind after a kill, after a commit whose answer was lost, and when its files are
+        gone. It is ahead, or knows another row by that offset, when PostgreSQL was set back to a
+        backup: what it remembers may then never have happened.
+        """
+        known = self._ids.covered(partition.name)
+        if partition.name not in self._verified:
+            async with workspace_tx(self._maker, partition.workspace_id) as session:
+                at_ms = await store.appended_at_ms(session, partition.name, known.offset)
+            if known.offset > partition.position or at_ms not in (None, known.at_ms):
+                log.error("seen_ids_of_another_log", partition=partition.name)
+                self._ids.forget_all()
+            self._verified.add(partition.name)
         oldest_ms = (time.time() - KEEP_WEEKS * WEEK_SECONDS) * 1000
-        for partition in partitions:
-            after = 0
-            while after < partition.position:
-                async with workspace_tx(self._maker, partition.workspace_id) as session:
-                    rows = await store.rows(
-                        session, partition.name, after, partition.position, BLOCK_ROWS, BLOCK_BYTES
-                    )
-                    after = rows[-1].offset
-                    recent = [row for row in rows if row.at >= oldest_ms]
-                    if recent:
-                        keys = await asyncio.to_thread(block_keys, partition.workspace_id, recent)
-                        distinct = list(dict.fromkeys(chain.from_iterable(keys)))
-                        await self._ids.claim(session, distinct, recent[0].at / 1000)
-            log.info("seen_ids_rebuilt", partition=partition.name, rows=after)
+        while (after := self._ids.covered(partition.name).offset) < partition.position:
+            async with workspace_tx(self._maker, partition.workspace_id) as session:
+                rows = await store.rows(
+                    session, partition.name, after, partition.position, BLOCK_ROWS, BLOCK_BYTES
+                )
+            if not rows:
+                # Trimmed: older than anything that has to be remembered, or so it was set.
+                await self._ids.remember(partition.name, Covered(partition.position, 0), [])
+                break
+            recent = [row for row in rows if row.at >= oldest_ms]
+            keys = await asyncio.to_thread(block_keys, partition.workspace_id, recent)
+            last = Covered(rows[-1].offset, rows[-1].at)
+            await self._ids.remember(partition.name, last, list(chain.from_iterable(keys)))
+            log.info("seen_ids_caught_up", partition=partition.name, offset=last.offset)
 
     async def _sequence(self, partition: Partition) -> int:
         async with workspace_tx(self._maker, partition.workspace_id) as session:
@@ -104,11 +120,15 @@ class Sequencer:
             )
             keys = await asyncio.to_thread(block_keys, partition.workspace_id, rows)
             distinct = list(dict.fromkeys(chain.from_iterable(keys)))
-            new = await self._ids.claim(session, distinct, time.time())
+            new = await asyncio.to_thread(self._ids.unknown, distinct)
             await store.add_verdicts(session, partition, bitmaps(rows, keys, new))
             await store.advance(
                 session, SEQUENCER, partition.name, partition.position, rows[-1].offset
             )
         self._bell.ring(partition.name)
         self._on_progress()
+        # Only now: until the commit nobody may count on these keys, and if the answer of the commit
+        # is lost, ``_catch_up`` reads them from the log.
+        last = Covered(rows[-1].offset, rows[-1].at)
+        await self._ids.remember(partition.name, last, list(new))
         return len(rows)

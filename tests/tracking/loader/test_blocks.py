@@ -14,7 +14,7 @@ from services.kit.postgres import SessionMaker, create_sessionmaker
 from services.tracking.clickhouse import migrate
 from services.tracking.loader.store import loaded_offset
 from services.tracking.loader.worker import Loader
-from services.tracking.sequencer.ids import PostgresSeenIds
+from services.tracking.sequencer.ids import SeenIds
 from services.tracking.sequencer.worker import Sequencer
 from services.tracking.workers import Wake, Workers
 from tests.tracking.service import Running, Tracking, track
@@ -55,7 +55,10 @@ class Pipeline:
         async with self.tracking.ingest() as client:
             response = await client.post("/v1/batch", json={"batch": list(events)})
         assert response.status_code == 200
-        await Sequencer(self.maker, PostgresSeenIds(), Bell(), Wake(), lambda: None).sequence_all()
+        assert self.tracking.seen_ids_dir is not None
+        ids = SeenIds(self.tracking.seen_ids_dir)
+        await Sequencer(self.maker, ids, Bell(), Wake(), lambda: None).sequence_all()
+        ids.close()
 
     async def stored(self) -> list[str]:
         rows = await self.clickhouse.query("SELECT message_id FROM events ORDER BY message_id")

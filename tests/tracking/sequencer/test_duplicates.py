@@ -1,19 +1,21 @@
 """One verdict on duplicates, the same for every reader, across requests, sources and restarts."""
 
 import asyncio
-from uuid import uuid4
+import shutil
+from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
+from sqlalchemy.ext.asyncio import create_async_engine
 
 from services.contracts.events import Event
-from services.kit.feeds import FeedRow, pack
+from services.kit.feeds import Bell, FeedRow, pack
 from services.kit.postgres import create_sessionmaker
-from services.tracking.sequencer.ids import KEEP_WEEKS, PostgresSeenIds, key
+from services.tracking.sequencer.ids import SeenIds
 from services.tracking.sequencer.verdict import bitmaps
-from tests.support.postgres import NewDatabase
+from services.tracking.sequencer.worker import Sequencer
+from services.tracking.workers import Wake
 from tests.tracking.service import Running, Tracking, track
 
 pytestmark = pytest.mark.anyio
@@ -64,12 +66,68 @@ async def test_a_lost_id_store_is_rebuilt_from_the_log(tracking: Tracking) -> No
         async with tracking.store() as store:
             await ingest.post("/v1/batch", json={"batch": [track(messageId=m) for m in "abc"]})
             await Running(ingest, store, tracking).loaded(3)
-        await tracking.sql("DELETE FROM seen_id RETURNING 1")
+        assert tracking.seen_ids_dir is not None
+        shutil.rmtree(tracking.seen_ids_dir)
         async with tracking.store() as store:
             running = Running(ingest, store, tracking)
             await ingest.post("/v1/batch", json={"batch": [track(messageId=m) for m in "xb"]})
             await running.loaded(4)
             assert await messages(running, after=1) == [("x", "{}")]
+
+
+async def sequence(tracking: Tracking, folder: Path, *message_ids: str) -> list[str]:
+    """Appends a batch and sequences it by an id store in ``folder``; the ids that passed."""
+    async with tracking.ingest() as ingest:
+        await ingest.post("/v1/batch", json={"batch": [track(messageId=m) for m in message_ids]})
+    engine = create_async_engine(tracking.database.app_dsn)
+    ids = SeenIds(folder)
+    sequencer = Sequencer(create_sessionmaker(engine), ids, Bell(), Wake(), lambda: None)
+    while await sequencer.sequence_all():
+        pass
+    await ids.flush()
+    ids.close()
+    await engine.dispose()
+    rows = await tracking.sql(
+        'SELECT l."offset", count, data, drop FROM log l LEFT JOIN log_verdict v '
+        'ON v.partition = l.partition AND v."offset" = l."offset" ORDER BY 1 DESC LIMIT 1'
+    )
+    offset, count, data, drop = rows[0]
+    return [e.message_id for e in FeedRow(offset, count, 0, data, drop).entries(Event)]
+
+
+async def test_an_id_store_that_is_behind_reads_the_rest_from_the_log(
+    tracking: Tracking, tmp_path: Path
+) -> None:
+    folder, older = tmp_path / "ids", tmp_path / "older"
+    assert await sequence(tracking, folder, "a") == ["a"]
+    shutil.copytree(folder, older)
+    assert await sequence(tracking, folder, "b", "a") == ["b"]
+    assert await sequence(tracking, older, "a", "b", "c") == ["c"]
+
+
+async def test_an_id_store_of_a_log_that_was_set_back_is_not_believed(
+    tracking: Tracking, tmp_path: Path
+) -> None:
+    folder = tmp_path / "ids"
+    assert await sequence(tracking, folder, "a") == ["a"]
+    assert await sequence(tracking, folder, "b") == ["b"]
+    # A backup from before "b": the client, never told otherwise, sends it again.
+    await tracking.sql('DELETE FROM log WHERE "offset" = 2 RETURNING 1')
+    await tracking.sql("UPDATE log_partition SET end_offset = 1 RETURNING 1")
+    await tracking.sql("UPDATE log_reader SET position = 1 RETURNING 1")
+    assert await sequence(tracking, folder, "b", "a") == ["b"]
+
+
+async def test_an_equal_offset_of_another_log_is_told_by_its_time(
+    tracking: Tracking, tmp_path: Path
+) -> None:
+    folder, other = tmp_path / "ids", tmp_path / "other"
+    assert await sequence(tracking, folder, "a") == ["a"]
+    await tracking.sql("DELETE FROM log RETURNING 1")
+    await tracking.sql("DELETE FROM log_partition RETURNING 1")
+    await tracking.sql("DELETE FROM log_reader RETURNING 1")
+    assert await sequence(tracking, other, "b") == ["b"]
+    assert await sequence(tracking, folder, "a", "b") == ["a"]
 
 
 async def test_only_sequenced_rows_are_served_and_a_poll_waits_for_them(
@@ -87,32 +145,6 @@ async def test_only_sequenced_rows_are_served_and_a_poll_waits_for_them(
         assert names == {"partitions": [str(tracking.workspace_id)]}
         missing = await store.get("/internal/v1/log", params={"partition": "nobody"})
         assert missing.json()["type"] == "/problems/unknown-partition"
-
-
-@pytest.fixture
-async def engine(database: NewDatabase) -> AsyncEngine:
-    return create_async_engine(database("tracking").app_dsn)
-
-
-async def test_ids_are_kept_for_more_than_30_days_and_then_forgotten(engine: AsyncEngine) -> None:
-    maker, ids = create_sessionmaker(engine), PostgresSeenIds()
-    one, day = key(uuid4(), "web", "m"), 24 * 3600.0
-    new_after = {}
-    for days in (0, 29, 30.9, 7 * (KEEP_WEEKS + 1)):
-        async with maker.begin() as session:
-            new_after[days] = await ids.claim(session, [one], 1_795_328_000 + days * day) == {one}
-    await engine.dispose()
-    assert list(new_after.values()) == [True, False, False, True]
-
-
-async def test_what_is_rolled_back_was_never_claimed(engine: AsyncEngine) -> None:
-    maker, ids = create_sessionmaker(engine), PostgresSeenIds()
-    one = key(uuid4(), "web", "m")
-    for _ in range(2):
-        async with maker() as session:
-            assert await ids.claim(session, [one], 0) == {one}
-            await session.rollback()
-    await engine.dispose()
 
 
 KEYS = st.lists(st.lists(st.sampled_from([bytes([i]) for i in range(12)]), min_size=1), max_size=6)
