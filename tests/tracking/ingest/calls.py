@@ -4,7 +4,7 @@ import json
 from typing import Any
 from uuid import UUID
 
-from services.tracking.errors import InvalidEvent
+from services.kit.problems import Problem
 from services.tracking.ingest.accept import Request, accept_calls
 from services.tracking.ingest.protocols.call import Adapter, Sent
 from services.tracking.log.port import Append
@@ -15,7 +15,7 @@ SENDER = Request(WORKSPACE, "web", RECEIVED)
 DEVICE = "0195d3a0-0000-7000-8000-00000000000d"
 
 
-def taken(adapter: Adapter, body: Any, **sent: Any) -> tuple[Append, InvalidEvent | None]:
+def taken(adapter: Adapter, body: Any, **sent: Any) -> tuple[Append, Problem | None]:
     content = body if isinstance(body, bytes) else json.dumps(body).encode()
     return accept_calls(adapter(Sent(content, received_at=RECEIVED, **sent)), SENDER)
 
