@@ -132,8 +132,8 @@ async def test_quarantine_is_replayed_after_the_plan_is_corrected(both: Running)
     body = {"filter": {"reason": "plan_violation"}}
     done = (await both.store.post("/api/v1/quarantine/replay", json=body)).json()
     assert (done["replayed"], [r["reason"] for r in done["refused"]]) == (2, ["plan_violation"])
-    # The two were one event, sent twice without an id.
-    await both.loaded(1)
+    # Without an id and a time of their own, each request was an event.
+    await both.loaded(2)
     shown = (await both.store.get("/api/v1/quarantine", params={"replayed": False})).json()
     assert [v["type"] for v in shown["items"][0]["violations"]] == ["required_missing"]
 
