@@ -94,32 +94,34 @@ def _headers(
     for index, stage in enumerate(document.stages):
         x = _x(index)
         # An arrow shape: the journey reads from left to right.
-        tip = 16
+        tip, height = 16, 74
         points = [
             (x, y),
             (x + _COLUMN, y),
-            (x + _COLUMN + tip, y + 29),
-            (x + _COLUMN, y + 58),
-            (x, y + 58),
-            (x + tip, y + 29),
+            (x + _COLUMN + tip, y + height // 2),
+            (x + _COLUMN, y + height),
+            (x, y + height),
+            (x + tip, y + height // 2),
         ]
         outline = " ".join(f"{px},{py}" for px, py in points)
         parts.append(f'<polygon points="{outline}" fill="{_BLUE}"/>')
         parts.append(_text(x + 28, y + 25, stage.name.in_locale(locale), "#ffffff", 16, True))
-        parts.append(_text(x + 28, y + 45, _stage_note(numbers.get(stage.id), locale), "#dbe7f7"))
-    return y + 70
+        for row, note in enumerate(_stage_notes(numbers.get(stage.id), locale)):
+            parts.append(_text(x + 28, y + 45 + row * _LINE, note, "#dbe7f7"))
+    return y + 86
 
 
-def _stage_note(numbers: StageNumbers | None, locale: Locale) -> str:
+def _stage_notes(numbers: StageNumbers | None, locale: Locale) -> list[str]:
+    """People, and below them the conversion with its interval: together too long for a column."""
     if numbers is None:
-        return ""
+        return []
     if numbers.people is None:
-        return _WORDS["assumed"][locale]
-    note = f"{numbers.people:,} {_WORDS['people'][locale]}"
+        return [_WORDS["assumed"][locale]]
+    notes = [f"{numbers.people:,} {_WORDS['people'][locale]}"]
     if numbers.conversion is not None and numbers.interval is not None:
         low, high = numbers.interval.low, numbers.interval.high
-        note += f" · {numbers.conversion:.1%} ({low:.1%} … {high:.1%})"
-    return note
+        notes.append(f"{numbers.conversion:.1%} ({low:.1%} … {high:.1%})")
+    return notes
 
 
 def _goal(stage: Stage, locale: Locale) -> list[_Line]:

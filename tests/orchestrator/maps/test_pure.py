@@ -137,6 +137,19 @@ def test_the_picture_shows_every_stage_in_both_languages_and_the_live_numbers() 
         assert any(text.startswith("76,277") and "16,994" in text for text in texts)
 
 
+def test_a_stage_header_fits_its_column() -> None:
+    document = five_stages()
+    for stage in document.stages:
+        stage.touchpoints[0].signal = EventNode(event="Seen")
+    counts = {s.touchpoints[0].id: SignalCount(count=9, people=9) for s in document.stages}
+    people = {s.id: 12_345_678 for s in document.stages}
+    numbers = overlay_of(document, people, counts)
+    root = ElementTree.fromstring(picture.render(document, numbers, "en"))  # noqa: S314
+    shown = [node.text or "" for node in root.iter(f"{SVG}text") if "100.0%" in (node.text or "")]
+    assert len(shown) == 4
+    assert all(len(text) <= 30 for text in shown), shown
+
+
 def test_markup_and_control_characters_in_a_map_cannot_break_the_picture() -> None:
     nasty = 'A <script>alert("x")</script> & \x08\uffff ' + "长" * 200 + " " + "w" * 200
     document = MapDocument(
