@@ -15,7 +15,7 @@ CATCH_UP_S = 60.0
 
 
 def family(platform: Platform, name: str) -> list[psutil.Process]:
-    parent = platform.instance.processes[name]
+    parent = platform.instance.running(name)
     return [parent, *parent.children(recursive=True)]
 
 
@@ -63,7 +63,7 @@ def test_a_killed_process_comes_back_and_nothing_is_lost_or_doubled(
     ]
     for number, batch in enumerate(batches):
         if number == 3:
-            platform.instance.processes[name].send_signal(signal.SIGKILL)
+            platform.instance.running(name).send_signal(signal.SIGKILL)
         # As an SDK does: the same batch until it is acknowledged.
         until(
             lambda batch=batch: platform.acknowledged(*batch),  # type: ignore[misc]

@@ -93,13 +93,15 @@ def test_another_instance_runs_beside_it(running: Instance, tmp_path: Path) -> N
 
 @pytest.mark.parametrize("name", sorted(EVERYTHING))
 def test_a_killed_child_comes_back(running: Instance, name: str) -> None:
-    killed = running.processes[name]
+    killed = running.running(name)
     killed.send_signal(signal.SIGKILL)
-    until(
-        lambda: name in running.processes and running.processes[name].pid != killed.pid,
-        within=30,
-        what=f"{name} was started again",
-    )
+
+    def started_again() -> bool:
+        # One look: between two the old process may go.
+        process = running.processes.get(name)
+        return process is not None and process.pid != killed.pid
+
+    until(started_again, within=30, what=f"{name} was started again")
     until(lambda: _ready(running), within=60, what="the gateway is ready again")
     assert f"{name} ended" in running.output
 

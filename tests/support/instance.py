@@ -72,6 +72,10 @@ class Instance:
         found = {name: find(Identity(**each)) for name, each in recorded.items()}
         return {name: process for name, process in found.items() if process is not None}
 
+    def running(self, name: str) -> psutil.Process:
+        """A process by name, as soon as it runs (it may just be between two lives)."""
+        return until(lambda: self.processes.get(name), within=30.0, what=f"{name} runs")
+
     def launch(self) -> "Instance":
         """Start it without waiting for anything."""
         with self._output.open("wb") as output:
