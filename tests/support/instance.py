@@ -74,7 +74,9 @@ class Instance:
 
     def running(self, name: str) -> psutil.Process:
         """A process by name, as soon as it runs (it may just be between two lives)."""
-        return until(lambda: self.processes.get(name), within=30.0, what=f"{name} runs")
+        found = until(lambda: self.processes.get(name), within=30.0, what=f"{name} runs")
+        assert found is not None
+        return found
 
     def launch(self) -> "Instance":
         """Start it without waiting for anything."""
