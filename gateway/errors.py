@@ -49,12 +49,6 @@ class WrongKindOfKey(Problem):
     status = HTTPStatus.FORBIDDEN
 
 
-class MethodNotAllowed(Problem):
-    type = "/problems/method-not-allowed"
-    title = "The method is not allowed here"
-    status = HTTPStatus.METHOD_NOT_ALLOWED
-
-
 class NotFound(Problem):
     title = "Not Found"
     status = HTTPStatus.NOT_FOUND

@@ -9,11 +9,11 @@ from starlette.types import Message, Receive, Scope, Send
 
 from gateway import body, write_key
 from gateway.context import Context
-from gateway.errors import InvalidKey, MethodNotAllowed, WrongKindOfKey
+from gateway.errors import InvalidKey, WrongKindOfKey
 from gateway.keys.store import KeyRecord
 from gateway.proxy import Headers, Outgoing, relay, request_headers
 from gateway.routing import Family, Ingestion
-from services.kit.problems import Problem, render
+from services.kit.problems import MethodNotAllowed, Problem, render
 
 # The largest batch of a supported SDK. A smaller cap makes clients throw whole batches away.
 MAX_BODY_BYTES = 5 * 1024 * 1024

@@ -2,7 +2,7 @@
 
 import asyncio
 import re
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterable
 from contextlib import AbstractAsyncContextManager
 from typing import Any
 
@@ -25,7 +25,14 @@ Check = Callable[[Request], Awaitable[None]]
 """Raises a ``Problem``, a database error or an OS error when a dependency is not usable."""
 
 CHECK_SECONDS = 3.0
-_REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,128}")
+_REQUEST_ID = re.compile(rb"[A-Za-z0-9._-]{1,128}")
+_REQUEST_ID_NAME = REQUEST_ID_HEADER.lower().encode()
+
+
+def request_id_of(headers: Iterable[tuple[bytes, bytes]]) -> str:
+    """The caller's id of the request, else a new one."""
+    given = next((value for name, value in headers if name == _REQUEST_ID_NAME), b"")
+    return given.decode() if _REQUEST_ID.fullmatch(given) else str(uuid7())
 
 
 class RequestIdMiddleware:
@@ -38,14 +45,13 @@ class RequestIdMiddleware:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        name = REQUEST_ID_HEADER.lower().encode()
-        given = next((v for k, v in scope["headers"] if k == name), b"").decode("latin-1")
-        request_id = given if _REQUEST_ID.fullmatch(given) else str(uuid7())
+        request_id = request_id_of(scope["headers"])
         structlog.contextvars.bind_contextvars(request_id=request_id)
+        own = (_REQUEST_ID_NAME, request_id.encode())
 
         async def send_with_id(message: Message) -> None:
             if message["type"] == "http.response.start":
-                message["headers"] = [*message.get("headers", ()), (name, request_id.encode())]
+                message["headers"] = [*message.get("headers", ()), own]
             await send(message)
 
         await self._app(scope, receive, send_with_id)

@@ -142,11 +142,15 @@ class TokenVerifier:
 
 def authenticate(request: Request) -> Caller:
     """The caller of an internal request, from its ``Authorization: Bearer`` header."""
-    header = request.headers.get("authorization", "")
-    scheme, _, token = header.partition(" ")
+    verifier: TokenVerifier = request.app.state.token_verifier
+    return authenticated(verifier, request.headers.get("authorization", ""))
+
+
+def authenticated(verifier: TokenVerifier, authorization: str) -> Caller:
+    """The caller whose ``Authorization`` header this is."""
+    scheme, _, token = authorization.partition(" ")
     if scheme.lower() != "bearer" or not token:
         raise Unauthenticated("An Authorization: Bearer token is needed.")
-    verifier: TokenVerifier = request.app.state.token_verifier
     return verifier.verify(token)
 
 

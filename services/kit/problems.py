@@ -75,6 +75,12 @@ class BodyTooLarge(Problem):
     status = HTTPStatus.REQUEST_ENTITY_TOO_LARGE
 
 
+class MethodNotAllowed(Problem):
+    type = "/problems/method-not-allowed"
+    title = "The method is not allowed here"
+    status = HTTPStatus.METHOD_NOT_ALLOWED
+
+
 class Unavailable(Problem):
     """Something this service needs is down; trying again later helps."""
 

@@ -1,19 +1,19 @@
 """A request's body → one append: good events packed, bad ones set aside with reasons. Pure."""
 
-from collections import Counter
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any, Protocol
-from uuid import UUID
 
 import msgspec
+from msgspec.structs import replace
 
 from services.contracts.events import Event
 from services.kit.feeds import pack
 from services.kit.problems import MalformedBody, Problem
 from services.tracking.errors import InvalidEvent, PlanViolated
 from services.tracking.ingest import clock
-from services.tracking.ingest.convert import Origin, Refused, check_context, convert, own_id
+from services.tracking.ingest.convert import Origin, check_context, convert, own_id
 from services.tracking.ingest.protocols.call import Calls
+from services.tracking.ingest.refused import Refused
 from services.tracking.ingest.wire import (
     MAX_EVENT_BYTES,
     MAX_EVENTS,
@@ -30,46 +30,18 @@ MAX_CONTEXTS_BYTES = 5 * 1024 * 1024
 """What a batch's context may take in all, kept once per refused event: no more than a body."""
 
 
-@dataclass(frozen=True, slots=True)
-class Request:
-    """Who sent a body and when (``received_at``, ``sent_at``: ms since the epoch)."""
-
-    workspace_id: UUID
-    source_id: str
-    received_at: int
-    sent_at: int | None = None
-    server_key: bool = False
-    """The write key came the way servers send it (Basic authentication)."""
-    anonymous_id: str = ""
-    """Of the person at the device, for events that name nobody."""
-    request_id: str = ""
-    """Ours, the same when the gateway hands the request to another process of this role."""
-    plan: Plan | None = None
-    """The tracking plan the source is held to."""
-
-    @property
-    def origin(self) -> Origin:
-        return Origin(
-            self.workspace_id,
-            self.source_id,
-            self.received_at,
-            self.sent_at,
-            server_key=self.server_key,
-            anonymous_id=self.anonymous_id,
-            request_id=self.request_id,
-        )
-
-
 class Ids(Protocol):
     def next(self, digest: str) -> str:
         """The message id of an event that came without one and has this digest."""
 
 
-def accept_batch(body: bytes, request: Request) -> Append:
-    """``MalformedBody`` or ``InvalidEvent`` when the body is no batch at all."""
+def accept_batch(body: bytes, origin: Origin, plan: Plan | None = None) -> Append:
+    """``plan``: the tracking plan that the source is held to.
+
+    ``MalformedBody`` or ``InvalidEvent`` when the body is no batch at all.
+    """
     batch = decode_envelope(body)
-    sent = clock.parse(batch.sent_at) if isinstance(batch.sent_at, str | int) else None
-    origin = replace(request.origin, sent_at=request.sent_at if sent is None else sent)
+    origin = _sent_at(origin, batch.sent_at)
     ids = _OwnIds()
     events: list[Event] = []
     wrong_context: Refused | None = None
@@ -84,8 +56,8 @@ def accept_batch(body: bytes, request: Request) -> Append:
         refusals.add(batch.context, "#", wrong_context)
     for index, raw in enumerate(batch.events):
         try:
-            events.append(_event(raw, None, f"#/batch/{index}", origin, ids, request.plan))
-        except (InvalidEvent, Refused) as error:
+            events.append(_event(raw, None, origin, ids, plan))
+        except Refused as error:
             refusals.add(raw, f"#/batch/{index}", error)
     if batch.salvaged and not events:
         raise MalformedBody("The body is not strict JSON, and no event in it is acceptable.")
@@ -95,19 +67,20 @@ def accept_batch(body: bytes, request: Request) -> Append:
     return _append(origin, events, refusals.kept)
 
 
-def accept_event(body: bytes, call: str, request: Request) -> tuple[Append, Problem | None]:
+def accept_event(
+    body: bytes, call: str, origin: Origin, plan: Plan | None = None
+) -> tuple[Append, Problem | None]:
     """A single call. A bad one is kept in quarantine and is also the problem to answer with, unless
     a tracking plan sets it aside quietly."""
-    origin = request.origin
     try:
-        return _append(origin, [_event(body, call, "#", origin, _OwnIds(), request.plan)], []), None
-    except (InvalidEvent, Refused) as error:
+        return _append(origin, [_event(body, call, origin, _OwnIds(), plan)], []), None
+    except Refused as error:
         refusals = Refusals(origin, call)
         refusals.add(body, "#", error)
         return _append(origin, [], refusals.kept), _problem(error, refusals.kept[0])
 
 
-def _problem(error: InvalidEvent | Refused, refused: Quarantined) -> Problem | None:
+def _problem(error: Refused, refused: Quarantined) -> Problem | None:
     if not isinstance(error, ViolatesPlan):
         return InvalidEvent(refused.pointer, refused.detail)
     return PlanViolated(error.violations) if error.reason == "plan_blocked" else None
@@ -117,23 +90,23 @@ def accept_again(
     raw: bytes | msgspec.Raw,
     circumstances: Circumstances,
     origin: Origin,
-    pointer: str,
     position: int,
     plan: Plan | None,
 ) -> Event:
-    """An event that was refused, by the rules of now; ``InvalidEvent`` or ``Refused`` still.
+    """An event that was refused, by the rules of now; ``Refused`` still.
 
     ``position``: its place in its request, which tells identical events apart.
     """
     ids = _GivenId(circumstances.message_id, position)
-    return _event(raw, circumstances.call, pointer, origin, ids, plan)
+    return _event(raw, circumstances.call, origin, ids, plan)
 
 
-def accept_calls(found: Calls, request: Request) -> tuple[Append, Problem | None]:
+def accept_calls(
+    found: Calls, origin: Origin, plan: Plan | None = None
+) -> tuple[Append, Problem | None]:
     """What an adapter made of a body of another protocol. Bad events are kept as they were sent;
     of a request that could hold but one, the bad one is also the problem to answer with."""
-    sent = clock.parse(found.sent_at) if isinstance(found.sent_at, str | int | float) else None
-    origin = replace(request.origin, sent_at=request.sent_at if sent is None else sent)
+    origin = _sent_at(origin, found.sent_at)
     ids = _OwnIds()
     events: list[Event] = []
     refusals = Refusals(origin)
@@ -146,8 +119,8 @@ def accept_calls(found: Calls, request: Request) -> tuple[Append, Problem | None
             if isinstance(call.said, Refused):
                 raise call.said
             said = _encoded(call.said)
-            events.append(_event(said, None, pointer, origin, ids, request.plan))
-        except (InvalidEvent, Refused) as error:
+            events.append(_event(said, None, origin, ids, plan))
+        except Refused as error:
             refusals.add(call.raw, pointer, error)
             if found.single:
                 failure = _problem(error, refusals.kept[0])
@@ -155,6 +128,12 @@ def accept_calls(found: Calls, request: Request) -> tuple[Append, Problem | None
         detail = f"More than {MAX_EVENTS} events in one batch; these begin here."
         refusals.add(part, f"#/batch/{number * MAX_EVENTS}", Refused(SURPLUS, "", detail))
     return _append(origin, events, refusals.kept), failure
+
+
+def _sent_at(origin: Origin, said: Any) -> Origin:
+    """A body's own word on when it was sent goes before the header's."""
+    sent = clock.parse(said) if isinstance(said, str | int | float) else None
+    return origin if sent is None else replace(origin, sent_at=sent)
 
 
 def _encoded(said: dict[str, Any]) -> bytes:
@@ -167,14 +146,13 @@ def _encoded(said: dict[str, Any]) -> bytes:
 def _event(
     raw: bytes | msgspec.Raw,
     call: str | None,
-    pointer: str,
     origin: Origin,
     ids: Ids,
     plan: Plan | None,
 ) -> Event:
     if len(raw) > MAX_EVENT_BYTES:
         raise Refused("too_large", "", f"Larger than {MAX_EVENT_BYTES} bytes.")
-    wire = decode_event(raw, pointer)
+    wire = decode_event(raw)
     if call is not None:
         wire.type = call
     event = convert(wire, origin)
@@ -190,11 +168,11 @@ class _OwnIds:
     """Numbers identical events of one request, which are different events."""
 
     def __init__(self) -> None:
-        self._seen: Counter[str] = Counter()
+        self._seen: dict[str, int] = {}
 
     def next(self, digest: str) -> str:
-        self._seen[digest] += 1
-        return f"waymark-{digest}-{self._seen[digest]}"
+        number = self._seen[digest] = self._seen.get(digest, 0) + 1
+        return f"waymark-{digest}-{number}"
 
 
 def _append(origin: Origin, events: list[Event], refused: list[Quarantined]) -> Append:
@@ -230,22 +208,25 @@ class Refusals:
             server_key=origin.server_key,
         )
 
-    def add(self, raw: bytes | msgspec.Raw, pointer: str, error: InvalidEvent | Refused) -> None:
+    def add(self, raw: bytes | msgspec.Raw, pointer: str, error: Refused) -> None:
         """``pointer``: the event's place in the body."""
-        if isinstance(error, InvalidEvent):
-            reason, place = "invalid", str(error.members["errors"][0]["pointer"])
-        else:
-            reason, place = error.reason, pointer + error.pointer
         detail = error.detail.replace("\x00", "")
         workspace_id, source_id = self._origin.workspace_id, self._origin.source_id
         kept, violations = self._circumstances(), None
         if isinstance(error, ViolatesPlan):
-            kept = msgspec.structs.replace(kept, message_id=error.message_id)
+            kept = replace(kept, message_id=error.message_id)
             violations = error.record()
         origin = encode(kept)
         self.kept.append(
             Quarantined(
-                workspace_id, source_id, reason, place, detail, bytes(raw), origin, violations
+                workspace_id,
+                source_id,
+                error.reason,
+                pointer + error.pointer,
+                detail,
+                bytes(raw),
+                origin,
+                violations,
             )
         )
 
@@ -253,6 +234,4 @@ class Refusals:
         self._room -= len(self._origin.context)
         if self._room >= 0:
             return self._whole
-        return msgspec.structs.replace(
-            self._whole, context=msgspec.Raw(b"null"), context_dropped=True
-        )
+        return replace(self._whole, context=msgspec.Raw(b"null"), context_dropped=True)

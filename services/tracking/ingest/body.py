@@ -2,7 +2,8 @@
 
 import zlib
 
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect
+from starlette.types import Receive
 
 from services.kit.problems import BodyTooLarge, MalformedBody
 
@@ -14,15 +15,21 @@ _GZIP_WINDOW = 31
 _MAX_MEMBERS = 64
 
 
-async def read(request: Request, limit: int = MAX_BYTES) -> bytes:
-    """The body as sent, at most ``limit`` bytes; ``BodyTooLarge`` beyond."""
+async def read(receive: Receive, limit: int = MAX_BYTES) -> bytes:
+    """The body as sent, at most ``limit`` bytes; ``BodyTooLarge`` beyond, ``ClientDisconnect``
+    where it ends too early."""
     chunks: list[bytes] = []
-    size = 0
-    async for chunk in request.stream():
+    size, more = 0, True
+    while more:
+        message = await receive()
+        if message["type"] == "http.disconnect":
+            raise ClientDisconnect
+        chunk = message.get("body", b"")
         size += len(chunk)
         if size > limit:
             raise BodyTooLarge(f"At most {limit} bytes are accepted here.")
         chunks.append(chunk)
+        more = message.get("more_body", False)
     return b"".join(chunks)
 
 

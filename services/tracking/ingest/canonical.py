@@ -15,8 +15,11 @@ MAX_KEYS = 512
 MIN_INT, MAX_INT = -(2**63), 2**64 - 1
 
 _encode = msgspec.json.Encoder().encode
-_DOTTED_KEY = re.compile(rb'\.[^"]*":')
-_LONG_NUMBER = re.compile(rb"[:,\[]-?[0-9]{19}")
+_encode_64_bits = msgspec.msgpack.Encoder().encode
+_DOTTED_KEY = re.compile(r'\.[^"]*":')
+_DEEP_LENGTH = 2 * MAX_DEPTH
+"""A text that is nested deeper is longer, by its brackets alone."""
+_MANY_KEYS_LENGTH = len('"":0,') * MAX_KEYS
 _Place = tuple[dict[str, Any], str, int]
 
 
@@ -40,26 +43,36 @@ def canonical(value: dict[str, Any] | None) -> str:
     if not value:
         return "{}"
     try:
-        text = _encode(value)
+        text = _encode(value).decode()
     except RecursionError as error:
         raise NotCanonical("too_deep", "", f"Nested deeper than {MAX_DEPTH} levels.") from error
-    if _is_suspicious(text):
+    if _is_suspicious(text) or _has_long_number(value):
         _check(value)
         _resolve_dotted(value)
-        text = _encode(value)
-    return text.decode()
+        text = _encode(value).decode()
+    return text
 
 
-def _is_suspicious(text: bytes) -> bool:
-    return (
-        text.count(b"{") + text.count(b"[") > MAX_DEPTH
-        or text.count(b'":') > MAX_KEYS
-        or b"\\u0000" in text
-        or _DOTTED_KEY.search(text) is not None
-        or _LONG_NUMBER.search(text) is not None
-        # An escaped quote could hide a key's end from the expression above.
-        or (b'\\"' in text and b"." in text)
-    )
+def _is_suspicious(text: str) -> bool:
+    """Cheap questions first, whose answer is nearly always no."""
+    if "\\" in text and ("\\u0000" in text or ('\\"' in text and "." in text)):
+        # An escaped quote could hide a key's end from the expression for dotted keys.
+        return True
+    if "." in text and _DOTTED_KEY.search(text) is not None:
+        return True
+    size = len(text)
+    if size > _DEEP_LENGTH and text.count("{") + text.count("[") > MAX_DEPTH:
+        return True
+    return size > _MANY_KEYS_LENGTH and text.count('":') > MAX_KEYS
+
+
+def _has_long_number(value: dict[str, Any]) -> bool:
+    """MessagePack holds just the integers that stores hold."""
+    try:
+        _encode_64_bits(value)
+    except OverflowError:
+        return True
+    return False
 
 
 def _check(value: dict[str, Any]) -> None:

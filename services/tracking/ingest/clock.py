@@ -6,7 +6,9 @@ the difference. All times are integer milliseconds since the epoch, UTC.
 """
 
 from datetime import UTC, datetime
-from typing import NamedTuple
+from functools import lru_cache
+
+import msgspec
 
 from services.contracts.events import TimeSource
 
@@ -16,7 +18,7 @@ MAX_MS = 4_102_444_800_000
 """2100-01-01: later stamps are no times of events."""
 
 
-class Times(NamedTuple):
+class Times(msgspec.Struct, frozen=True):
     occurred_at: int
     original_at: int
     source: TimeSource
@@ -51,13 +53,18 @@ def parse(value: str | int | float | None) -> int | None:
         return None
     if isinstance(value, str):
         ms = _parse_text(value)
-    else:
-        # Seconds have ten digits until 2286.
-        ms = int(value) if abs(value) >= 100_000_000_000 else int(value * 1000)
-    return ms if ms is not None and 0 <= ms < MAX_MS else None
+        return ms if ms is not None and 0 <= ms < MAX_MS else None
+    # Seconds have ten digits until 2286. NaN, which lenient parsers let through, is in no range.
+    found = value if abs(value) >= 100_000_000_000 else value * 1000
+    return int(found) if 0 <= found < MAX_MS else None
 
 
 def _parse_text(value: str) -> int | None:
+    if len(value) == 24 and value[19] == "." and value[23] == "Z":
+        # As JavaScript writes it, and nearly everybody: events of one batch share their second.
+        second, fraction = _second(value[:19]), value[20:23]
+        if second is not None and fraction.isdecimal() and fraction.isascii():
+            return second + int(fraction)
     try:
         at = datetime.fromisoformat(value)
     except ValueError:
@@ -66,3 +73,15 @@ def _parse_text(value: str) -> int | None:
         at = at.replace(tzinfo=UTC)
     # Not timestamp() * 1000: a float of milliseconds loses the last one now and then.
     return int(at.timestamp() // 1) * 1000 + at.microsecond // 1000
+
+
+@lru_cache(maxsize=4096)
+def _second(value: str) -> int | None:
+    """``YYYY-MM-DDTHH:MM:SS``, and nothing else, as milliseconds."""
+    if value[13] != ":" or value[16] != ":":
+        return None
+    try:
+        at = datetime.fromisoformat(value)
+    except ValueError:
+        return None
+    return None if at.tzinfo else int(at.replace(tzinfo=UTC).timestamp()) * 1000

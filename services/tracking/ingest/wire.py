@@ -10,6 +10,7 @@ import msgspec
 from services.kit.problems import MalformedBody
 from services.tracking.errors import InvalidEvent
 from services.tracking.ingest import split
+from services.tracking.ingest.refused import Refused
 
 MAX_EVENTS = 2_500
 MAX_EVENT_BYTES = 32 * 1024
@@ -71,13 +72,13 @@ _event = msgspec.json.Decoder(WireEvent)
 _envelope = msgspec.json.Decoder(Envelope)
 
 
-def decode_event(raw: bytes | msgspec.Raw, pointer: str) -> WireEvent:
-    """One event; ``InvalidEvent`` names the field under ``pointer``."""
+def decode_event(raw: bytes | msgspec.Raw) -> WireEvent:
+    """One event, or ``Refused`` with the field that is wrong."""
     try:
         return _event.decode(raw)
     except DECODE_ERRORS as error:
         place, detail = explain(error)
-        raise InvalidEvent(pointer + place, detail) from error
+        raise Refused("invalid", place, detail) from error
 
 
 def decode_envelope(body: bytes) -> Batch:

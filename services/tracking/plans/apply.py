@@ -14,7 +14,7 @@ import msgspec
 from services.contracts.events import Event
 from services.contracts.tracking import PlanMode, Violation
 from services.tracking.ingest.canonical import canonical
-from services.tracking.ingest.convert import Refused
+from services.tracking.ingest.refused import Refused
 from services.tracking.plans.schema import Validator, compile_schema
 
 MAX_VIOLATIONS = 20

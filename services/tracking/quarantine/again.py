@@ -7,9 +7,9 @@ from uuid import UUID
 import msgspec
 
 from services.contracts.events import Event
-from services.tracking.errors import InvalidEvent
 from services.tracking.ingest.accept import SURPLUS, Refusals, accept_again
-from services.tracking.ingest.convert import Origin, Refused
+from services.tracking.ingest.convert import Origin
+from services.tracking.ingest.refused import Refused
 from services.tracking.ingest.wire import DECODE_ERRORS
 from services.tracking.log.port import Quarantined
 from services.tracking.plans.apply import Plan
@@ -64,10 +64,7 @@ def try_again(workspace_id: UUID, rows: Sequence[ToReplay], plans: Mapping[str, 
                 _surplus(row, said, origin, plan, outcome)
             else:
                 place = _position(row.pointer)
-                outcome.events.append(accept_again(row.raw, said, origin, "#", place, plan))
-        except InvalidEvent as error:
-            pointer = str(error.members["errors"][0]["pointer"])
-            outcome.refused.append(StillRefused(row.id, "invalid", pointer, error.detail))
+                outcome.events.append(accept_again(row.raw, said, origin, place, plan))
         except Refused as error:
             outcome.refused.append(
                 StillRefused(row.id, error.reason, f"#{error.pointer}", error.detail)
@@ -87,11 +84,10 @@ def _surplus(
         raise Refused("invalid", "", "It is no list of events any more.") from error
     refusals = Refusals(origin)
     for position, raw in enumerate(raws, start=_position(row.pointer)):
-        pointer = f"#/batch/{position}"
         try:
-            outcome.events.append(accept_again(raw, said, origin, pointer, position, plan))
-        except (InvalidEvent, Refused) as error:
-            refusals.add(raw, pointer, error)
+            outcome.events.append(accept_again(raw, said, origin, position, plan))
+        except Refused as error:
+            refusals.add(raw, f"#/batch/{position}", error)
     outcome.anew += refusals.kept
 
 

@@ -5,13 +5,14 @@ from typing import Any
 from uuid import UUID
 
 from services.kit.problems import Problem
-from services.tracking.ingest.accept import Request, accept_calls
+from services.tracking.ingest.accept import accept_calls
+from services.tracking.ingest.convert import Origin
 from services.tracking.ingest.protocols.call import Adapter, Sent
 from services.tracking.log.port import Append
 
 WORKSPACE = UUID("0195d3a0-0000-7000-8000-000000000001")
 RECEIVED = 1_795_328_235_366
-SENDER = Request(WORKSPACE, "web", RECEIVED)
+SENDER = Origin(WORKSPACE, "web", RECEIVED)
 DEVICE = "0195d3a0-0000-7000-8000-00000000000d"
 
 

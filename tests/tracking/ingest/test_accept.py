@@ -11,15 +11,16 @@ from services.identifiers import subject_id
 from services.kit.feeds import unpack
 from services.kit.problems import MalformedBody
 from services.tracking.errors import InvalidEvent
-from services.tracking.ingest.accept import Request, accept_batch, accept_event
+from services.tracking.ingest.accept import accept_batch, accept_event
+from services.tracking.ingest.convert import Origin
 from services.tracking.log.port import Append
 
 WORKSPACE = UUID("0195d3a0-0000-7000-8000-000000000001")
 RECEIVED = 1_795_328_235_366
 
 
-def request(source: str = "web", received: int = RECEIVED, request_id: str = "r1") -> Request:
-    return Request(WORKSPACE, source, received, request_id=request_id)
+def request(source: str = "web", received: int = RECEIVED, request_id: str = "r1") -> Origin:
+    return Origin(WORKSPACE, source, received, request_id=request_id)
 
 
 def batch(*events: Any, **envelope: Any) -> Append:
@@ -111,7 +112,7 @@ def test_original_timestamp_is_the_time_where_it_stands_alone() -> None:
 def test_a_browser_ahead_of_us_is_corrected_and_a_server_is_not() -> None:
     times = {"timestamp": "2026-11-22T07:00:00Z", "sentAt": "2026-11-22T07:17:15Z"}
     browser = one(track(context={"userAgent": "Mozilla"}, **times))
-    server = Request(WORKSPACE, "web", RECEIVED, server_key=True)
+    server = Origin(WORKSPACE, "web", RECEIVED, server_key=True)
     (own,) = accepted(accept_batch(json.dumps({"batch": [track(**times)]}).encode(), server))
     assert (browser.time_source, own.time_source) == ("skew_shifted", "clamped")
     assert browser.occurred_at == 1_795_327_200_000

@@ -9,7 +9,8 @@ import pytest
 
 from services.contracts.events import Event
 from services.kit.feeds import unpack
-from services.tracking.ingest.accept import Request, accept_batch
+from services.tracking.ingest.accept import accept_batch
+from services.tracking.ingest.convert import Origin
 from services.tracking.ingest.protocols import cloudevents, jitsu, posthog, rudderstack
 from services.tracking.ingest.protocols.call import Adapter
 from tests.tracking.ingest.calls import CLOUD, DEVICE, RECEIVED, WORKSPACE, hog, merge, taken
@@ -301,7 +302,7 @@ def test_a_merge_of_anything_else_is_refused(call: dict[str, Any]) -> None:
 
 
 def test_the_device_id_of_the_request_stands_in_for_missing_ids_only() -> None:
-    sender = Request(WORKSPACE, "web", RECEIVED, anonymous_id="an1")
+    sender = Origin(WORKSPACE, "web", RECEIVED, anonymous_id="an1")
     body = {"batch": [track(userId=""), track(), track(userId="", anonymousId="an2")]}
     found = unpack(accept_batch(json.dumps(body).encode(), sender).data, Event)
     assert [(event.user_id, event.anonymous_id) for event in found] == [

@@ -9,7 +9,7 @@ import msgspec
 
 from services.kit.problems import MalformedBody
 from services.tracking.errors import InvalidEvent
-from services.tracking.ingest.convert import Refused
+from services.tracking.ingest.refused import Refused
 from services.tracking.ingest.wire import DECODE_ERRORS, MAX_EVENTS, explain
 
 

@@ -10,7 +10,6 @@ from urllib.parse import unquote
 import msgspec
 
 from services.kit.problems import MalformedBody
-from services.tracking.ingest.convert import Refused
 from services.tracking.ingest.protocols.call import (
     Call,
     Calls,
@@ -19,6 +18,7 @@ from services.tracking.ingest.protocols.call import (
     given,
     text,
 )
+from services.tracking.ingest.refused import Refused
 from services.tracking.ingest.wire import DECODE_ERRORS
 
 _PREFIX = "ce-"

@@ -2,8 +2,8 @@
 
 from typing import Any
 
-from services.tracking.ingest.convert import Refused
 from services.tracking.ingest.protocols.call import Calls, Sent, cut, mapping, text
+from services.tracking.ingest.refused import Refused
 
 _NAMES = {
     "user_id": "userId", "userid": "userId",
