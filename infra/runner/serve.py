@@ -7,6 +7,7 @@ import uvicorn
 
 from infra.runner.parent import end_with_parent
 from infra.runner.ports import LOOPBACK
+from services.kit.server import Protocol
 
 # Open requests and streams get this long at a stop; the whole platform has 15 seconds.
 GRACE_SECONDS = 3
@@ -24,9 +25,11 @@ def main(app: str, port: int, parent: int) -> None:
         host=LOOPBACK,
         port=port,
         loop="uvloop",
-        http="httptools",
+        http=Protocol,
         access_log=False,
         server_header=False,
+        # Only the gateway has a client whose address matters; it may stand behind a proxy.
+        proxy_headers=app.startswith("gateway."),
         timeout_graceful_shutdown=GRACE_SECONDS,
     )
 

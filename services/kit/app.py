@@ -2,8 +2,9 @@
 
 import asyncio
 import re
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable, Mapping
 from contextlib import AbstractAsyncContextManager
+from random import getrandbits
 from typing import Any
 
 import structlog
@@ -11,13 +12,13 @@ from fastapi import APIRouter, FastAPI, Request, Response
 from fastapi.responses import JSONResponse
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 from sqlalchemy.exc import SQLAlchemyError
+from starlette.middleware.errors import ServerErrorMiddleware
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from services.kit import logging
 from services.kit.auth import TokenVerifier
 from services.kit.http import REQUEST_ID_HEADER
-from services.kit.ids import uuid7
-from services.kit.problems import Problem, ProblemBody, add_problem_handlers
+from services.kit.problems import Problem, ProblemBody, add_problem_handlers, on_crash
 from services.kit.settings import ServiceSettings
 from services.kit.strict import StrictRoute
 
@@ -29,10 +30,11 @@ _REQUEST_ID = re.compile(rb"[A-Za-z0-9._-]{1,128}")
 _REQUEST_ID_NAME = REQUEST_ID_HEADER.lower().encode()
 
 
-def request_id_of(headers: Iterable[tuple[bytes, bytes]]) -> str:
+def request_id_of(headers: Mapping[bytes, bytes]) -> str:
     """The caller's id of the request, else a new one."""
-    given = next((value for name, value in headers if name == _REQUEST_ID_NAME), b"")
-    return given.decode() if _REQUEST_ID.fullmatch(given) else str(uuid7())
+    given = headers.get(_REQUEST_ID_NAME, b"")
+    # Nobody gains by guessing one, and the system's random source costs as much as an event.
+    return given.decode() if _REQUEST_ID.fullmatch(given) else f"{getrandbits(128):032x}"
 
 
 class RequestIdMiddleware:
@@ -45,7 +47,7 @@ class RequestIdMiddleware:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        request_id = request_id_of(scope["headers"])
+        request_id = request_id_of(dict(scope["headers"]))
         structlog.contextvars.bind_contextvars(request_id=request_id)
         own = (_REQUEST_ID_NAME, request_id.encode())
 
@@ -55,6 +57,23 @@ class RequestIdMiddleware:
             await send(message)
 
         await self._app(scope, receive, send_with_id)
+
+
+class ServiceApp(FastAPI):
+    """FastAPI with room for plain ASGI in front of its own machinery."""
+
+    _front: ASGIApp | None = None
+
+    def put_in_front(self, make: Callable[[ASGIApp], ASGIApp]) -> None:
+        """``make(app)`` gets every HTTP request first and hands on to ``app`` what is not its own.
+
+        What it fails with is answered like every other unplanned error.
+        """
+        self._front = ServerErrorMiddleware(make(super().__call__), on_crash)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        front = self._front if scope["type"] == "http" else None
+        await (front or super().__call__)(scope, receive, send)
 
 
 def create_app(
@@ -67,14 +86,14 @@ def create_app(
     checks: dict[str, Check],
     optional: dict[str, Check] | None = None,
     openapi_url: str | None = "/openapi.json",
-) -> FastAPI:
-    """A FastAPI app named ``service`` (also the audience of its tokens).
+) -> ServiceApp:
+    """An app named ``service`` (also the audience of its tokens).
 
     ``checks`` are run by ``/readyz``; a failing one makes it 503 with the reason beside its name.
     A failing ``optional`` one is named too, but the service stays ready without it.
     """
     logging.configure(service, settings.log_level)
-    app = FastAPI(
+    app = ServiceApp(
         title=title,
         description=description,
         lifespan=lifespan,

@@ -174,7 +174,7 @@ async def _on_database(request: Request, exc: Exception) -> JSONResponse:
     if exc.connection_invalidated or isinstance(exc, InterfaceError | OperationalError):
         log.warning("database_unavailable", error=type(exc.orig).__name__)
         return await _on_problem(request, Unavailable("The database does not answer."))
-    return await _on_crash(request, exc)
+    return await on_crash(request, exc)
 
 
 async def _on_refused(request: Request, exc: Exception) -> JSONResponse:
@@ -182,7 +182,7 @@ async def _on_refused(request: Request, exc: Exception) -> JSONResponse:
     return await _on_problem(request, Unavailable("A store or service does not answer."))
 
 
-async def _on_crash(request: Request, exc: Exception) -> JSONResponse:
+async def on_crash(request: Request, exc: Exception) -> JSONResponse:
     # The message of an unplanned error may hold secrets or SQL: never send it out.
     log.error("unhandled_error", path=request.url.path, exc_info=exc)
     return render(
@@ -229,4 +229,4 @@ def add_problem_handlers(app: FastAPI) -> None:
     app.add_exception_handler(DBAPIError, _on_database)
     app.add_exception_handler(ConnectionError, _on_refused)
     app.add_exception_handler(TimeoutError, _on_refused)
-    app.add_exception_handler(Exception, _on_crash)
+    app.add_exception_handler(Exception, on_crash)

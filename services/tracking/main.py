@@ -174,7 +174,7 @@ def _app(
     description: str,
     lifespan: Lifespan,
     checks: dict[str, kit_app.Check],
-) -> FastAPI:
+) -> kit_app.ServiceApp:
     return kit_app.create_app(
         "tracking",
         settings,

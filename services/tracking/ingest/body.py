@@ -24,13 +24,13 @@ async def read(receive: Receive, limit: int = MAX_BYTES) -> bytes:
         message = await receive()
         if message["type"] == "http.disconnect":
             raise ClientDisconnect
-        chunk = message.get("body", b"")
+        chunk: bytes = message.get("body", b"")
         size += len(chunk)
         if size > limit:
             raise BodyTooLarge(f"At most {limit} bytes are accepted here.")
         chunks.append(chunk)
         more = message.get("more_body", False)
-    return b"".join(chunks)
+    return chunks[0] if len(chunks) == 1 else b"".join(chunks)
 
 
 def inflate(body: bytes, limit: int = MAX_BYTES) -> bytes:

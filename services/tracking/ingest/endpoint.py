@@ -47,7 +47,7 @@ _RawHeaders = dict[bytes, bytes]
 
 
 class Ingestion:
-    """ASGI middleware. The lifespan's state holds ``appender``, ``plans`` and ``now_ms``."""
+    """ASGI in front of ``app``; the lifespan's state holds ``appender``, ``plans``, ``now_ms``."""
 
     def __init__(self, app: ASGIApp, verifier: TokenVerifier) -> None:
         self._app = app
@@ -58,7 +58,7 @@ class Ingestion:
             await self._app(scope, receive, send)
             return
         headers: _RawHeaders = dict(scope["headers"])
-        request_id = request_id_of(scope["headers"])
+        request_id = request_id_of(headers)
         structlog.contextvars.bind_contextvars(request_id=request_id)
         own = (b"x-request-id", request_id.encode())
         try:

@@ -4,11 +4,12 @@ from typing import Any
 
 import msgspec
 import zstandard
-from fastapi import APIRouter, FastAPI, Request
+from fastapi import APIRouter, Request
 from pydantic import BaseModel, Field
 
 from services.contracts.events import Outcome
 from services.kit import feeds
+from services.kit.app import ServiceApp
 from services.kit.auth import Forbidden, ServiceCaller, Unauthenticated
 from services.kit.problems import (
     BodyTooLarge,
@@ -54,9 +55,9 @@ async def append_outcomes(request: Request, caller: ServiceCaller) -> OutcomesAc
     return OutcomesAccepted(accepted=count)
 
 
-def install(app: FastAPI) -> None:
+def install(app: ServiceApp) -> None:
     """Adds the SDK paths, in front of all others, and their documentation."""
-    app.add_middleware(Ingestion, verifier=app.state.token_verifier)
+    app.put_in_front(lambda inner: Ingestion(inner, app.state.token_verifier))
     problems = (
         *(MalformedBody, InvalidEvent, PlanViolated, Unauthenticated, Forbidden),
         *(BodyTooLarge, Unavailable),
