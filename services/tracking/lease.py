@@ -1,7 +1,6 @@
-"""There is one store: an advisory lock on a connection of its own, which also hears of appends."""
+"""There is one store: an advisory lock on a connection of its own."""
 
 import asyncio
-from collections.abc import Callable
 
 import asyncpg
 import structlog
@@ -22,11 +21,10 @@ class AnotherStore(Exception):
 
 
 class StoreLease:
-    """``acquire`` once at start, then ``run`` keeps it; ``on_append`` is called for each NOTIFY."""
+    """``acquire`` once at start, then ``run`` keeps it."""
 
-    def __init__(self, dsn: str, on_append: Callable[[], None]) -> None:
+    def __init__(self, dsn: str) -> None:
         self._dsn = asyncpg_dsn(dsn)
-        self._on_append = on_append
         self._connection: asyncpg.Connection | None = None
 
     async def acquire(self, wait_seconds: float = WAIT_SECONDS) -> None:
@@ -43,9 +41,7 @@ class StoreLease:
                 await connection.close()
                 raise AnotherStore("another tracking store holds the lock of this database")
             await asyncio.sleep(_RETRY_SECONDS)
-        await connection.add_listener("log", lambda *_: self._on_append())
         self._connection = connection
-        self._on_append()
 
     async def run(self) -> None:
         """Watches the connection and takes the lock again after an outage of PostgreSQL."""

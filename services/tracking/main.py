@@ -31,6 +31,7 @@ from services.tracking.loader.block import table
 from services.tracking.loader.worker import Loader
 from services.tracking.log import routes as log_routes
 from services.tracking.log.commit import GroupCommit
+from services.tracking.log.postgres import PostgresLog
 from services.tracking.log.readers import Readers
 from services.tracking.log.retention import Limits, Retention
 from services.tracking.plans import routes as plans_routes
@@ -120,7 +121,8 @@ async def _start_store(settings: TrackingSettings, stack: AsyncExitStack) -> dic
     if settings.seen_ids_dir is None:
         raise ValueError("TRACKING_SEEN_IDS_DIR is needed for the role store")
     appended, sequenced = Wake(), Wake()
-    lease = StoreLease(settings.postgres_dsn.get_secret_value(), appended.ring)
+    dsn = settings.postgres_dsn.get_secret_value()
+    lease = StoreLease(dsn)
     # First: an embedded ClickHouse must be closed by the old store before it opens here.
     await lease.acquire()
     stack.push_async_callback(lease.release)
@@ -140,27 +142,32 @@ async def _start_store(settings: TrackingSettings, stack: AsyncExitStack) -> dic
     bell, workers = Bell(), Workers()
     ids = await asyncio.to_thread(SeenIds, settings.seen_ids_dir)
     stack.push_async_callback(asyncio.to_thread, ids.close)
-    sequencer = Sequencer(maker, ids, bell, appended, sequenced.ring)
+    events_log, appender = PostgresLog(maker, dsn), GroupCommit(dsn)
+    sequencer = Sequencer(maker, events_log, ids, bell, appended, sequenced.ring)
     readers = Readers(maker, settings.log_readers)
     keep = settings.log_keep_days
     limits = Limits(None if keep is None else timedelta(days=keep), settings.log_max_bytes)
-    loader = Loader(maker, clickhouse, sequenced, workers)
+    loader = Loader(maker, events_log, clickhouse, sequenced, workers)
     if settings.profile_url:
         profile = ServiceClient("profile", settings.profile_url, signer)
         stack.push_async_callback(profile.close)
         feed = FeedClient(profile, "/internal/v1/feed")
         workers.start("identity", IdentityFollower(maker, clickhouse, feed, workers).run)
     workers.start("lease", lease.run)
+    workers.start("appender", appender.run)
+    workers.start("log", lambda: events_log.watch(appended.ring))
     workers.start("sequencer", sequencer.run)
     workers.start("loader", loader.run)
     workers.start("readers", readers.run)
-    workers.start("retention", Retention(maker, readers, ids, limits).run)
+    workers.start("retention", Retention(maker, events_log, readers, ids, limits).run)
     spare_collections()
     # Last in, first out: workers end before what they use is closed.
     stack.push_async_callback(workers.stop)
     return {
         "sessionmaker": maker,
         "clickhouse": clickhouse,
+        "log": events_log,
+        "appender": appender,
         "signer": signer,
         "bell": bell,
         "readers": readers,

@@ -20,12 +20,13 @@ from sqlalchemy.ext.asyncio import create_async_engine
 
 from services.kit.clickhouse import ClickHouse
 from services.kit.feeds import Bell
-from services.kit.postgres import create_sessionmaker, workspace_tx
+from services.kit.postgres import create_sessionmaker
 from services.tracking.clickhouse import migrate
 from services.tracking.loader.block import entries, table
 from services.tracking.loader.worker import BLOCK_EVENTS, Loader
 from services.tracking.log import store as log
 from services.tracking.log.commit import asyncpg_dsn
+from services.tracking.log.postgres import PostgresLog
 from services.tracking.main import spare_collections
 from services.tracking.sequencer.ids import SeenIds
 from services.tracking.sequencer.manifest import Covered
@@ -102,19 +103,20 @@ async def loader_against_insert(running: Stack, workspace_id: UUID) -> dict[str,
     clickhouse = await ClickHouse.open(f"chdb://{running.home / 'chdb-loader'}")
     await migrate.upgrade(clickhouse)
     ids = SeenIds(running.home / "seen-ids-loader")
-    sequencer = Sequencer(maker, ids, Bell(), Wake(), lambda: None)
+    events_log = PostgresLog(maker, running.tracking.app_dsn)
+    sequencer = Sequencer(maker, events_log, ids, Bell(), Wake(), lambda: None)
     while await sequencer.sequence_all():
         pass
     await clickhouse.command("CREATE TABLE bare AS events")
-    loader = Loader(maker, clickhouse, Wake(), Workers())
+    loader = Loader(maker, events_log, clickhouse, Wake(), Workers())
     name, took, offset = str(workspace_id), [], 0
     for _ in range(LOADER_BLOCKS):
         began = time.perf_counter()
         await loader.load_all()
         loaded = time.perf_counter() - began
-        async with workspace_tx(maker, workspace_id) as session:
+        async with maker.begin() as session:
             end = await log.position(session, log.LOADER, name)
-            rows = await log.rows(session, name, offset, end, end - offset, 1 << 62)
+        rows = await events_log.read(name, offset, end, rows=end - offset, size=1 << 62)
         offset = end
         found = entries(name, rows)
         assert len(found) <= BLOCK_EVENTS

@@ -16,6 +16,9 @@ from sqlalchemy.ext.asyncio import create_async_engine
 from services.contracts.events import Event
 from services.kit.clickhouse import ClickHouse
 from services.kit.feeds import FeedPage, decode_page, unpack
+from services.kit.postgres import SessionMaker
+from services.tracking.log.port import Log
+from services.tracking.log.postgres import PostgresLog
 from services.tracking.main import create_app
 from services.tracking.settings import TrackingSettings
 from tests.support.app import running, service_headers, signing_key, trusted_keys, user_headers
@@ -66,6 +69,9 @@ class Tracking:
         headers = service_headers("profile", "tracking", self.workspace_id)
         async with running(create_app(self.settings("store")), headers) as client:
             yield client
+
+    def log(self, maker: SessionMaker) -> Log:
+        return PostgresLog(maker, self.database.app_dsn)
 
     async def sql(self, statement: str, **values: Any) -> list[Any]:
         """Rows as the workspace sees them, through the plain role."""

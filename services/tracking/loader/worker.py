@@ -19,6 +19,7 @@ from services.tracking import metrics
 from services.tracking.loader import store as blocks
 from services.tracking.loader.block import Entry, entries, split, table
 from services.tracking.log import store
+from services.tracking.log.port import Log
 from services.tracking.log.store import LOADER, OpenBlock, Partition
 from services.tracking.workers import Wake, Workers
 
@@ -47,9 +48,15 @@ _SETTINGS = {"async_insert": 0, "wait_end_of_query": 1}
 
 class Loader:
     def __init__(
-        self, maker: SessionMaker, clickhouse: ClickHouse, wake: Wake, workers: Workers
+        self,
+        maker: SessionMaker,
+        events: Log,
+        clickhouse: ClickHouse,
+        wake: Wake,
+        workers: Workers,
     ) -> None:
         self._maker = maker
+        self._events = events
         self._clickhouse = clickhouse
         self._wake = wake
         self._workers = workers
@@ -106,28 +113,29 @@ class Loader:
         metrics.POISONED_EVENTS.inc(len(refused))
         return len(rows)
 
-    async def _block(self, partition: Partition) -> tuple[OpenBlock, list[FeedRow], bool]:
+    async def _block(self, partition: Partition) -> tuple[OpenBlock, Sequence[FeedRow], bool]:
         """The open block of the partition, else a new one; its rows; whether it was open."""
         async with workspace_tx(self._maker, partition.workspace_id) as session:
             block = await store.open_block(session, partition.name)
-            if block is not None:
-                size = block.end - partition.position
-                rows = await store.rows(
-                    session, partition.name, partition.position, block.end, size, 1 << 62
-                )
-                return block, rows, True
-            rows = await store.rows(
-                session,
-                partition.name,
-                partition.position,
-                partition.limit,
-                BLOCK_ROWS,
-                BLOCK_BYTES,
-            )
-            rows = _bounded(rows)
-            block = OpenBlock(str(uuid7()), rows[-1].offset)
+        if block is not None:
+            rows = await self._whole(partition, block.end)
+            async with workspace_tx(self._maker, partition.workspace_id) as session:
+                return block, await store.apply_verdicts(session, partition.name, rows), True
+        rows = await self._events.read(
+            partition.name, partition.position, partition.limit, rows=BLOCK_ROWS, size=BLOCK_BYTES
+        )
+        rows = _bounded(rows)
+        block = OpenBlock(str(uuid7()), rows[-1].offset)
+        async with workspace_tx(self._maker, partition.workspace_id) as session:
             await store.begin_block(session, partition, block)
-            return block, rows, False
+            return block, await store.apply_verdicts(session, partition.name, rows), False
+
+    async def _whole(self, partition: Partition, end: int) -> list[FeedRow]:
+        """The rows of an open block, however many its page had: its boundaries are fixed."""
+        size = end - partition.position
+        return await self._events.read(
+            partition.name, partition.position, end, rows=size, size=1 << 62
+        )
 
     async def _insert(
         self, workspace_id: UUID, block_id: str, found: Sequence[Entry]

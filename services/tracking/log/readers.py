@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Collection
-from datetime import datetime
+from datetime import UTC, datetime
 from uuid import UUID
 
 from pydantic import BaseModel, Field
@@ -10,12 +10,12 @@ from sqlalchemy import select
 from sqlalchemy.dialects import postgresql
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from services.kit.postgres import SessionMaker
+from services.kit.postgres import SessionMaker, workspace_tx
 from services.tracking import metrics
 from services.tracking.identity.store import FOLLOWER, PUSHER
-from services.tracking.log.port import is_outcomes
+from services.tracking.log.port import Log, is_outcomes
 from services.tracking.log.store import LOADER, SEQUENCER
-from services.tracking.tables import LogPartitionRow, LogReaderRow, LogRow
+from services.tracking.tables import LogReaderRow
 
 _WRITE_SECONDS = 1.0
 OWN = (SEQUENCER, LOADER)
@@ -99,17 +99,14 @@ class Readers:
         return found | {row.reader: row.position for row in stored}
 
 
-async def lag(session: AsyncSession, readers: Readers, workspace_id: UUID) -> LogLag:
-    """Of the workspace's partitions; the session must be the workspace's."""
-    ends = await session.execute(
-        select(LogPartitionRow.name, LogPartitionRow.end_offset)
-        .where(LogPartitionRow.workspace_id == workspace_id)
-        .order_by(LogPartitionRow.name)
-    )
+async def lag(maker: SessionMaker, events: Log, readers: Readers, workspace_id: UUID) -> LogLag:
+    """Of the workspace's partitions."""
+    ends = await events.ends(workspace_id)
+    async with workspace_tx(maker, workspace_id) as session:
+        positions = {name: await readers.positions(session, name) for name in ends}
     found = []
-    for name, end in ends.all():
-        positions = await readers.positions(session, name)
-        waiting = await _appended_after(session, name, set(positions.values()))
+    for name, end in sorted(ends.items()):
+        waiting = await _appended_after(events, name, end, set(positions[name].values()))
         behind = [
             ReaderLag(
                 reader=reader,
@@ -117,7 +114,7 @@ async def lag(session: AsyncSession, readers: Readers, workspace_id: UUID) -> Lo
                 lag_rows=max(0, end - position),
                 waiting_since=waiting.get(position),
             )
-            for reader, position in sorted(positions.items())
+            for reader, position in sorted(positions[name].items())
         ]
         kind = "outcomes" if is_outcomes(name) else "events"
         found.append(PartitionLag(partition=name, kind=kind, end=end, readers=behind))
@@ -125,10 +122,13 @@ async def lag(session: AsyncSession, readers: Readers, workspace_id: UUID) -> Lo
 
 
 async def _appended_after(
-    session: AsyncSession, partition: str, positions: Collection[int]
+    events: Log, partition: str, end: int, positions: Collection[int]
 ) -> dict[int, datetime]:
     """When the row behind each position was appended, where there is one."""
-    statement = select(LogRow.offset, LogRow.received_at).where(
-        LogRow.partition == partition, LogRow.offset.in_([each + 1 for each in positions])
-    )
-    return {offset - 1: at for offset, at in await session.execute(statement)}
+    found = {}
+    for position in positions:
+        if position < end:
+            at_ms = await events.appended_at_ms(partition, position + 1)
+            if at_ms is not None:
+                found[position] = datetime.fromtimestamp(at_ms / 1000, UTC)
+    return found

@@ -5,20 +5,17 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Protocol
-from uuid import UUID
 
 import structlog
-from sqlalchemy import delete, func, select, text
 
 from services.kit.postgres import SessionMaker, workspace_tx
 from services.tracking import metrics
+from services.tracking.log import store
+from services.tracking.log.port import Log, workspace_of
 from services.tracking.log.readers import Readers
-from services.tracking.tables import LogPartitionRow, LogRow, LogVerdictRow
 
 log = structlog.get_logger(__name__)
 
-BATCH_ROWS = 1000
-"""Rows per transaction: readers and appends are not held up, and nobody waits for the end."""
 _PASS_SECONDS = 60.0
 
 
@@ -39,12 +36,14 @@ class Retention:
     def __init__(
         self,
         maker: SessionMaker,
+        events: Log,
         readers: Readers,
         ids: Kept,
         limits: Limits,
         now: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> None:
         self._maker = maker
+        self._events = events
         self._readers = readers
         self._ids = ids
         self._limits = limits
@@ -59,61 +58,26 @@ class Retention:
         """Number of rows trimmed, over all partitions."""
         # A reader that went back must be known before its rows go.
         await self._readers.write()
-        async with self._maker.begin() as session:
-            partitions = (
-                await session.execute(select(LogPartitionRow.name, LogPartitionRow.workspace_id))
-            ).all()
         rows = 0
-        for name, workspace_id in partitions:
-            excess = await self._excess(name, workspace_id)
-            while trimmed := await self._trim(name, workspace_id, excess):
-                count, size = trimmed
-                rows, excess = rows + count, excess - size
-                metrics.TRIMMED_ROWS.inc(count)
+        for partition in await self._events.ends():
+            rows += await self._trim(partition)
         if rows:
             log.info("log_trimmed", rows=rows)
         return rows
 
-    async def _excess(self, partition: str, workspace_id: UUID) -> int:
-        """Bytes beyond the limit of size; 0 or less when there are none."""
-        limit = self._limits.max_bytes
-        if limit is None:
-            return 0
-        async with workspace_tx(self._maker, workspace_id) as session:
-            # Cheap, and nearly always the answer; only then every row is asked for its length.
-            if (await session.scalar(_TABLE_BYTES) or 0) <= limit:
-                return 0
-            statement = select(func.coalesce(func.sum(func.octet_length(LogRow.data)), 0)).where(
-                LogRow.partition == partition
-            )
-            return int(await session.scalar(statement) or 0) - limit
-
-    async def _trim(
-        self, partition: str, workspace_id: UUID, excess: int
-    ) -> tuple[int, int] | None:
-        """One batch: (rows, bytes) that went; None when nothing more may go."""
-        cutoff = None if self._limits.age is None else self._now() - self._limits.age
-        async with workspace_tx(self._maker, workspace_id) as session:
+    async def _trim(self, partition: str) -> int:
+        age = self._limits.age
+        before_ms = None if age is None else int((self._now() - age).timestamp() * 1000)
+        async with workspace_tx(self._maker, workspace_of(partition)) as session:
             positions = await self._readers.positions(session, partition)
-            limit = min(self._ids.kept(partition), *positions.values())
-            oldest = await session.execute(
-                select(LogRow.offset, LogRow.received_at, func.octet_length(LogRow.data))
-                .where(LogRow.partition == partition, LogRow.offset <= limit)
-                .order_by(LogRow.offset)
-                .limit(BATCH_ROWS)
-            )
-            last = count = size = 0
-            for offset, received_at, length in oldest:
-                if not (size < excess or (cutoff is not None and received_at < cutoff)):
-                    break
-                last, count, size = offset, count + 1, size + length
-            if not count:
-                return None
-            for table in (LogRow, LogVerdictRow):
-                await session.execute(
-                    delete(table).where(table.partition == partition, table.offset <= last)
-                )
-        return count, size
-
-
-_TABLE_BYTES = text("SELECT pg_total_relation_size('log')")
+        until = min(self._ids.kept(partition), *positions.values())
+        trimmed = await self._events.trim(
+            partition, until, before_ms=before_ms, max_bytes=self._limits.max_bytes
+        )
+        if trimmed is None:
+            return 0
+        metrics.TRIMMED_ROWS.inc(trimmed.rows)
+        # Not before the rows: a reader of a row must find its verdict.
+        async with workspace_tx(self._maker, workspace_of(partition)) as session:
+            await store.forget_verdicts(session, partition, trimmed.last)
+        return trimmed.rows

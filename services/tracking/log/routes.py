@@ -6,16 +6,15 @@ from typing import Annotated
 
 from fastapi import APIRouter, Query, Request, Response
 from pydantic import BaseModel
-from sqlalchemy import select
 
 from services.kit import feeds
 from services.kit.auth import ServiceCaller, UserCaller
-from services.kit.postgres import Session, SessionMaker, workspace_tx
+from services.kit.postgres import SessionMaker, workspace_tx
 from services.kit.strict import StrictRoute
 from services.tracking.errors import UnknownPartition
 from services.tracking.log import store
+from services.tracking.log.port import Log, workspace_of
 from services.tracking.log.readers import LogLag, Readers, lag
-from services.tracking.tables import LogPartitionRow
 
 router = APIRouter(prefix="/api/v1/events", tags=["events"], route_class=StrictRoute)
 internal_router = APIRouter(
@@ -28,10 +27,11 @@ class Partitions(BaseModel):
 
 
 @router.get("/lag", summary="How far each reader of the event log is")
-async def log_lag(request: Request, session: Session, caller: UserCaller) -> LogLag:
+async def log_lag(request: Request, caller: UserCaller) -> LogLag:
     """Between an acknowledged event and its effects: `sequencer` removes duplicates, `loader`
     brings events into queries, `profile` to people and journeys."""
-    return await lag(session, request.state.readers, caller.workspace_id)
+    state = request.state
+    return await lag(state.sessionmaker, state.log, state.readers, caller.workspace_id)
 
 
 @internal_router.get("")
@@ -48,13 +48,12 @@ async def read_log(
 
     A caller that tells ``done`` is a reader from then on: the log is kept for it from there.
     """
-    maker: SessionMaker = request.state.sessionmaker
     bell: feeds.Bell = request.state.bell
     readers: Readers = request.state.readers
     deadline = monotonic() + wait
     while True:
         grown = bell.listen(partition)
-        page = await _page(maker, partition, after, limit)
+        page = await _page(request, partition, after, limit)
         if done is not None:
             readers.note(caller.issuer, partition, done, page.end)
         left = deadline - monotonic()
@@ -65,23 +64,22 @@ async def read_log(
 
 @internal_router.get("/partitions")
 async def list_partitions(request: Request, caller: ServiceCaller) -> Partitions:
+    events: Log = request.state.log
+    return Partitions(partitions=sorted(await events.ends()))
+
+
+async def _page(request: Request, partition: str, after: int, limit: int) -> feeds.FeedPage:
     maker: SessionMaker = request.state.sessionmaker
+    events: Log = request.state.log
     async with maker.begin() as session:
-        return Partitions(partitions=await store.partition_names(session))
-
-
-async def _page(maker: SessionMaker, partition: str, after: int, limit: int) -> feeds.FeedPage:
-    async with maker.begin() as session:
-        statement = select(LogPartitionRow.workspace_id).where(LogPartitionRow.name == partition)
-        workspace_id = await session.scalar(statement)
         end = await store.position(session, store.SEQUENCER, partition)
-    if workspace_id is None:
+    if not end and partition not in await events.ends():
         raise UnknownPartition(f"Nothing was ever appended to {partition!r}.")
     if end <= after:
         return feeds.FeedPage([], end)
-    async with workspace_tx(maker, workspace_id) as session:
-        found = await store.rows(session, partition, after, end, limit, feeds.MAX_PAGE_BYTES)
-    return feeds.FeedPage(found, end)
+    rows = await events.read(partition, after, end, rows=limit, size=feeds.MAX_PAGE_BYTES)
+    async with workspace_tx(maker, workspace_of(partition)) as session:
+        return feeds.FeedPage(list(await store.apply_verdicts(session, partition, rows)), end)
 
 
 async def _wait(grown: asyncio.Event, seconds: float) -> None:

@@ -1,15 +1,16 @@
-"""SQL of the log: readers' positions, rows behind them, verdicts."""
+"""What is kept of the log's readers, whatever the log is: positions, verdicts, the open block."""
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
 from uuid import UUID
 
-from sqlalchemy import func, insert, literal, select, update
+from sqlalchemy import delete, func, insert, select, update
 from sqlalchemy.dialects import postgresql
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from services.kit.feeds import FeedRow
-from services.tracking.tables import LogPartitionRow, LogReaderRow, LogRow, LogVerdictRow
+from services.tracking.log.port import workspace_of
+from services.tracking.tables import LogReaderRow, LogVerdictRow
 
 SEQUENCER = "sequencer"
 LOADER = "loader"
@@ -24,45 +25,34 @@ class Partition:
     """``position`` is how far the reader is, ``limit`` how far it may go."""
 
     name: str
-    workspace_id: UUID
     position: int
     limit: int
+
+    @property
+    def workspace_id(self) -> UUID:
+        return workspace_of(self.name)
 
 
 _sequencer = LogReaderRow.__table__.alias("sequencer")
 _loader = LogReaderRow.__table__.alias("loader")
-_is_sequencer = (_sequencer.c.partition == LogPartitionRow.name) & (
-    _sequencer.c.reader == SEQUENCER
-)
 # Built once: they run many times a second.
-_TO_SEQUENCE = select(
-    LogPartitionRow.name,
-    LogPartitionRow.workspace_id,
-    func.coalesce(_sequencer.c.position, 0),
-    LogPartitionRow.end_offset,
-).outerjoin(_sequencer, _is_sequencer)
+_SEQUENCED = select(LogReaderRow.partition, LogReaderRow.position).where(
+    LogReaderRow.reader == SEQUENCER
+)
 _TO_LOAD = (
-    select(
-        LogPartitionRow.name,
-        LogPartitionRow.workspace_id,
-        func.coalesce(_loader.c.position, 0),
-        _sequencer.c.position,
-    )
-    .join(_sequencer, _is_sequencer)
+    select(_sequencer.c.partition, func.coalesce(_loader.c.position, 0), _sequencer.c.position)
     .outerjoin(
-        _loader, (_loader.c.partition == LogPartitionRow.name) & (_loader.c.reader == LOADER)
+        _loader,
+        (_loader.c.partition == _sequencer.c.partition) & (_loader.c.reader == LOADER),
     )
+    .where(_sequencer.c.reader == SEQUENCER)
 )
 
 
-async def partition_names(session: AsyncSession) -> list[str]:
-    rows = await session.scalars(select(LogPartitionRow.name).order_by(LogPartitionRow.name))
-    return list(rows)
-
-
-async def to_sequence(session: AsyncSession) -> list[Partition]:
-    """All partitions as the sequencer sees them."""
-    return [Partition(*row) for row in await session.execute(_TO_SEQUENCE)]
+async def to_sequence(session: AsyncSession, ends: Mapping[str, int]) -> list[Partition]:
+    """All partitions as the sequencer sees them; ``ends`` are those of the log."""
+    positions = dict((await session.execute(_SEQUENCED)).all())
+    return [Partition(name, positions.get(name, 0), end) for name, end in ends.items()]
 
 
 async def to_load(session: AsyncSession) -> list[Partition]:
@@ -98,49 +88,19 @@ async def advance(session: AsyncSession, reader: str, partition: str, old: int, 
         raise PositionMoved(f"{reader} of {partition} is not at {old}")
 
 
-async def rows(
-    session: AsyncSession, partition: str, after: int, until: int, limit: int, max_bytes: int
-) -> list[FeedRow]:
-    """Rows in (``after``, ``until``], at most ``limit`` and ``max_bytes`` but at least one.
-
-    The session's workspace must be the partition's.
-    """
-    # The length of an EXTERNAL value is known without reading it.
-    size = func.sum(func.octet_length(LogRow.data)).over(order_by=LogRow.offset)
-    number = func.row_number().over(order_by=LogRow.offset)
-    page = (
-        select(LogRow.offset, size.label("size"), number.label("number"))
-        .where(LogRow.partition == partition, LogRow.offset > after, LogRow.offset <= until)
-        .order_by(LogRow.offset)
-        .limit(limit)
-        .subquery()
-    )
-    statement = (
-        select(LogRow.offset, LogRow.count, LogRow.received_at, LogRow.data, LogVerdictRow.drop)
-        .join(page, page.c.offset == LogRow.offset)
-        .outerjoin(
-            LogVerdictRow,
-            (LogVerdictRow.partition == LogRow.partition) & (LogVerdictRow.offset == LogRow.offset),
+async def apply_verdicts(
+    session: AsyncSession, partition: str, rows: Sequence[FeedRow]
+) -> Sequence[FeedRow]:
+    """The same rows of the log with their duplicates marked."""
+    if rows:
+        statement = select(LogVerdictRow.offset, LogVerdictRow.drop).where(
+            LogVerdictRow.partition == partition,
+            LogVerdictRow.offset.between(rows[0].offset, rows[-1].offset),
         )
-        .where(
-            LogRow.partition == partition,
-            (page.c.size <= literal(max_bytes)) | (page.c.number == 1),
-        )
-        .order_by(LogRow.offset)
-    )
-    return [
-        FeedRow(offset, count, _ms(at), data, drop)
-        for offset, count, at, data, drop in await session.execute(statement)
-    ]
-
-
-async def appended_at_ms(session: AsyncSession, partition: str, offset: int) -> int | None:
-    """None where there is no such row, or not any more."""
-    statement = select(LogRow.received_at).where(
-        LogRow.partition == partition, LogRow.offset == offset
-    )
-    at = await session.scalar(statement)
-    return None if at is None else _ms(at)
+        drops = dict((await session.execute(statement)).all())
+        for row in rows:
+            row.drop = drops.get(row.offset)
+    return rows
 
 
 async def add_verdicts(
@@ -160,6 +120,15 @@ async def add_verdicts(
                 for offset, drop in drops.items()
             ],
         )
+
+
+async def forget_verdicts(session: AsyncSession, partition: str, until: int) -> None:
+    """Those of rows up to ``until``, which are trimmed."""
+    await session.execute(
+        delete(LogVerdictRow).where(
+            LogVerdictRow.partition == partition, LogVerdictRow.offset <= until
+        )
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -199,7 +168,3 @@ async def begin_block(session: AsyncSession, partition: Partition, block: OpenBl
     )
     if (await session.execute(statement)).scalar_one_or_none() is None:
         raise PositionMoved(f"loader of {partition.name} is not at {partition.position}")
-
-
-def _ms(at: datetime) -> int:
-    return int(at.timestamp() * 1000)

@@ -5,7 +5,7 @@ import json
 from datetime import datetime
 from typing import Annotated
 
-from fastapi import APIRouter, Path, Query
+from fastapi import APIRouter, Path, Query, Request
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, model_validator
 
 from services.contracts.tracking import Violation
@@ -166,10 +166,10 @@ async def read_quarantined(
 @router.post(
     "/replay",
     summary="Try refused events again",
-    responses=problem_responses(QuarantinedEventNotFound),
+    responses=problem_responses(QuarantinedEventNotFound, Unavailable),
 )
 async def replay_quarantine(
-    body: ReplayRequest, caller: UserCaller, session: Session
+    body: ReplayRequest, caller: UserCaller, session: Session, request: Request
 ) -> ReplayResult:
     """Runs refused events through ingestion again, by the rules and the tracking plan of now. What
     passes becomes an ordinary event, once, with the time it was received at first; segments and
@@ -181,7 +181,12 @@ async def replay_quarantine(
     chosen = body.filter or ReplayFilter()
     wanted = Filter(chosen.source_id, chosen.reason, chosen.since, chosen.until)
     done = await service.replay(
-        session, caller.workspace_id, ids=body.ids, wanted=wanted, after=body.after
+        session,
+        request.state.appender,
+        caller.workspace_id,
+        ids=body.ids,
+        wanted=wanted,
+        after=body.after,
     )
     return ReplayResult(
         replayed=done.rows,

@@ -10,7 +10,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from services.contracts.events import Event
 from services.kit.feeds import pack
 from services.tracking.errors import QuarantinedEventNotFound
-from services.tracking.log.port import Append, events_partition
+from services.tracking.log.port import Append, LogAppender, events_partition
 from services.tracking.plans.service import running
 from services.tracking.quarantine import store
 from services.tracking.quarantine.again import StillRefused, try_again
@@ -32,13 +32,17 @@ class Replayed:
 
 async def replay(
     session: AsyncSession,
+    appender: LogAppender,
     workspace_id: UUID,
     *,
     ids: Sequence[int] | None,
     wanted: Filter,
     after: int,
 ) -> Replayed:
-    """Appends to the log and marks the rows in one transaction: once, whatever breaks.
+    """Appends to the log, then marks the rows; ``session`` holds them until its commit.
+
+    If that fails the rows stay as they were, and what the next replay appends again has the same
+    message ids: it is dropped as duplicates.
 
     ``QuarantinedEventNotFound`` names ids that do not exist. Rows replayed before are passed over.
     """
@@ -55,7 +59,8 @@ async def replay(
     plans = await running(session, {row.source_id for row in rows})
     outcome = await asyncio.to_thread(try_again, workspace_id, rows, plans)
     appends = await asyncio.to_thread(_appends, workspace_id, outcome.events)
-    await store.append(session, appends, outcome.anew)
+    await asyncio.gather(*(appender.append(each) for each in appends))
+    await store.add(session, outcome.anew)
     await store.mark_replayed(session, outcome.passed)
     last = rows[-1].id if rows else None
     return Replayed(len(outcome.passed), len(outcome.events), outcome.refused, last)

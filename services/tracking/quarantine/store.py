@@ -1,26 +1,20 @@
 """SQL of the quarantine."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from datetime import datetime
 from uuid import UUID
 
-from sqlalchemy import BigInteger, ColumnElement, cast, func, select, text, tuple_, update
+from sqlalchemy import BigInteger, ColumnElement, cast, func, insert, select, tuple_, update
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from services.tracking.log.port import Append, Quarantined
+from services.tracking.log.port import Quarantined
 from services.tracking.tables import QuarantineRow
 
 PLAN_REASONS = ("plan_violation", "plan_blocked")
 _ROW = QuarantineRow
-_APPEND = text(
-    "SELECT log_append(CAST(:partitions AS text[]), CAST(:workspaces AS uuid[]), "
-    "CAST(:counts AS int[]), CAST(:bodies AS bytea[]), CAST(:q_workspaces AS uuid[]), "
-    "CAST(:q_sources AS text[]), CAST(:q_reasons AS text[]), CAST(:q_pointers AS text[]), "
-    "CAST(:q_details AS text[]), CAST(:q_raws AS bytea[]), CAST(:q_origins AS bytea[]), "
-    "CAST(:q_violations AS text[]))"
-)
+_GIVEN = tuple(field.name for field in fields(Quarantined))
 
 
 @dataclass(frozen=True, slots=True)
@@ -170,28 +164,11 @@ async def mark_replayed(session: AsyncSession, ids: Sequence[int]) -> None:
     )
 
 
-async def append(
-    session: AsyncSession, appends: Sequence[Append], refused: Sequence[Quarantined]
-) -> None:
-    """The group commit's statement inside this transaction, so that both happen or neither."""
-    workspaces: list[UUID] = [q.workspace_id for q in refused]
-    await session.execute(
-        _APPEND,
-        {
-            "partitions": [a.partition for a in appends],
-            "workspaces": [a.workspace_id for a in appends],
-            "counts": [a.count for a in appends],
-            "bodies": [a.data for a in appends],
-            "q_workspaces": workspaces,
-            "q_sources": [q.source_id for q in refused],
-            "q_reasons": [q.reason for q in refused],
-            "q_pointers": [q.pointer for q in refused],
-            "q_details": [q.detail for q in refused],
-            "q_raws": [q.raw for q in refused],
-            "q_origins": [q.origin for q in refused],
-            "q_violations": [q.violations for q in refused],
-        },
-    )
+async def add(session: AsyncSession, refused: Sequence[Quarantined]) -> None:
+    if refused:
+        rows = [{name: getattr(each, name) for name in _GIVEN} for each in refused]
+        statement = insert(QuarantineRow).values(received_at=func.clock_timestamp())
+        await session.execute(statement, rows)
 
 
 def _conditions(wanted: Filter) -> list[ColumnElement[bool]]:

@@ -11,6 +11,7 @@ from services.kit.feeds import Bell
 from services.kit.postgres import SessionMaker, workspace_tx
 from services.tracking import metrics
 from services.tracking.log import store
+from services.tracking.log.port import Log
 from services.tracking.log.store import SEQUENCER, Partition
 from services.tracking.sequencer.ids import KEEP_WEEKS, WEEK_SECONDS, SeenIds
 from services.tracking.sequencer.manifest import Covered
@@ -27,18 +28,27 @@ pause waits for nothing."""
 _IDLE_SECONDS = 1.0
 
 
+class LogSetBack(Exception):
+    """A partition ends before what was read of it: it is another log than before, or an old copy.
+
+    Going on would pass over what is appended next, up to the old end.
+    """
+
+
 class Sequencer:
     """One per store process. ``on_progress`` is called after each commit."""
 
     def __init__(
         self,
         maker: SessionMaker,
+        events: Log,
         ids: SeenIds,
         bell: Bell,
         wake: Wake,
         on_progress: Callable[[], None],
     ) -> None:
         self._maker = maker
+        self._events = events
         self._ids = ids
         self._bell = bell
         self._wake = wake
@@ -53,21 +63,26 @@ class Sequencer:
             started = loop.time()
             rows = await self.sequence_all()
             if rows == 0:
-                # NOTIFY wakes us; the time-out is for a notice that was lost with its connection.
+                # The log's watch wakes us; the time-out is for a notice that was lost.
                 await self._wake.wait(_IDLE_SECONDS)
             elif rows < BLOCK_ROWS:
                 await asyncio.sleep(max(0.0, started + LINGER_SECONDS - loop.time()))
 
     async def sequence_all(self) -> int:
         """One block of every partition that has grown; the number of rows sequenced."""
+        ends = await self._events.ends()
         async with self._maker.begin() as session:
-            partitions = await store.to_sequence(session)
+            partitions = await store.to_sequence(session, ends)
         metrics.observe(SEQUENCER, partitions)
         rows = 0
         # Everyone begins once: a partition that fails each time does not starve those after it.
         self._turn += 1
         first = self._turn % max(1, len(partitions))
         for partition in partitions[first:] + partitions[:first]:
+            if partition.limit < partition.position:
+                raise LogSetBack(
+                    f"{partition.name} ends at {partition.limit}, {partition.position} was read"
+                )
             # Idle ones too: what the id store lacks may not be trimmed from the log.
             known = self._ids.covered(partition.name).offset
             if known != partition.position or partition.name not in self._verified:
@@ -86,18 +101,16 @@ class Sequencer:
         """
         known = self._ids.covered(partition.name)
         if partition.name not in self._verified:
-            async with workspace_tx(self._maker, partition.workspace_id) as session:
-                at_ms = await store.appended_at_ms(session, partition.name, known.offset)
+            at_ms = await self._events.appended_at_ms(partition.name, known.offset)
             if known.offset > partition.position or at_ms not in (None, known.at_ms):
                 log.error("seen_ids_of_another_log", partition=partition.name)
                 self._ids.forget_all()
             self._verified.add(partition.name)
         oldest_ms = (time.time() - KEEP_WEEKS * WEEK_SECONDS) * 1000
         while (after := self._ids.covered(partition.name).offset) < partition.position:
-            async with workspace_tx(self._maker, partition.workspace_id) as session:
-                rows = await store.rows(
-                    session, partition.name, after, partition.position, BLOCK_ROWS, BLOCK_BYTES
-                )
+            rows = await self._events.read(
+                partition.name, after, partition.position, rows=BLOCK_ROWS, size=BLOCK_BYTES
+            )
             if not rows:
                 # Trimmed: older than anything that has to be remembered, or so it was set.
                 await self._ids.remember(partition.name, Covered(partition.position, 0), [])
@@ -109,18 +122,17 @@ class Sequencer:
             log.info("seen_ids_caught_up", partition=partition.name, offset=last.offset)
 
     async def _sequence(self, partition: Partition) -> int:
+        rows = await self._events.read(
+            partition.name,
+            partition.position,
+            partition.limit,
+            rows=BLOCK_ROWS,
+            size=BLOCK_BYTES,
+        )
+        keys = await asyncio.to_thread(block_keys, partition.workspace_id, rows)
+        distinct = list(dict.fromkeys(chain.from_iterable(keys)))
+        new = await asyncio.to_thread(self._ids.unknown, distinct)
         async with workspace_tx(self._maker, partition.workspace_id) as session:
-            rows = await store.rows(
-                session,
-                partition.name,
-                partition.position,
-                partition.limit,
-                BLOCK_ROWS,
-                BLOCK_BYTES,
-            )
-            keys = await asyncio.to_thread(block_keys, partition.workspace_id, rows)
-            distinct = list(dict.fromkeys(chain.from_iterable(keys)))
-            new = await asyncio.to_thread(self._ids.unknown, distinct)
             await store.add_verdicts(session, partition, bitmaps(rows, keys, new))
             await store.advance(
                 session, SEQUENCER, partition.name, partition.position, rows[-1].offset

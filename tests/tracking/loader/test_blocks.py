@@ -14,6 +14,7 @@ from services.kit.postgres import SessionMaker, create_sessionmaker
 from services.tracking.clickhouse import migrate
 from services.tracking.loader.store import loaded_offset
 from services.tracking.loader.worker import Loader
+from services.tracking.log.port import Log
 from services.tracking.sequencer.ids import SeenIds
 from services.tracking.sequencer.worker import Sequencer
 from services.tracking.workers import Wake, Workers
@@ -46,10 +47,11 @@ class Pipeline:
     tracking: Tracking
     clickhouse: Cut
     maker: SessionMaker
+    log: Log
 
     def loader(self) -> Loader:
         """A new one, as after a restart."""
-        return Loader(self.maker, self.clickhouse, Wake(), Workers())
+        return Loader(self.maker, self.log, self.clickhouse, Wake(), Workers())
 
     async def append(self, *events: dict[str, Any]) -> None:
         async with self.tracking.ingest() as client:
@@ -57,7 +59,7 @@ class Pipeline:
         assert response.status_code == 200
         assert self.tracking.seen_ids_dir is not None
         ids = SeenIds(self.tracking.seen_ids_dir)
-        await Sequencer(self.maker, ids, Bell(), Wake(), lambda: None).sequence_all()
+        await Sequencer(self.maker, self.log, ids, Bell(), Wake(), lambda: None).sequence_all()
         ids.close()
 
     async def stored(self) -> list[str]:
@@ -71,7 +73,8 @@ async def pipeline(tracking: Tracking) -> AsyncIterator[Pipeline]:
     assert isinstance(clickhouse, Cut)
     await migrate.upgrade(clickhouse)
     engine = create_async_engine(tracking.database.app_dsn)
-    yield Pipeline(tracking, clickhouse, create_sessionmaker(engine))
+    maker = create_sessionmaker(engine)
+    yield Pipeline(tracking, clickhouse, maker, tracking.log(maker))
     await engine.dispose()
     await clickhouse.close()
 

@@ -10,7 +10,7 @@ from sqlalchemy.ext.asyncio import create_async_engine
 
 from services.contracts.events import Event
 from services.kit.postgres import SessionMaker, create_sessionmaker
-from services.tracking.log import retention
+from services.tracking.log import postgres
 from services.tracking.log.port import events_partition, outcomes_partition
 from services.tracking.log.readers import Readers
 from services.tracking.log.retention import Limits, Retention
@@ -53,14 +53,16 @@ class Log:
         def now() -> datetime:
             return datetime.now(UTC) + timedelta(days=days)
 
-        await Retention(self.maker, self.readers, self, limits, now).trim_all()
+        await Retention(
+            self.maker, self.tracking.log(self.maker), self.readers, self, limits, now
+        ).trim_all()
         rows = await self.tracking.sql('SELECT "offset" FROM log ORDER BY 1')
         return [offset for (offset,) in rows]
 
 
 @pytest.fixture
 async def log(tracking: Tracking, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Log]:
-    monkeypatch.setattr(retention, "BATCH_ROWS", 2)
+    monkeypatch.setattr(postgres, "BATCH_ROWS", 2)
     async with tracking.ingest() as ingest:
         for number in range(ROWS):
             await ingest.post("/v1/track", json=track(messageId=f"m{number}"))

@@ -14,7 +14,7 @@ from services.kit.feeds import Bell, FeedRow, pack
 from services.kit.postgres import create_sessionmaker
 from services.tracking.sequencer.ids import SeenIds
 from services.tracking.sequencer.verdict import bitmaps
-from services.tracking.sequencer.worker import Sequencer
+from services.tracking.sequencer.worker import LogSetBack, Sequencer
 from services.tracking.workers import Wake
 from tests.tracking.service import Running, Tracking, track
 
@@ -81,7 +81,8 @@ async def sequence(tracking: Tracking, folder: Path, *message_ids: str) -> list[
         await ingest.post("/v1/batch", json={"batch": [track(messageId=m) for m in message_ids]})
     engine = create_async_engine(tracking.database.app_dsn)
     ids = SeenIds(folder)
-    sequencer = Sequencer(create_sessionmaker(engine), ids, Bell(), Wake(), lambda: None)
+    maker = create_sessionmaker(engine)
+    sequencer = Sequencer(maker, tracking.log(maker), ids, Bell(), Wake(), lambda: None)
     while await sequencer.sequence_all():
         pass
     await ids.flush()
@@ -128,6 +129,15 @@ async def test_an_equal_offset_of_another_log_is_told_by_its_time(
     await tracking.sql("DELETE FROM log_reader RETURNING 1")
     assert await sequence(tracking, other, "b") == ["b"]
     assert await sequence(tracking, folder, "a", "b") == ["a"]
+
+
+async def test_a_log_that_ends_before_what_was_read_of_it_is_not_passed_over(
+    tracking: Tracking, tmp_path: Path
+) -> None:
+    await sequence(tracking, tmp_path / "ids", "a")
+    await tracking.sql("UPDATE log_reader SET position = 5 RETURNING 1")
+    with pytest.raises(LogSetBack):
+        await sequence(tracking, tmp_path / "ids", "b")
 
 
 async def test_only_sequenced_rows_are_served_and_a_poll_waits_for_them(
