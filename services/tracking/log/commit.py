@@ -5,13 +5,14 @@ one round trip, one flush to disk. asyncpg is used directly, as this is the hott
 """
 
 import asyncio
+from typing import Any
 
 import asyncpg
 import structlog
 from sqlalchemy import make_url
 
 from services.kit.problems import Unavailable
-from services.tracking.log.port import Append
+from services.tracking.log.port import Append, Quarantined
 
 log = structlog.get_logger(__name__)
 
@@ -20,7 +21,8 @@ COMMIT_SECONDS = 10.0
 MAX_WAITING_BYTES = 64 * 1024 * 1024
 """What may wait for the disk; beyond it requests are turned away instead of filling the memory."""
 
-_APPEND = "SELECT log_append($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)"
+_APPEND = "SELECT log_append($1, $2, $3, $4, $5)"
+_QUARANTINE = "quarantine_append($6, $7, $8, $9, $10, $11, $12, $13)"
 OUTAGES = (
     OSError,
     TimeoutError,
@@ -52,7 +54,9 @@ class GroupCommit:
         self._filled = asyncio.Event()
 
     async def append(self, request: Append) -> None:
-        size = len(request.data) + sum(q.size for q in request.quarantined)
+        size = len(request.data)
+        if request.quarantined:
+            size += sum(q.size for q in request.quarantined)
         if self._waiting_bytes + size > MAX_WAITING_BYTES and self._waiting:
             raise Unavailable("The log is behind; try again shortly.")
         done = asyncio.get_running_loop().create_future()
@@ -99,7 +103,6 @@ class GroupCommit:
             _tell(group, None)
 
     async def _write(self, requests: list[Append]) -> None:
-        rows = [r for r in requests if r.count]
         refused = [q for r in requests for q in r.quarantined]
         async with asyncio.timeout(COMMIT_SECONDS):
             if self._connection is None or self._connection.is_closed():
@@ -108,27 +111,49 @@ class GroupCommit:
                     timeout=CONNECT_SECONDS,
                     server_settings={"application_name": "waymark-ingest"},
                 )
-            await self._connection.execute(
-                _APPEND,
-                [r.partition for r in rows],
-                [r.workspace_id for r in rows],
-                [r.count for r in rows],
-                [r.data for r in rows],
-                [q.workspace_id for q in refused],
-                [q.source_id for q in refused],
-                [q.reason for q in refused],
-                [q.pointer for q in refused],
-                [q.detail for q in refused],
-                [q.raw for q in refused],
-                [q.origin for q in refused],
-                [q.violations for q in refused],
-            )
+            # One statement, so one round trip and all or nothing.
+            if refused:
+                statement = f"{_APPEND}, {_QUARANTINE}"
+                await self._connection.execute(statement, *_rows(requests), *_refused(refused))
+            else:
+                await self._connection.execute(_APPEND, *_rows(requests))
 
     def _drop_connection(self) -> None:
         # After a time-out the statement may still be running on it.
         if self._connection is not None:
             self._connection.terminate()
             self._connection = None
+
+
+def _rows(requests: list[Append]) -> tuple[Any, ...]:
+    """What ``log_append`` takes: rows of a partition one after the other."""
+    parts: dict[str, list[Append]] = {}
+    for request in requests:
+        if request.count:
+            parts.setdefault(request.partition, []).append(request)
+    names = sorted(parts)
+    rows = [request for name in names for request in parts[name]]
+    return (
+        names,
+        [parts[name][0].workspace_id for name in names],
+        [len(parts[name]) for name in names],
+        ",".join([str(request.count) for request in rows]),
+        [request.data for request in rows],
+    )
+
+
+def _refused(refused: list[Quarantined]) -> tuple[Any, ...]:
+    """What ``quarantine_append`` takes."""
+    return (
+        [q.workspace_id for q in refused],
+        [q.source_id for q in refused],
+        [q.reason for q in refused],
+        [q.pointer for q in refused],
+        [q.detail for q in refused],
+        [q.raw for q in refused],
+        [q.origin for q in refused],
+        [q.violations for q in refused],
+    )
 
 
 def _tell(group: list[tuple[Append, asyncio.Future[None]]], failure: Unavailable | None) -> None:
