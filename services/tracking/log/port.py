@@ -6,8 +6,11 @@ and have no gaps; a row becomes visible after all rows before it.
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Protocol
 from uuid import UUID
+
+import msgspec
 
 from services.kit.feeds import FeedRow
 
@@ -37,8 +40,7 @@ class Quarantined:
         return len(self.raw) + len(self.origin or b"") + len(self.violations or "")
 
 
-@dataclass(frozen=True, slots=True)
-class Append:
+class Append(msgspec.Struct, frozen=True):
     """What one request adds. ``data`` is ``kit.feeds.pack`` of ``count`` entries; with ``count``
     0 only the quarantine grows."""
 
@@ -92,6 +94,7 @@ class Log(Protocol):
         """Calls for as long as it runs: soon after appends, and when some may have been missed."""
 
 
+@lru_cache(maxsize=4096)
 def events_partition(workspace_id: UUID) -> str:
     return str(workspace_id)
 
