@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 from starlette.types import Scope
 
+from gateway.ingest_client import IngestClient
 from gateway.keys.ring import KeyRing
 from gateway.proxy import Headers, Upstream
 from services.kit.auth import TokenSigner
@@ -14,7 +15,7 @@ from services.kit.auth import TokenSigner
 class Context:
     keys: KeyRing
     signer: TokenSigner
-    ingest: Upstream
+    ingest: IngestClient
     services: Mapping[str, Upstream]
     """By name; ``tracking`` is its store role."""
 

@@ -2,7 +2,6 @@
 
 import re
 
-import httpx2
 from starlette.requests import Request
 from starlette.responses import JSONResponse
 from starlette.types import Message, Receive, Scope, Send
@@ -10,8 +9,9 @@ from starlette.types import Message, Receive, Scope, Send
 from gateway import body, write_key
 from gateway.context import Context
 from gateway.errors import InvalidKey, WrongKindOfKey
+from gateway.ingest_client import Answer
 from gateway.keys.store import KeyRecord
-from gateway.proxy import Headers, Outgoing, relay, request_headers
+from gateway.proxy import Headers, Outgoing, answer_headers, request_headers
 from gateway.routing import Family, Ingestion
 from services.kit.problems import MethodNotAllowed, Problem, render
 
@@ -61,8 +61,15 @@ async def _forward(
     place = "basic" if target.server_side else found.place
     query = write_key.without_key(scope["query_string"])
     path = target.path.encode() + (b"?" + query if query else b"")
-    response = await deliver(context, scope, record, place, path, content, request_id)
-    await relay(response, send)
+    answer = await deliver(context, scope, record, place, path, content, request_id)
+    await send(
+        {
+            "type": "http.response.start",
+            "status": answer.status,
+            "headers": answer_headers(answer.headers),
+        }
+    )
+    await send({"type": "http.response.body", "body": answer.body})
 
 
 async def deliver(
@@ -73,8 +80,8 @@ async def deliver(
     path: bytes,
     content: bytes,
     request_id: str,
-) -> httpx2.Response:
-    """Tracking's answer to ``content``, its body not yet read."""
+) -> Answer:
+    """Tracking's answer to ``content``."""
     token = context.signer.token(
         "tracking",
         kind="user",

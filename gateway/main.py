@@ -14,6 +14,7 @@ from gateway.clients import routes as clients
 from gateway.context import Context
 from gateway.docs import routes as docs
 from gateway.edge import Edge
+from gateway.ingest_client import IngestClient
 from gateway.keys import routes as keys
 from gateway.keys.ring import KeyRing
 from gateway.keys.store import look_up
@@ -45,7 +46,9 @@ def create_app(settings: GatewaySettings | None = None) -> FastAPI:
         if settings.metrics_port is not None:
             prometheus_client.start_http_server(settings.metrics_port, "127.0.0.1")
         ring = KeyRing(partial(look_up, maker))
-        yield {"sessionmaker": maker, "keys": ring, "edge": _context(settings, ring, transport)}
+        context = _context(settings, ring, transport)
+        yield {"sessionmaker": maker, "keys": ring, "edge": context}
+        context.ingest.close()
         await transport.aclose()
         await engine.dispose()
 
@@ -66,7 +69,7 @@ def create_app(settings: GatewaySettings | None = None) -> FastAPI:
     )
     for module in (keys, sources, workspaces, audit, clients, docs):
         app.include_router(module.router)
-    app.add_middleware(Edge)
+    app.put_in_front(Edge)
     return app
 
 
@@ -82,17 +85,17 @@ def _transport() -> httpx2.AsyncHTTPTransport:
 def _context(
     settings: GatewaySettings, ring: KeyRing, transport: httpx2.AsyncHTTPTransport
 ) -> Context:
-    def upstream(
-        name: str, urls: str, read: float = settings.upstream_read_timeout_seconds
-    ) -> Upstream:
-        addresses = [url.strip().rstrip("/") for url in urls.split(",") if url.strip()]
-        return Upstream(name, addresses, transport, read)
+    def upstream(name: str, url: str) -> Upstream:
+        read = settings.upstream_read_timeout_seconds
+        return Upstream(name, _addresses(url), transport, read)
 
     return Context(
         keys=ring,
         signer=TokenSigner("gateway", settings.signing_key.get_secret_value()),
-        ingest=upstream(
-            "tracking-ingest", settings.tracking_ingest_url, settings.ingest_read_timeout_seconds
+        ingest=IngestClient(
+            "tracking-ingest",
+            _addresses(settings.tracking_ingest_url),
+            settings.ingest_read_timeout_seconds,
         ),
         services={
             "tracking": upstream("tracking", settings.tracking_store_url),
@@ -101,6 +104,10 @@ def _context(
             "assessment": upstream("assessment", settings.assessment_url),
         },
     )
+
+
+def _addresses(urls: str) -> list[str]:
+    return [url.strip().rstrip("/") for url in urls.split(",") if url.strip()]
 
 
 async def _database(request: Request) -> None:

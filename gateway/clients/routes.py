@@ -156,13 +156,10 @@ async def _post(request: Request, call: str, event: dict[str, Any]) -> int:
     content = msgspec.json.encode(event)
     request_id = request.headers.get("x-request-id", "")
     path = f"/v1/{call}".encode()
-    response = await ingestion.deliver(
+    answer = await ingestion.deliver(
         context, request.scope, record, "query", path, content, request_id
     )
-    try:
-        return response.status_code
-    finally:
-        await response.aclose()
+    return answer.status
 
 
 def _asked_at(request: Request) -> tuple[str, str]:
