@@ -16,7 +16,7 @@ from gateway.context import Context
 from gateway.errors import NotFound
 from gateway.refusals import refuse_ambiguous
 from gateway.routing import Api, Ingestion, Open, Target, route
-from services.kit.ids import uuid7
+from services.kit.app import new_request_id
 from services.kit.problems import Problem, render
 
 log = structlog.get_logger(__name__)
@@ -44,7 +44,7 @@ class Edge:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        request_id = str(uuid7())
+        request_id = new_request_id()
         structlog.contextvars.bind_contextvars(request_id=request_id)
         target = route(scope["path"])
         answer = _Answer(send, scope, request_id.encode(), target)

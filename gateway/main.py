@@ -25,6 +25,7 @@ from gateway.workspaces import routes as workspaces
 from services.kit import app as kit
 from services.kit import postgres
 from services.kit.auth import TokenSigner
+from services.kit.garbage import spare_collections
 
 DESCRIPTION = "Keys, sources and the workspace; everything else under /api/v1 is passed on."
 
@@ -47,6 +48,7 @@ def create_app(settings: GatewaySettings | None = None) -> FastAPI:
             prometheus_client.start_http_server(settings.metrics_port, "127.0.0.1")
         ring = KeyRing(partial(look_up, maker))
         context = _context(settings, ring, transport)
+        spare_collections()
         yield {"sessionmaker": maker, "keys": ring, "edge": context}
         context.ingest.close()
         await transport.aclose()

@@ -33,8 +33,12 @@ _REQUEST_ID_NAME = REQUEST_ID_HEADER.lower().encode()
 def request_id_of(headers: Mapping[bytes, bytes]) -> str:
     """The caller's id of the request, else a new one."""
     given = headers.get(_REQUEST_ID_NAME, b"")
+    return given.decode() if _REQUEST_ID.fullmatch(given) else new_request_id()
+
+
+def new_request_id() -> str:
     # Nobody gains by guessing one, and the system's random source costs as much as an event.
-    return given.decode() if _REQUEST_ID.fullmatch(given) else f"{getrandbits(128):032x}"
+    return f"{getrandbits(128):032x}"
 
 
 class RequestIdMiddleware:

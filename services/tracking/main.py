@@ -4,7 +4,6 @@ Run: ``TRACKING_ROLE=ingest uvicorn services.tracking.main:create_app --factory`
 """
 
 import asyncio
-import gc
 import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
@@ -19,6 +18,7 @@ from services.kit import postgres
 from services.kit.auth import TokenSigner
 from services.kit.clickhouse import ClickHouse
 from services.kit.feeds import Bell, FeedClient
+from services.kit.garbage import spare_collections
 from services.kit.http import ServiceClient
 from services.tracking.analytics import routes as analytics
 from services.tracking.clickhouse import migrate
@@ -51,14 +51,6 @@ log. Bad events of a batch are set aside in quarantine with their reason; the ot
 STORE = "Queries on events: trends, funnels, search, timelines. People are counted after merges."
 
 Lifespan = Callable[[FastAPI], AbstractAsyncContextManager[dict[str, Any]]]
-
-
-def spare_collections() -> None:
-    """Garbage is looked for less often: a block of events is some 100,000 objects without a cycle,
-    and walking them again and again tripled the time that decoding takes."""
-    # What start-up made stays for ever: collections need not walk it on the hot path.
-    gc.freeze()
-    gc.set_threshold(100_000, 20, 50)
 
 
 def _now_ms() -> int:

@@ -20,6 +20,7 @@ from sqlalchemy.ext.asyncio import create_async_engine
 
 from services.kit.clickhouse import ClickHouse
 from services.kit.feeds import Bell
+from services.kit.garbage import spare_collections
 from services.kit.postgres import create_sessionmaker
 from services.tracking.clickhouse import migrate
 from services.tracking.loader.block import entries, table
@@ -27,7 +28,6 @@ from services.tracking.loader.worker import BLOCK_EVENTS, Loader
 from services.tracking.log import store as log
 from services.tracking.log.commit import asyncpg_dsn
 from services.tracking.log.postgres import PostgresLog
-from services.tracking.main import spare_collections
 from services.tracking.sequencer.ids import SeenIds
 from services.tracking.sequencer.manifest import Covered
 from services.tracking.sequencer.worker import Sequencer
