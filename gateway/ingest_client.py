@@ -1,7 +1,7 @@
 """The way of events to tracking: kept connections, requests written and answers parsed directly.
 
 Every event passes here, and a general HTTP client costs more than the rest of the gateway together
-(docs/adr/0014). Answers of ingestion are small and wanted whole, so nothing streams.
+(docs/adr/0019). Answers of ingestion are small and wanted whole, so nothing streams.
 """
 
 import asyncio

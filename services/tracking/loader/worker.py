@@ -7,8 +7,10 @@ open block it holds; only the others are inserted.
 
 import asyncio
 from collections.abc import Sequence
+from dataclasses import dataclass
 from uuid import UUID
 
+import pyarrow as pa
 import structlog
 
 from services.kit.clickhouse import ClickHouse, ClickHouseError, DatabaseError
@@ -43,7 +45,20 @@ goes to quarantine only for its own fault."""
 Refused = tuple[Entry, str]
 """An entry and what ClickHouse said about it."""
 
+Part = tuple[Sequence[Entry], pa.Table]
+"""Entries that go in with one insert, and their columns."""
+
 _SETTINGS = {"async_insert": 0, "wait_end_of_query": 1}
+
+
+@dataclass(frozen=True, slots=True)
+class _Ready:
+    """A block whose columns are made: ``rows`` of the log behind offset ``after``."""
+
+    after: int
+    block: OpenBlock
+    rows: int
+    parts: Sequence[Part]
 
 
 class Loader:
@@ -62,8 +77,23 @@ class Loader:
         self._workers = workers
         self._pause = LINGER_SECONDS
         self._turn = 0
+        self._ahead: dict[str, asyncio.Task[_Ready]] = {}
+        """By partition: the block after the one that is being inserted."""
 
     async def run(self) -> None:
+        try:
+            await self._run()
+        finally:
+            await self.close()
+
+    async def close(self) -> None:
+        """Gives up what was prepared and not begun."""
+        tasks, self._ahead = list(self._ahead.values()), {}
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+    async def _run(self) -> None:
         loop = asyncio.get_running_loop()
         while True:
             started = loop.time()
@@ -99,66 +129,74 @@ class Loader:
         self._pause = min(self._pause * 2, _LONGEST_PAUSE_SECONDS)
 
     async def _load(self, partition: Partition) -> int:
-        block, rows, resumed = await self._block(partition)
-        found = await asyncio.to_thread(entries, partition.name, rows)
-        if resumed and found:
-            held = await blocks.present(self._clickhouse, partition.workspace_id, block.block_id)
-            found = [entry for entry in found if (entry.log_offset, entry.log_index) not in held]
-        refused = await self._insert(partition.workspace_id, block.block_id, found)
+        ready = await self._begin(partition)
+        end, name = ready.block.end, partition.name
+        if end < partition.limit and name not in self._ahead:
+            # While ClickHouse works on this block, the next one is read and decoded.
+            self._ahead[name] = asyncio.create_task(self._prepare(partition, end))
+        refused: list[Refused] = []
+        for part in ready.parts:
+            await self._insert_or_bisect(partition.workspace_id, ready.block, *part, refused)
         async with workspace_tx(self._maker, partition.workspace_id) as session:
             if refused:
                 await blocks.quarantine(session, partition.workspace_id, refused)
-            await store.advance(session, LOADER, partition.name, partition.position, block.end)
-        metrics.LOADED_EVENTS.inc(len(found) - len(refused))
-        metrics.POISONED_EVENTS.inc(len(refused))
-        return len(rows)
-
-    async def _block(self, partition: Partition) -> tuple[OpenBlock, Sequence[FeedRow], bool]:
-        """The open block of the partition, else a new one; its rows; whether it was open."""
-        async with workspace_tx(self._maker, partition.workspace_id) as session:
-            block = await store.open_block(session, partition.name)
-        if block is not None:
-            rows = await self._whole(partition, block.end)
-            async with workspace_tx(self._maker, partition.workspace_id) as session:
-                return block, await store.apply_verdicts(session, partition.name, rows), True
-        rows = await self._events.read(
-            partition.name, partition.position, partition.limit, rows=BLOCK_ROWS, size=BLOCK_BYTES
-        )
-        rows = _bounded(rows)
-        block = OpenBlock(str(uuid7()), rows[-1].offset)
-        async with workspace_tx(self._maker, partition.workspace_id) as session:
-            await store.begin_block(session, partition, block)
-            return block, await store.apply_verdicts(session, partition.name, rows), False
-
-    async def _whole(self, partition: Partition, end: int) -> list[FeedRow]:
-        """The rows of an open block, however many its page had: its boundaries are fixed."""
-        size = end - partition.position
-        return await self._events.read(
-            partition.name, partition.position, end, rows=size, size=1 << 62
-        )
-
-    async def _insert(
-        self, workspace_id: UUID, block_id: str, found: Sequence[Entry]
-    ) -> list[Refused]:
-        """Inserts all but the entries that ClickHouse refuses by themselves."""
-        if not found:
-            return []
-        refused: list[Refused] = []
-        for part in split(found):
-            await self._insert_or_bisect(workspace_id, block_id, part, refused)
+            await store.advance(session, LOADER, name, partition.position, end)
         if refused:
             log.error(
                 "events_refused_by_clickhouse", count=len(refused), reason=refused[0][1][:300]
             )
-        return refused
+        metrics.LOADED_EVENTS.inc(sum(len(each) for each, _ in ready.parts) - len(refused))
+        metrics.POISONED_EVENTS.inc(len(refused))
+        return ready.rows
+
+    async def _begin(self, partition: Partition) -> "_Ready":
+        """The partition's open block, else the next one, whose boundaries are fixed now."""
+        if partition.block is not None:
+            return await self._resume(partition, partition.block)
+        ahead = self._ahead.pop(partition.name, None)
+        ready = None if ahead is None else await ahead
+        if ready is None or ready.after != partition.position:
+            ready = await self._prepare(partition, partition.position)
+        async with workspace_tx(self._maker, partition.workspace_id) as session:
+            await store.begin_block(session, partition, ready.block)
+        return ready
+
+    async def _prepare(self, partition: Partition, after: int) -> "_Ready":
+        rows = await self._events.read(
+            partition.name, after, partition.limit, rows=BLOCK_ROWS, size=BLOCK_BYTES
+        )
+        rows = _bounded(rows)
+        block = OpenBlock(str(uuid7()), rows[-1].offset)
+        found = await self._entries(partition, rows)
+        return await _ready(partition, after, block, len(rows), found)
+
+    async def _resume(self, partition: Partition, block: OpenBlock) -> "_Ready":
+        """What ClickHouse does not hold of a block that was begun, however many rows it has."""
+        after, size = partition.position, block.end - partition.position
+        rows = await self._events.read(partition.name, after, block.end, rows=size, size=1 << 62)
+        found = await self._entries(partition, rows)
+        if found:
+            held = await blocks.present(self._clickhouse, partition.workspace_id, block.block_id)
+            found = [entry for entry in found if (entry.log_offset, entry.log_index) not in held]
+        return await _ready(partition, after, block, len(rows), found)
+
+    async def _entries(self, partition: Partition, rows: Sequence[FeedRow]) -> list[Entry]:
+        async with workspace_tx(self._maker, partition.workspace_id) as session:
+            rows = await store.apply_verdicts(session, partition.name, rows)
+        return await asyncio.to_thread(entries, partition.name, rows)
 
     async def _insert_or_bisect(
-        self, workspace_id: UUID, block_id: str, part: Sequence[Entry], refused: list[Refused]
+        self,
+        workspace_id: UUID,
+        block: OpenBlock,
+        part: Sequence[Entry],
+        data: pa.Table,
+        refused: list[Refused],
     ) -> None:
-        data = await asyncio.to_thread(table, workspace_id, block_id, part)
+        """Inserts all but the entries that ClickHouse refuses by themselves."""
         # The token names exactly these rows: what a bisection or a resumed block inserts is less.
         first, last = (f"{e.log_offset}.{e.log_index}" for e in (part[0], part[-1]))
-        token = f"{block_id}:{first}-{last}:{len(part)}"
+        token = f"{block.block_id}:{first}-{last}:{len(part)}"
         try:
             await self._clickhouse.insert_arrow(
                 "events", data, _SETTINGS | {"insert_deduplication_token": token}
@@ -171,7 +209,18 @@ class Loader:
                 return
             middle = len(part) // 2
             for half in (part[:middle], part[middle:]):
-                await self._insert_or_bisect(workspace_id, block_id, half, refused)
+                data = await asyncio.to_thread(table, workspace_id, block.block_id, half)
+                await self._insert_or_bisect(workspace_id, block, half, data, refused)
+
+
+async def _ready(
+    partition: Partition, after: int, block: OpenBlock, rows: int, found: Sequence[Entry]
+) -> _Ready:
+    def parts() -> list[Part]:
+        cut = split(found) if found else []
+        return [(part, table(partition.workspace_id, block.block_id, part)) for part in cut]
+
+    return _Ready(after, block, rows, await asyncio.to_thread(parts))
 
 
 def _bounded(rows: list[FeedRow]) -> list[FeedRow]:

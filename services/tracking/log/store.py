@@ -21,12 +21,22 @@ class PositionMoved(Exception):
 
 
 @dataclass(frozen=True, slots=True)
+class OpenBlock:
+    """What the loader has begun: the rows from its position to ``end``."""
+
+    block_id: str
+    end: int
+
+
+@dataclass(frozen=True, slots=True)
 class Partition:
     """``position`` is how far the reader is, ``limit`` how far it may go."""
 
     name: str
     position: int
     limit: int
+    block: OpenBlock | None = None
+    """The loader's, where it has begun one and not closed it."""
 
     @property
     def workspace_id(self) -> UUID:
@@ -40,7 +50,13 @@ _SEQUENCED = select(LogReaderRow.partition, LogReaderRow.position).where(
     LogReaderRow.reader == SEQUENCER
 )
 _TO_LOAD = (
-    select(_sequencer.c.partition, func.coalesce(_loader.c.position, 0), _sequencer.c.position)
+    select(
+        _sequencer.c.partition,
+        func.coalesce(_loader.c.position, 0),
+        _sequencer.c.position,
+        _loader.c.block_id,
+        _loader.c.block_end,
+    )
     .outerjoin(
         _loader,
         (_loader.c.partition == _sequencer.c.partition) & (_loader.c.reader == LOADER),
@@ -57,7 +73,10 @@ async def to_sequence(session: AsyncSession, ends: Mapping[str, int]) -> list[Pa
 
 async def to_load(session: AsyncSession) -> list[Partition]:
     """All partitions as the loader sees them: it stays behind the sequencer."""
-    return [Partition(*row) for row in await session.execute(_TO_LOAD)]
+    return [
+        Partition(name, position, limit, None if block_id is None else OpenBlock(block_id, end))
+        for name, position, limit, block_id, end in await session.execute(_TO_LOAD)
+    ]
 
 
 async def position(session: AsyncSession, reader: str, partition: str) -> int:
@@ -129,22 +148,6 @@ async def forget_verdicts(session: AsyncSession, partition: str, until: int) -> 
             LogVerdictRow.partition == partition, LogVerdictRow.offset <= until
         )
     )
-
-
-@dataclass(frozen=True, slots=True)
-class OpenBlock:
-    block_id: str
-    end: int
-
-
-async def open_block(session: AsyncSession, partition: str) -> OpenBlock | None:
-    statement = select(LogReaderRow.block_id, LogReaderRow.block_end).where(
-        LogReaderRow.reader == LOADER, LogReaderRow.partition == partition
-    )
-    row = (await session.execute(statement)).one_or_none()
-    if row is None or row.block_id is None:
-        return None
-    return OpenBlock(row.block_id, row.block_end)
 
 
 async def begin_block(session: AsyncSession, partition: Partition, block: OpenBlock) -> None:

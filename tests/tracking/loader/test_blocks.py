@@ -102,6 +102,32 @@ async def test_a_block_cut_between_insert_and_commit_is_completed_not_repeated(
     assert blocks == [(2,)]
 
 
+@pytest.mark.parametrize("restart", [False, True])
+async def test_blocks_prepared_ahead_are_loaded_once_and_in_order(
+    pipeline: Pipeline, monkeypatch: pytest.MonkeyPatch, restart: bool
+) -> None:
+    monkeypatch.setattr("services.tracking.loader.worker.BLOCK_EVENTS", 2)
+    for number in range(6):
+        await pipeline.append(*events(f"{number}a", f"{number}b"))
+    loader = pipeline.loader()
+    await loader.load_all()
+    # The second block goes in by half while the third one is being prepared.
+    pipeline.clickhouse.held = 1
+    with pytest.raises(OperationalError):
+        await loader.load_all()
+    if restart:
+        await loader.close()
+        loader = pipeline.loader()
+    await pipeline.append(*events("6a", "6b"))
+    while await loader.load_all():
+        pass
+    assert await pipeline.stored() == [f"{number}{half}" for number in range(7) for half in "ab"]
+    blocks = await pipeline.clickhouse.query(
+        "SELECT min(log_offset), count() FROM events GROUP BY block_id ORDER BY 1"
+    )
+    assert blocks == [(number, 2) for number in range(1, 8)]
+
+
 async def test_an_event_that_clickhouse_refuses_is_quarantined_alone(pipeline: Pipeline) -> None:
     await pipeline.clickhouse.command(
         "ALTER TABLE events ADD CONSTRAINT healthy CHECK event != 'Poison'"
