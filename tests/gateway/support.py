@@ -15,6 +15,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from gateway.settings import GatewaySettings
 from services.kit.auth import Caller, TokenVerifier
+from services.kit.server import Protocol
 from tests.support.app import signing_key, trusted_keys
 
 SERVICES = ("tracking-ingest", "tracking", "profile", "orchestrator", "assessment")
@@ -96,7 +97,7 @@ async def serving(app: ASGIApp, *, lifespan: bool = True) -> AsyncIterator[str]:
     config = uvicorn.Config(
         app,
         lifespan="on" if lifespan else "off",
-        http="httptools",
+        http=Protocol,
         log_config=None,
         # Else whoever connects from this machine may say where it comes from.
         proxy_headers=False,
