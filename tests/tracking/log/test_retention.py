@@ -6,11 +6,10 @@ from datetime import UTC, datetime, timedelta
 from uuid import uuid4
 
 import pytest
-from sqlalchemy.ext.asyncio import create_async_engine
 
 from services.contracts.events import Event
-from services.kit.postgres import SessionMaker, create_sessionmaker
-from services.tracking.log import postgres
+from services.kit.postgres import SessionMaker
+from services.tracking.log import port, postgres
 from services.tracking.log.port import events_partition, outcomes_partition
 from services.tracking.log.readers import Readers
 from services.tracking.log.retention import Limits, Retention
@@ -29,6 +28,7 @@ class Log:
 
     tracking: Tracking
     maker: SessionMaker
+    log: port.Log
     files: int = ROWS
     readers: Readers = field(init=False)
 
@@ -53,9 +53,7 @@ class Log:
         def now() -> datetime:
             return datetime.now(UTC) + timedelta(days=days)
 
-        await Retention(
-            self.maker, self.tracking.log(self.maker), self.readers, self, limits, now
-        ).trim_all()
+        await Retention(self.maker, self.log, self.readers, self, limits, now).trim_all()
         rows = await self.tracking.sql('SELECT "offset" FROM log ORDER BY 1')
         return [offset for (offset,) in rows]
 
@@ -66,9 +64,8 @@ async def log(tracking: Tracking, monkeypatch: pytest.MonkeyPatch) -> AsyncItera
     async with tracking.ingest() as ingest:
         for number in range(ROWS):
             await ingest.post("/v1/track", json=track(messageId=f"m{number}"))
-    engine = create_async_engine(tracking.database.app_dsn)
-    yield Log(tracking, create_sessionmaker(engine))
-    await engine.dispose()
+    async with tracking.log() as (maker, opened):
+        yield Log(tracking, maker, opened)
 
 
 async def test_rows_that_are_old_and_read_go(log: Log) -> None:
