@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import Literal, Self
 
-from pydantic import Field, SecretStr, model_validator
+from pydantic import Field, SecretStr, field_validator, model_validator
 from pydantic_settings import SettingsConfigDict
 
 from services.kit.settings import PostgresSettings
@@ -11,7 +11,8 @@ from services.tracking.log.kafka.target import Target, parse
 
 
 class TrackingSettings(PostgresSettings):
-    model_config = SettingsConfigDict(env_prefix="TRACKING_")
+    # A refused DSN may hold a password.
+    model_config = SettingsConfigDict(env_prefix="TRACKING_", hide_input_in_errors=True)
 
     role: Literal["ingest", "store"] = Field(
         description="`ingest` accepts events (any number of processes); `store` is one process "
@@ -55,6 +56,13 @@ class TrackingSettings(PostgresSettings):
     profile_url: str | None = Field(
         None, description="Base URL of the profile service, whose feed the identity map follows."
     )
+
+    @field_validator("log_dsn")
+    @classmethod
+    def _names_brokers(cls, dsn: SecretStr | None) -> SecretStr | None:
+        if dsn is not None:
+            parse(dsn.get_secret_value())
+        return dsn
 
     @model_validator(mode="after")
     def _one_kind_of_limit(self) -> Self:

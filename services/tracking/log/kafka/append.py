@@ -45,9 +45,9 @@ class KafkaAppender:
         self._target = target
         self._quarantine = quarantine
         self._topics = Topics(target)
-        self._producer: Producer | None = None
         self._told: list[_Told] = []
         self._fatal: KafkaError | None = None
+        self._producer: Producer | None = self._connect()
 
     async def append(self, request: Append) -> None:
         # This order: when the second fails the client sends all again, and repeated events are
@@ -61,7 +61,7 @@ class KafkaAppender:
         topic = self._target.topic(request.partition)
         await self._topics.make(topic)
         if self._producer is None:
-            raise Unavailable("The event log is starting.")
+            raise Unavailable("The event log is closing.")
         done = asyncio.get_running_loop().create_future()
 
         def tell(error: KafkaError | None, _: Message) -> None:
@@ -92,8 +92,22 @@ class KafkaAppender:
             group.create_task(self._deliver())
 
     async def _deliver(self) -> None:
-        self._fatal = None
-        self._producer = producer = Producer(
+        producer = self._producer or self._connect()
+        self._producer, self._fatal = producer, None
+        stop, thread = threading.Event(), ThreadPoolExecutor(1, "kafka-deliveries")
+        loop = asyncio.get_running_loop()
+        serving = loop.run_in_executor(thread, self._serve, producer, stop, loop)
+        try:
+            await asyncio.shield(serving)
+        finally:
+            self._producer = None
+            stop.set()
+            await asyncio.wait({serving})
+            thread.shutdown()
+
+    def _connect(self) -> Producer:
+        """Does not wait for brokers; what it is given before there are any waits in it."""
+        return Producer(
             {
                 **self._target.client,
                 "acks": "all",
@@ -107,16 +121,6 @@ class KafkaAppender:
                 "error_cb": self._failed,
             }
         )
-        stop, thread = threading.Event(), ThreadPoolExecutor(1, "kafka-deliveries")
-        loop = asyncio.get_running_loop()
-        serving = loop.run_in_executor(thread, self._serve, producer, stop, loop)
-        try:
-            await asyncio.shield(serving)
-        finally:
-            self._producer = None
-            stop.set()
-            await asyncio.wait({serving})
-            thread.shutdown()
 
     def _failed(self, error: KafkaError) -> None:
         if error.fatal():
