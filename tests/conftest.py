@@ -7,7 +7,7 @@ from hypothesis import HealthCheck, settings
 settings.register_profile("waymark", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("waymark")
 
-pytest_plugins = ["tests.support.postgres", "tests.support.clickhouse"]
+pytest_plugins = ["tests.support.postgres", "tests.support.clickhouse", "tests.support.kafka"]
 
 
 @pytest.fixture(scope="session")

@@ -29,9 +29,8 @@ from services.tracking.ingest import routes as ingest
 from services.tracking.lease import StoreLease
 from services.tracking.loader.block import table
 from services.tracking.loader.worker import Loader
+from services.tracking.log import adapters
 from services.tracking.log import routes as log_routes
-from services.tracking.log.commit import GroupCommit
-from services.tracking.log.postgres import PostgresLog
 from services.tracking.log.readers import Readers
 from services.tracking.log.retention import Limits, Retention
 from services.tracking.plans import routes as plans_routes
@@ -69,7 +68,7 @@ def _ingest(settings: TrackingSettings, now_ms: Callable[[], int]) -> FastAPI:
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[dict[str, Any]]:
         engine = postgres.create_engine(settings)
-        appender = GroupCommit(settings.postgres_dsn.get_secret_value())
+        appender = adapters.appender(settings)
         workers = Workers()
         workers.start("log", appender.run)
         maker = postgres.create_sessionmaker(engine)
@@ -113,8 +112,7 @@ async def _start_store(settings: TrackingSettings, stack: AsyncExitStack) -> dic
     if settings.seen_ids_dir is None:
         raise ValueError("TRACKING_SEEN_IDS_DIR is needed for the role store")
     appended, sequenced = Wake(), Wake()
-    dsn = settings.postgres_dsn.get_secret_value()
-    lease = StoreLease(dsn)
+    lease = StoreLease(settings.postgres_dsn.get_secret_value())
     # First: an embedded ClickHouse must be closed by the old store before it opens here.
     await lease.acquire()
     stack.push_async_callback(lease.release)
@@ -134,7 +132,7 @@ async def _start_store(settings: TrackingSettings, stack: AsyncExitStack) -> dic
     bell, workers = Bell(), Workers()
     ids = await asyncio.to_thread(SeenIds, settings.seen_ids_dir)
     stack.push_async_callback(asyncio.to_thread, ids.close)
-    events_log, appender = PostgresLog(maker, dsn), GroupCommit(dsn)
+    events_log, appender = adapters.log(settings, maker, stack), adapters.appender(settings)
     sequencer = Sequencer(maker, events_log, ids, bell, appended, sequenced.ring)
     readers = Readers(maker, settings.log_readers)
     keep = settings.log_keep_days

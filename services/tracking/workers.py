@@ -25,7 +25,9 @@ class Wake:
     async def wait(self, seconds: float) -> None:
         """Returns when rung, or after ``seconds``."""
         try:
-            await asyncio.wait_for(self._event.wait(), seconds)
+            # Not wait_for: up to Python 3.11 it forgets a cancellation that meets a ring.
+            async with asyncio.timeout(seconds):
+                await self._event.wait()
         except TimeoutError:
             return
         finally:

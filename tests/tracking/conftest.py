@@ -8,8 +8,9 @@ import pytest
 
 from services.kit.clickhouse import ClickHouse
 from services.tracking.clickhouse import migrate
+from tests.support.kafka import Brokers
 from tests.support.postgres import NewDatabase
-from tests.tracking.service import Running, Tracking
+from tests.tracking.service import POSTGRES, Running, Tracking
 
 
 @pytest.fixture
@@ -31,8 +32,21 @@ async def events_table(clickhouse_dsn: str) -> AsyncIterator[ClickHouse]:
 
 
 @pytest.fixture
-def tracking(database: NewDatabase, clickhouse_dsn: str, tmp_path: Path) -> Tracking:
-    return Tracking(database("tracking"), clickhouse_dsn, seen_ids_dir=tmp_path / "seen-ids")
+def log_dsn(request: pytest.FixtureRequest) -> str | None:
+    """Of the log: PostgreSQL's (None) unless ``each_log`` asks for an empty one on Kafka."""
+    kind = getattr(request, "param", POSTGRES)
+    if kind == POSTGRES:
+        return None
+    brokers: Brokers = request.getfixturevalue("brokers")
+    return brokers.dsn()
+
+
+@pytest.fixture
+def tracking(
+    database: NewDatabase, clickhouse_dsn: str, tmp_path: Path, log_dsn: str | None
+) -> Tracking:
+    ids = tmp_path / "seen-ids"
+    return Tracking(database("tracking"), clickhouse_dsn, seen_ids_dir=ids, log_dsn=log_dsn)
 
 
 @pytest.fixture

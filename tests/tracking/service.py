@@ -3,28 +3,33 @@
 import asyncio
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
 from uuid import UUID, uuid4
 
 import httpx2
+import pytest
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import create_async_engine
 
 from services.contracts.events import Event
 from services.kit.clickhouse import ClickHouse
-from services.kit.feeds import FeedPage, decode_page, unpack
-from services.kit.postgres import SessionMaker
+from services.kit.feeds import FeedPage, FeedRow, decode_page, unpack
+from services.kit.postgres import SessionMaker, create_sessionmaker
+from services.tracking.log import adapters
 from services.tracking.log.port import Log
-from services.tracking.log.postgres import PostgresLog
 from services.tracking.main import create_app
 from services.tracking.settings import TrackingSettings
 from tests.support.app import running, service_headers, signing_key, trusted_keys, user_headers
 from tests.support.postgres import Database
 
 T = TypeVar("T")
+
+POSTGRES, KAFKA = "postgres", "kafka"
+each_log = pytest.mark.parametrize("log_dsn", [POSTGRES, KAFKA], indirect=True)
+"""Runs a test once for each log there is behind the port."""
 _BETWEEN_LOOKS_SECONDS = 0.02
 
 
@@ -37,6 +42,7 @@ class Tracking:
     workspace_id: UUID = field(default_factory=uuid4)
     profile_url: str | None = None
     seen_ids_dir: Path | None = None
+    log_dsn: str | None = None
 
     def settings(self, role: str) -> TrackingSettings:
         return TrackingSettings.model_validate(
@@ -48,6 +54,7 @@ class Tracking:
                 "signing_key": signing_key("tracking"),
                 "trusted_keys": trusted_keys(),
                 "profile_url": self.profile_url,
+                "log_dsn": self.log_dsn,
                 "log_level": "ERROR",
             }
         )
@@ -70,8 +77,14 @@ class Tracking:
         async with running(create_app(self.settings("store")), headers) as client:
             yield client
 
-    def log(self, maker: SessionMaker) -> Log:
-        return PostgresLog(maker, self.database.app_dsn)
+    @asynccontextmanager
+    async def log(self) -> AsyncIterator[tuple[SessionMaker, Log]]:
+        """The database and the log as the store's workers have them."""
+        engine = create_async_engine(self.database.app_dsn)
+        maker = create_sessionmaker(engine)
+        async with AsyncExitStack() as stack:
+            stack.push_async_callback(engine.dispose)
+            yield maker, adapters.log(self.settings("store"), maker, stack)
 
     async def sql(self, statement: str, **values: Any) -> list[Any]:
         """Rows as the workspace sees them, through the plain role."""
@@ -91,10 +104,14 @@ class Tracking:
 
     async def logged(self) -> list[Event]:
         """Every event in the log, duplicates included."""
-        rows = await self.sql(
-            'SELECT data FROM log WHERE partition = :p ORDER BY "offset"', p=str(self.workspace_id)
-        )
-        return [event for (data,) in rows for event in unpack(data, Event)]
+        return [event for row in await self.rows() for event in unpack(row.data, Event)]
+
+    async def rows(self, partition: str | None = None) -> list[FeedRow]:
+        """A partition of the log as it lies there; of events if none is named."""
+        name = partition or str(self.workspace_id)
+        async with self.log() as (_, log):
+            end = (await log.ends()).get(name, 0)
+            return await log.read(name, 0, end, rows=end, size=1 << 62) if end else []
 
     async def clickhouse(self, columns: str, tail: str = "") -> list[tuple[Any, ...]]:
         """Rows of the canonical view of this workspace."""

@@ -59,6 +59,17 @@ async def test_stopping_cancels_what_runs() -> None:
     assert ended.is_set()
 
 
+async def test_a_ring_at_the_moment_of_the_end_does_not_hide_the_end() -> None:
+    wake = Wake()
+    waiting = asyncio.create_task(wake.wait(60))
+    for _ in range(3):
+        await asyncio.sleep(0)
+    wake.ring()
+    waiting.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await waiting
+
+
 async def test_a_ring_before_the_wait_is_not_missed() -> None:
     wake = Wake()
     wake.ring()

@@ -78,7 +78,8 @@ class Log(Protocol):
     ) -> list[FeedRow]:
         """Rows in (``after``, ``until``], at most ``rows`` of ``size`` bytes but at least one.
 
-        Empty only when there are none. What was trimmed is passed over.
+        ``until`` is not beyond the partition's end. Empty only when there are none. What was
+        trimmed is passed over.
         """
 
     async def appended_at_ms(self, partition: str, offset: int) -> int | None:

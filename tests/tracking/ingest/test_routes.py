@@ -17,7 +17,7 @@ from services.tracking.main import create_app
 from services.tracking.settings import TrackingSettings
 from tests.support.app import running, service_headers, signing_key, trusted_keys, user_headers
 from tests.support.postgres import NewDatabase
-from tests.tracking.service import Tracking, track
+from tests.tracking.service import Tracking, each_log, track
 
 pytestmark = pytest.mark.anyio
 
@@ -25,9 +25,9 @@ NAMES = ("track", "identify", "page", "screen", "group", "alias", "batch", "impo
 
 
 @pytest.fixture
-def tracking(database: NewDatabase) -> Tracking:
+def tracking(database: NewDatabase, log_dsn: str | None) -> Tracking:
     """Without ClickHouse, which ingestion does not need."""
-    return Tracking(database("tracking"), clickhouse_dsn="")
+    return Tracking(database("tracking"), clickhouse_dsn="", log_dsn=log_dsn)
 
 
 @pytest.fixture
@@ -232,15 +232,15 @@ async def test_without_postgres_nothing_is_acknowledged(tracking: Tracking) -> N
 OUTCOME = Outcome("k:sent", "Message Sent", str(uuid4()), 1_795_328_235_366, '{"channel":"email"}')
 
 
+@each_log
 async def test_outcomes_go_into_a_partition_of_their_own(tracking: Tracking) -> None:
     headers = service_headers("orchestrator", "tracking", tracking.workspace_id)
     async with running(create_app(tracking.settings("ingest")), headers) as client:
         response = await client.post("/internal/v1/outcomes", content=feeds.pack([OUTCOME]))
     assert (response.status_code, response.json()) == (200, {"accepted": 1})
-    rows = await tracking.sql("SELECT partition, data FROM log")
-    assert [(p, feeds.unpack(d, Outcome)) for p, d in rows] == [
-        (f"{tracking.workspace_id}:outcomes", [OUTCOME])
-    ]
+    rows = await tracking.rows(f"{tracking.workspace_id}:outcomes")
+    assert [(row.count, feeds.unpack(row.data, Outcome)) for row in rows] == [(1, [OUTCOME])]
+    assert await tracking.rows() == []
 
 
 @pytest.mark.parametrize(

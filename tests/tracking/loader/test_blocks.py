@@ -6,11 +6,10 @@ from typing import Any
 
 import pyarrow as pa
 import pytest
-from sqlalchemy.ext.asyncio import create_async_engine
 
 from services.kit.clickhouse import ClickHouse, ClickHouseError, OperationalError
 from services.kit.feeds import Bell
-from services.kit.postgres import SessionMaker, create_sessionmaker
+from services.kit.postgres import SessionMaker
 from services.tracking.clickhouse import migrate
 from services.tracking.loader.store import loaded_offset
 from services.tracking.loader.worker import Loader
@@ -18,7 +17,7 @@ from services.tracking.log.port import Log
 from services.tracking.sequencer.ids import SeenIds
 from services.tracking.sequencer.worker import Sequencer
 from services.tracking.workers import Wake, Workers
-from tests.tracking.service import Running, Tracking, track
+from tests.tracking.service import Running, Tracking, each_log, track
 
 pytestmark = pytest.mark.anyio
 
@@ -72,10 +71,8 @@ async def pipeline(tracking: Tracking) -> AsyncIterator[Pipeline]:
     clickhouse = await Cut.open(tracking.clickhouse_dsn)
     assert isinstance(clickhouse, Cut)
     await migrate.upgrade(clickhouse)
-    engine = create_async_engine(tracking.database.app_dsn)
-    maker = create_sessionmaker(engine)
-    yield Pipeline(tracking, clickhouse, maker, tracking.log(maker))
-    await engine.dispose()
+    async with tracking.log() as (maker, log):
+        yield Pipeline(tracking, clickhouse, maker, log)
     await clickhouse.close()
 
 
@@ -83,6 +80,7 @@ def events(*names: str, **fields: Any) -> list[dict[str, Any]]:
     return [track(messageId=name, **fields) for name in names]
 
 
+@each_log
 @pytest.mark.parametrize("held", [0, 1, 2, 3])
 async def test_a_block_cut_between_insert_and_commit_is_completed_not_repeated(
     pipeline: Pipeline, held: int
@@ -102,6 +100,7 @@ async def test_a_block_cut_between_insert_and_commit_is_completed_not_repeated(
     assert blocks == [(2,)]
 
 
+@each_log
 @pytest.mark.parametrize("restart", [False, True])
 async def test_blocks_prepared_ahead_are_loaded_once_and_in_order(
     pipeline: Pipeline, monkeypatch: pytest.MonkeyPatch, restart: bool
@@ -128,6 +127,7 @@ async def test_blocks_prepared_ahead_are_loaded_once_and_in_order(
     assert blocks == [(number, 2) for number in range(1, 8)]
 
 
+@each_log
 async def test_an_event_that_clickhouse_refuses_is_quarantined_alone(pipeline: Pipeline) -> None:
     await pipeline.clickhouse.command(
         "ALTER TABLE events ADD CONSTRAINT healthy CHECK event != 'Poison'"
@@ -161,6 +161,7 @@ async def test_events_of_more_months_than_one_insert_may_span_go_in(pipeline: Pi
     assert await pipeline.stored() == [f"m{i:03}" for i in range(130)] + ["z"]
 
 
+@each_log
 async def test_a_duplicate_never_reaches_clickhouse(pipeline: Pipeline) -> None:
     await pipeline.append(*events("a", "b", "a"))
     await pipeline.append(*events("b"))
@@ -171,6 +172,7 @@ async def test_a_duplicate_never_reaches_clickhouse(pipeline: Pipeline) -> None:
     assert await loaded_offset(pipeline.maker, pipeline.tracking.workspace_id) == 2
 
 
+@each_log
 async def test_an_event_keeps_its_fields_on_the_way(both: Running) -> None:
     event = track(
         "u1",

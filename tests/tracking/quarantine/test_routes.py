@@ -10,7 +10,7 @@ import httpx2
 import pytest
 
 from tests.support.app import user_headers
-from tests.tracking.service import Running, Tracking, track
+from tests.tracking.service import Running, Tracking, each_log, track
 
 pytestmark = pytest.mark.anyio
 
@@ -115,6 +115,7 @@ async def test_what_passes_is_appended_once_and_the_rest_stays(both: Running) ->
     assert len(await listed(both.store, replayed=False)) == 1
 
 
+@each_log
 async def test_a_retried_request_is_replayed_to_the_same_ids(both: Running) -> None:
     wink = {"type": "wink", "event": "Winked", "userId": "u1"}
     for _ in range(2):
@@ -134,6 +135,7 @@ async def test_a_single_call_is_replayed_as_the_call_it_was(both: Running) -> No
     assert [(e.type, e.event) for e in await both.tracking.logged()] == [("page", "Page Viewed")]
 
 
+@each_log
 async def test_replays_at_the_same_time_do_not_append_twice(both: Running) -> None:
     winks = [{"type": "wink", "event": "Winked", "userId": f"u{i}"} for i in range(40)]
     await both.ingest.post("/v1/batch", json={"batch": winks})

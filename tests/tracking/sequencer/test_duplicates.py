@@ -7,16 +7,16 @@ from pathlib import Path
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from sqlalchemy.ext.asyncio import create_async_engine
 
 from services.contracts.events import Event
 from services.kit.feeds import Bell, FeedRow, pack
-from services.kit.postgres import create_sessionmaker
+from services.kit.postgres import workspace_tx
+from services.tracking.log import store
 from services.tracking.sequencer.ids import SeenIds
 from services.tracking.sequencer.verdict import bitmaps
 from services.tracking.sequencer.worker import LogSetBack, Sequencer
 from services.tracking.workers import Wake
-from tests.tracking.service import Running, Tracking, track
+from tests.tracking.service import Running, Tracking, each_log, track
 
 pytestmark = pytest.mark.anyio
 
@@ -26,6 +26,7 @@ async def messages(running: Running, after: int = 0) -> list[tuple[str, str]]:
     return [(e.message_id, str(e.properties)) for row in page.rows for e in row.entries(Event)]
 
 
+@each_log
 async def test_the_first_of_equal_message_ids_wins_in_log_and_clickhouse(both: Running) -> None:
     for number in range(2):
         events = [
@@ -51,6 +52,7 @@ async def test_sources_have_message_ids_of_their_own(tracking: Tracking) -> None
         await Running(ingest, store, tracking).loaded(2)
 
 
+@each_log
 async def test_a_duplicate_is_known_after_a_restart(tracking: Tracking) -> None:
     for times in range(2):
         async with tracking.ingest() as ingest, tracking.store() as store:
@@ -61,6 +63,7 @@ async def test_a_duplicate_is_known_after_a_restart(tracking: Tracking) -> None:
             assert len(await messages(running)) == 1
 
 
+@each_log
 async def test_a_lost_id_store_is_rebuilt_from_the_log(tracking: Tracking) -> None:
     async with tracking.ingest() as ingest:
         async with tracking.store() as store:
@@ -79,23 +82,23 @@ async def sequence(tracking: Tracking, folder: Path, *message_ids: str) -> list[
     """Appends a batch and sequences it by an id store in ``folder``; the ids that passed."""
     async with tracking.ingest() as ingest:
         await ingest.post("/v1/batch", json={"batch": [track(messageId=m) for m in message_ids]})
-    engine = create_async_engine(tracking.database.app_dsn)
     ids = SeenIds(folder)
-    maker = create_sessionmaker(engine)
-    sequencer = Sequencer(maker, tracking.log(maker), ids, Bell(), Wake(), lambda: None)
-    while await sequencer.sequence_all():
-        pass
-    await ids.flush()
-    ids.close()
-    await engine.dispose()
-    rows = await tracking.sql(
-        'SELECT l."offset", count, data, drop FROM log l LEFT JOIN log_verdict v '
-        'ON v.partition = l.partition AND v."offset" = l."offset" ORDER BY 1 DESC LIMIT 1'
-    )
-    offset, count, data, drop = rows[0]
-    return [e.message_id for e in FeedRow(offset, count, 0, data, drop).entries(Event)]
+    async with tracking.log() as (maker, log):
+        try:
+            sequencer = Sequencer(maker, log, ids, Bell(), Wake(), lambda: None)
+            while await sequencer.sequence_all():
+                pass
+            await ids.flush()
+        finally:
+            ids.close()
+        async with workspace_tx(maker, tracking.workspace_id) as session:
+            rows = await store.apply_verdicts(
+                session, str(tracking.workspace_id), await tracking.rows()
+            )
+    return [event.message_id for event in rows[-1].entries(Event)]
 
 
+@each_log
 async def test_an_id_store_that_is_behind_reads_the_rest_from_the_log(
     tracking: Tracking, tmp_path: Path
 ) -> None:
@@ -140,6 +143,7 @@ async def test_a_log_that_ends_before_what_was_read_of_it_is_not_passed_over(
         await sequence(tracking, tmp_path / "ids", "b")
 
 
+@each_log
 async def test_only_sequenced_rows_are_served_and_a_poll_waits_for_them(
     tracking: Tracking,
 ) -> None:

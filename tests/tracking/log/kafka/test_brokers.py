@@ -1,0 +1,112 @@
+"""What only a log on brokers can do or suffer."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from os import urandom
+
+import pytest
+from confluent_kafka import KafkaError
+
+from services.kit.feeds import pack, unpack
+from services.kit.problems import Unavailable
+from services.tracking.log import adapters
+from services.tracking.log.kafka import append as kafka_append
+from services.tracking.log.kafka.append import KafkaAppender
+from services.tracking.log.port import Append, Quarantined, events_partition
+from services.tracking.workers import Workers
+from tests.support.kafka import Brokers
+from tests.tracking.service import KAFKA, Tracking, eventually
+
+pytestmark = [pytest.mark.anyio, pytest.mark.parametrize("log_dsn", [KAFKA], indirect=True)]
+
+
+@asynccontextmanager
+async def appending(tracking: Tracking) -> AsyncIterator[KafkaAppender]:
+    appender, workers = adapters.appender(tracking.settings("ingest")), Workers()
+    assert isinstance(appender, KafkaAppender)
+    workers.start("appender", appender.run)
+    yield appender
+    await workers.stop()
+
+
+def entry(tracking: Tracking, data: bytes, *refused: Quarantined) -> Append:
+    workspace = tracking.workspace_id
+    return Append(workspace, events_partition(workspace), 1, data, refused)
+
+
+async def test_reading_goes_on_behind_what_was_trimmed(tracking: Tracking) -> None:
+    """The test's brokers keep 5 MB of a partition; nothing else of them trims."""
+    name, rows = events_partition(tracking.workspace_id), 12
+    async with appending(tracking) as appender, tracking.log() as (_, log):
+        for _ in range(rows):
+            await appender.append(entry(tracking, urandom(900_000)))
+        assert await log.ends() == {name: rows}
+        left = [row.offset for row in await log.read(name, 0, rows, rows=rows, size=1 << 62)]
+        assert left[0] > 1
+        assert left == list(range(left[0], rows + 1))
+        assert await log.read(name, 0, left[0] - 1, rows=rows, size=1 << 62) == []
+        assert await log.appended_at_ms(name, 1) is None
+        page = await log.read(name, 1, left[0] + 1, rows=rows, size=1 << 62)
+        assert [row.offset for row in page] == left[:2]
+
+
+async def test_refused_events_of_a_request_that_was_not_taken_are_not_kept(
+    tracking: Tracking, brokers: Brokers, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(kafka_append, "DELIVERY_MS", 500)
+    bad = Quarantined(tracking.workspace_id, "web", "invalid", "#/batch/1", "It is bad.", b"{}")
+    async with appending(tracking) as appender:
+        with brokers.silent(), pytest.raises(Unavailable):
+            await appender.append(entry(tracking, pack(["good"]), bad))
+    assert await tracking.quarantined() == []
+
+
+async def test_a_request_whose_refused_events_cannot_be_kept_is_not_acknowledged(
+    tracking: Tracking,
+) -> None:
+    poison = Quarantined(tracking.workspace_id, "web", "invalid", "#", "U+0000: \x00", b"")
+    async with appending(tracking) as appender:
+        with pytest.raises(Unavailable):
+            await appender.append(entry(tracking, pack(["good"]), poison))
+    # It is sent again, and its events are known by their ids then.
+    assert [unpack(row.data, str) for row in await tracking.rows()] == [["good"]]
+
+
+async def test_a_full_waiting_room_turns_requests_away(
+    tracking: Tracking, brokers: Brokers, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(kafka_append, "MAX_WAITING_KBYTES", 3)
+    async with appending(tracking) as appender:
+        with brokers.silent():
+            first = asyncio.create_task(appender.append(entry(tracking, urandom(2_000))))
+            await asyncio.sleep(0)
+            with pytest.raises(Unavailable, match="behind"):
+                await appender.append(entry(tracking, urandom(2_000)))
+        await first
+
+
+async def test_a_row_that_no_broker_takes_is_refused_alone(
+    tracking: Tracking, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(kafka_append, "MAX_ROW_BYTES", 2_000)
+    async with appending(tracking) as appender:
+        with pytest.raises(Unavailable, match="refused"):
+            await appender.append(entry(tracking, urandom(3_000)))
+        await appender.append(entry(tracking, urandom(1_000)))
+
+
+async def test_a_producer_that_cannot_go_on_is_replaced(tracking: Tracking) -> None:
+    async with appending(tracking) as appender:
+        await appender.append(entry(tracking, pack(["a"])))
+        appender._failed(KafkaError(KafkaError._FATAL, "fenced", fatal=True))
+
+        async def taken() -> bool:
+            try:
+                await appender.append(entry(tracking, pack(["b"])))
+            except Unavailable:
+                return False
+            return appender._fatal is None
+
+        await eventually(taken, what="a new producer")
+    assert [unpack(row.data, str) for row in await tracking.rows()] == [["a"], ["b"]]
