@@ -1,0 +1,63 @@
+"""What the clients need: node and its packages, a browser, and a running Waymark."""
+
+import os
+import shutil
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+
+from tests.sdk.runs import Client, Outcome, collect, execute, prepare
+from tests.support.instance import Instance
+from tests.support.platform import Platform
+
+PACKAGES = Path(__file__).parent / "node_modules"
+AT_A_TIME = 6
+"""Clients wait much longer than they work."""
+
+
+def need(found: bool, install: str) -> None:
+    """Skips what cannot run on this machine; in CI that is a failure."""
+    if found:
+        return
+    if os.environ.get("CI") == "true":  # noqa: TID251 - of the tests only
+        pytest.fail(f"CI has to run these tests: {install}")
+    pytest.skip(install)
+
+
+@pytest.fixture(scope="session")
+def node_packages() -> None:
+    need(
+        shutil.which("node") is not None and PACKAGES.is_dir(),
+        "install Node.js 20 or newer with npm, then run `npm ci` in tests/sdk",
+    )
+
+
+@pytest.fixture(scope="session")
+def platform(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Platform]:
+    with Instance(tmp_path_factory.mktemp("waymark") / "data") as instance:
+        running = Platform(instance)
+        yield running
+        running.close()
+
+
+@pytest.fixture(scope="module")
+def outcomes(request: pytest.FixtureRequest, platform: Platform) -> dict[str, Outcome]:
+    """The runs of all selected tests of the module, by the test's own parameters."""
+    asked: list[tuple[Client, str]] = [
+        (item.callspec.params["client"], item.callspec.params["scenario"])
+        for item in request.session.items
+        if isinstance(item, pytest.Function)
+        and item.module is request.module
+        and "outcomes" in item.fixturenames
+    ]
+
+    def one(client: Client, scenario: str) -> Outcome:
+        return execute(client, platform.url, scenario, prepare(platform, client, scenario))
+
+    with ThreadPoolExecutor(AT_A_TIME) as pool:
+        ended = list(pool.map(one, *zip(*asked, strict=True)))
+    collect(platform, ended)
+    names = [f"{client.name} {scenario}" for client, scenario in asked]
+    return dict(zip(names, ended, strict=True))

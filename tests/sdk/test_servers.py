@@ -1,0 +1,179 @@
+"""The real clients for servers, each in a process of its own, against a running Waymark."""
+
+import os
+import re
+from collections import Counter
+from datetime import timedelta
+
+import pytest
+
+from tests.sdk import story
+from tests.sdk.runs import FAULTS, Client, Outcome, node, python
+from tests.sdk.story import Event, Expect, Run, holds
+from tests.support.http_faults import Refuse
+from tests.support.platform import Platform
+from tests.support.waiting import until
+
+FULL = os.environ.get("SDK_MATRIX") == "full"  # noqa: TID251 - of the tests only
+NOTHING: frozenset[str] = frozenset()
+WITH_429 = frozenset({"ok", "refused_key", "500_twice", "answer_lost", "429"})
+SEGMENT: tuple[Expect, ...] = (
+    *(story.identify, story.order, story.visit, story.named_page),
+    *(story.screen, story.group, story.alias),
+)
+POSTHOG: tuple[Expect, ...] = (
+    *(story.identify, story.order, story.visit, story.page),
+    *(story.group_itself, story.alias),
+)
+JITSU: tuple[Expect, ...] = (story.identify, story.order_now, story.page, story.group)
+
+
+def cloudevent(name: str) -> Expect:
+    def expected(run: Run) -> Event:
+        seen = {"type": "track", "event": f"com.example.{name}", "user_id": run.user}
+        return story.order(run) | seen | {"message_id": f"com.example.{name}-{run.user}"}
+
+    return expected
+
+
+def cloudevent_of_visitor(run: Run) -> Event:
+    seen = {"event": "com.example.seen", "user_id": "", "anonymous_id": run.visitor}
+    return cloudevent("seen")(run) | seen | {"message_id": f"com.example.seen-{run.visitor}"}
+
+
+UUID4 = r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}"
+PACKED, PLAIN = {"gzip": True}, {"gzip": False}
+
+CLIENTS = [
+    Client(
+        "segment-python", python("segment_python"), "analytics-python", SEGMENT, UUID4, PLAIN,
+        in_short=WITH_429,
+    ),
+    Client(
+        "segment-python-gzip", python("segment_python"), "analytics-python", SEGMENT, UUID4, PACKED,
+        in_short=frozenset({"ok"}),
+    ),
+    Client(
+        "segment-node", node("segment-node"), "@segment/analytics-node", SEGMENT,
+        rf"node-next-\d+-{UUID4}", in_short=WITH_429,
+    ),
+    Client(
+        "segment-node-legacy", node("segment-node-legacy"), "analytics-node", SEGMENT,
+        rf"node-[0-9a-f]{{32}}-{UUID4}",
+    ),
+    Client(
+        "rudder-python", python("rudder_python"), "analytics-python", SEGMENT, UUID4, PACKED,
+        in_short=WITH_429 | {"413"},
+    ),
+    Client(
+        "rudder-python-plain", python("rudder_python"), "analytics-python", SEGMENT, UUID4, PLAIN,
+        in_short=frozenset({"ok"}),
+    ),
+    Client(
+        "rudder-node", node("rudder-node"), "analytics-node", SEGMENT, options=PACKED,
+        in_short=WITH_429,
+    ),
+    Client(
+        "rudder-node-plain", node("rudder-node"), "analytics-node", SEGMENT, options=PLAIN,
+        in_short=frozenset({"ok"}),
+    ),
+    Client(
+        "posthog-python", python("posthog_python"), "posthog-python", POSTHOG, UUID4, PLAIN,
+        in_short=WITH_429,
+    ),
+    Client(
+        "posthog-python-gzip", python("posthog_python"), "posthog-python", POSTHOG, UUID4, PACKED,
+        in_short=frozenset({"ok"}),
+    ),
+    Client(
+        "posthog-node", node("posthog-node"), "posthog-node", POSTHOG, UUID4, PACKED,
+        survives=frozenset(FAULTS), in_short=WITH_429 | {"413"},
+    ),
+    Client(
+        "posthog-node-plain", node("posthog-node"), "posthog-node", POSTHOG, UUID4, PLAIN,
+        in_short=frozenset({"ok"}),
+    ),
+    Client(
+        "jitsu-node", node("jitsu-node"), "@jitsu/js", JITSU, options={"s2s": False},
+        survives=NOTHING,
+    ),
+    Client(
+        "jitsu-node-s2s", node("jitsu-node"), "@jitsu/js", JITSU, options={"s2s": True},
+        survives=NOTHING, in_short=frozenset({"ok"}),
+    ),
+    Client(
+        "jitsu-legacy-node", node("jitsu-legacy-node"), "jitsu",
+        (story.identify, story.order_now), survives=NOTHING,
+    ),
+    Client(
+        "cloudevents-python", python("cloudevents_python"), "",
+        (*(cloudevent(name) for name in ("order", "shipped", "paid")), cloudevent_of_visitor),
+        survives=NOTHING, in_short=frozenset({"ok", "refused_key"}),
+    ),
+]  # fmt: skip
+MATRIX = [
+    pytest.param(client, scenario, id=f"{client.name}-{scenario}")
+    for client in CLIENTS
+    for scenario in FAULTS
+    if FULL or scenario in client.in_short
+]
+INTRODUCING = [
+    pytest.param(client, "ok", id=client.name)
+    for client in CLIENTS
+    if story.identify in client.events
+]
+
+pytestmark = pytest.mark.usefixtures("node_packages")
+
+
+def unexpected(outcome: Outcome, expected: list[Event]) -> tuple[list[Event], list[Event]]:
+    """(what is missing, what nobody asked for), each expected event met by one stored one."""
+    missing = list(expected)
+    surplus = []
+    for event in outcome.events:
+        met = next((one for one in missing if holds(event, one)), None)
+        if met is None:
+            surplus.append(event)
+        else:
+            missing.remove(met)
+    return missing, surplus
+
+
+@pytest.mark.parametrize(("client", "scenario"), MATRIX)
+def test_each_event_is_stored_once_as_it_was_said(
+    client: Client, scenario: str, outcomes: dict[str, Outcome]
+) -> None:
+    outcome = outcomes[f"{client.name} {scenario}"]
+    assert outcome.code == 0, f"{outcome.code}: {outcome.output}"
+    missing, surplus = unexpected(outcome, [expect(outcome.run) for expect in client.events])
+    assert surplus == []
+    faults = FAULTS[scenario]
+    met = [fault.status if isinstance(fault, Refuse) else 0 for fault in faults]
+    assert [post.status for post in outcome.posts[: len(faults)]] == met
+    if scenario == "refused_key":
+        assert outcome.events == []
+        assert {post.status for post in outcome.posts} == {401}
+        assert len(outcome.posts) <= len(client.events) + 2
+        return
+    if scenario in client.survives | {"ok"}:
+        assert missing == []
+        assert outcome.errors == []
+    ids = Counter(event["message_id"] for event in outcome.events)
+    assert all(re.fullmatch(client.message_ids, name) for name in ids)
+    assert set(ids.values()) <= {1}
+    for event in outcome.events:
+        assert event["context"].get("library", {}).get("name", "") == client.library
+        if event["event"] != "Order Completed" and client.library:
+            assert outcome.run.began - timedelta(seconds=1) < event["occurred_at"] < outcome.ended
+
+
+@pytest.mark.parametrize(("client", "scenario"), INTRODUCING)
+def test_the_person_is_known_under_all_ids(
+    client: Client, scenario: str, outcomes: dict[str, Outcome], platform: Platform
+) -> None:
+    run = outcomes[f"{client.name} {scenario}"].run
+    profile = until(lambda: platform.profile(run.user), within=20, what="the profile")
+    assert holds(profile["traits"], run.traits)
+    if story.alias in client.events:
+        found = platform.get("/profiles", namespace="anonymous_id", value=run.before)
+        assert [each["id"] for each in found["items"]] == [profile["id"]]
