@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.sdk.runs import Client, Outcome, collect, execute, prepare
+from tests.sdk.runs import Client, Outcome, Use, collect, execute, prepare
 from tests.support.instance import Instance
 from tests.support.platform import Platform
 
@@ -43,21 +43,24 @@ def platform(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Platform]:
 
 
 @pytest.fixture(scope="module")
-def outcomes(request: pytest.FixtureRequest, platform: Platform) -> dict[str, Outcome]:
-    """The runs of all selected tests of the module, by the test's own parameters."""
-    asked: list[tuple[Client, str]] = [
-        (item.callspec.params["client"], item.callspec.params["scenario"])
-        for item in request.session.items
-        if isinstance(item, pytest.Function)
-        and item.module is request.module
-        and "outcomes" in item.fixturenames
-    ]
+def outcomes(request: pytest.FixtureRequest, platform: Platform, use: Use) -> dict[str, Outcome]:
+    """The runs of all selected tests of the module by client and scenario, made together.
+
+    ``use``: the module's own fixture that says how its clients are used.
+    """
+    asked: dict[str, tuple[Client, str]] = {}
+    for item in request.session.items:
+        if isinstance(item, pytest.Function) and item.module is request.module:
+            parameters = item.callspec.params if hasattr(item, "callspec") else {}
+            if "client" in parameters:
+                client, scenario = parameters["client"], parameters["scenario"]
+                asked[f"{client.name} {scenario}"] = client, scenario
 
     def one(client: Client, scenario: str) -> Outcome:
-        return execute(client, platform.url, scenario, prepare(platform, client, scenario))
+        run = prepare(platform, client, scenario)
+        return execute(client, platform.url, scenario, run, use)
 
     with ThreadPoolExecutor(AT_A_TIME) as pool:
-        ended = list(pool.map(one, *zip(*asked, strict=True)))
+        ended = list(pool.map(one, *zip(*asked.values(), strict=True)))
     collect(platform, ended)
-    names = [f"{client.name} {scenario}" for client, scenario in asked]
-    return dict(zip(names, ended, strict=True))
+    return dict(zip(asked, ended, strict=True))

@@ -1,13 +1,16 @@
 """Runs of clients against a Waymark: started together, waited for, and what was stored of each."""
 
 import json
+import os
 import subprocess
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any
 from uuid import uuid4
+
+import pytest
 
 from tests.sdk.story import Event, Expect, Run
 from tests.support.http_faults import Fault, FaultyProxy, Post, Refuse
@@ -19,6 +22,7 @@ ENDS_WITHIN_S = 90.0
 """A client that is still busy then hangs; the slowest waits of any are about 10 s."""
 FAULTS: dict[str, Sequence[Fault]] = {
     "ok": (),
+    "page_left": (),
     "refused_key": (),
     "500_twice": (Refuse(500), Refuse(500)),
     "503": (Refuse(503, 1),),
@@ -28,6 +32,7 @@ FAULTS: dict[str, Sequence[Fault]] = {
     "cut": ("cut",),
 }
 """Scenario → what the client's first POSTs meet."""
+UNTOUCHED = ("ok", "page_left")
 CONFIGURATION = ("/flags",)
 """POSTs that carry no events."""
 
@@ -38,6 +43,7 @@ class Client:
 
     name: str
     command: tuple[str, ...]
+    """Of a program; else the name of a page."""
     library: str
     """As it calls itself in ``context.library.name``."""
     events: tuple[Expect, ...]
@@ -48,19 +54,39 @@ class Client:
     """The scenarios it loses nothing in, beside ``ok``."""
     in_short: frozenset[str] = frozenset({"ok", "refused_key", "500_twice", "answer_lost"})
     """The scenarios that are always run."""
+    requests: int = 1
+    """The fewest POSTs its calls make."""
+
+
+@dataclass(frozen=True)
+class End:
+    """How a use ended: ``code`` 0 if well, None for one that did not end; what it was told."""
+
+    code: int | None
+    output: str
+    errors: list[str] = field(default_factory=list)
 
 
 @dataclass
 class Outcome:
-    """How a run ended. ``code``: the exit code, None for one that did not end."""
+    """A run, how it ended, and what was stored of it."""
 
     run: Run
-    code: int | None
-    output: str
-    errors: list[str]
+    end: End
     posts: list[Post]
     ended: datetime
     events: list[Event] = field(default_factory=list)
+
+
+def matrix(clients: Sequence[Client]) -> list[Any]:
+    """Parameters (client, scenario): the short choice, or all with ``SDK_MATRIX=full``."""
+    full = os.environ.get("SDK_MATRIX") == "full"  # noqa: TID251 - of the tests only
+    return [
+        pytest.param(client, scenario, id=f"{client.name}-{scenario}")
+        for client in clients
+        for scenario in FAULTS
+        if scenario in client.in_short or (full and scenario not in UNTOUCHED)
+    ]
 
 
 def node(script: str) -> tuple[str, ...]:
@@ -77,44 +103,42 @@ def prepare(platform: Platform, client: Client, scenario: str) -> Run:
     key = source["write_key"]
     if scenario == "refused_key":
         key = key[:-4] + ("0000" if key[-4:] != "0000" else "1111")
-    return Run(key, source["id"], options=client.options)
+    leave = {"leave": True} if scenario == "page_left" else {}
+    return Run(key, source["id"], options=client.options | leave)
 
 
-def behind_faults(
-    upstream: str, scenario: str, run: Run, use: Callable[[Run], tuple[int | None, str, str]]
-) -> Outcome:
-    """``use``: exit code, standard output and error of the client at a run's ``url``."""
-    if scenario == "ok":
+Use = Callable[[Client, Run, str, list[Post]], End]
+"""Uses a client for a run in a scenario; the list grows with each POST that was answered."""
+
+
+def execute(client: Client, upstream: str, scenario: str, run: Run, use: Use) -> Outcome:
+    """Uses a client to its end."""
+    if scenario in UNTOUCHED:
         # Nothing between the two, so that connections are kept as they are in the field.
-        code, output, errors = use(replace(run, url=upstream))
-        posts: list[Post] = []
+        end, posts = use(client, replace(run, url=upstream), scenario, []), []
     else:
         with FaultyProxy(upstream, FAULTS[scenario], CONFIGURATION) as proxy:
-            code, output, errors = use(replace(run, url=proxy.url))
             posts = proxy.posts
-    told = json.loads(output.splitlines()[-1])["errors"] if code == 0 else []
-    ended = datetime.now(run.began.tzinfo)
-    return Outcome(run, code, output + errors, told, posts, ended)
+            end = use(client, replace(run, url=proxy.url), scenario, posts)
+    return Outcome(run, end, posts, datetime.now(UTC))
 
 
-def execute(client: Client, upstream: str, scenario: str, run: Run) -> Outcome:
-    """Runs a client's process to its end."""
-
-    def use(run: Run) -> tuple[int | None, str, str]:
-        try:
-            done = subprocess.run(
-                [*client.command, json.dumps(run.told())],
-                cwd=REPOSITORY,
-                capture_output=True,
-                text=True,
-                timeout=ENDS_WITHIN_S,
-                check=False,
-            )
-        except subprocess.TimeoutExpired as late:
-            return None, str(late.stdout), str(late.stderr)
-        return done.returncode, done.stdout, done.stderr
-
-    return behind_faults(upstream, scenario, run, use)
+def process(client: Client, run: Run, scenario: str, posts: list[Post]) -> End:
+    """The ``Use`` of a client that is a program."""
+    command = [*client.command, json.dumps(run.told())]
+    try:
+        done = subprocess.run(
+            command,
+            cwd=REPOSITORY,
+            capture_output=True,
+            text=True,
+            timeout=ENDS_WITHIN_S,
+            check=False,
+        )
+    except subprocess.TimeoutExpired as late:
+        return End(None, f"{late.stdout!r} {late.stderr!r}")
+    told = json.loads(done.stdout.splitlines()[-1])["errors"] if done.returncode == 0 else []
+    return End(done.returncode, done.stdout + done.stderr, told)
 
 
 def collect(platform: Platform, outcomes: Sequence[Outcome]) -> None:

@@ -1,20 +1,14 @@
 """The real clients for servers, each in a process of its own, against a running Waymark."""
 
-import os
-import re
-from collections import Counter
-from datetime import timedelta
-
 import pytest
 
 from tests.sdk import story
-from tests.sdk.runs import FAULTS, Client, Outcome, node, python
+from tests.sdk.runs import FAULTS, Client, Outcome, Use, matrix, node, process, python
 from tests.sdk.story import Event, Expect, Run, holds
-from tests.support.http_faults import Refuse
+from tests.sdk.verdict import check
 from tests.support.platform import Platform
 from tests.support.waiting import until
 
-FULL = os.environ.get("SDK_MATRIX") == "full"  # noqa: TID251 - of the tests only
 NOTHING: frozenset[str] = frozenset()
 WITH_429 = frozenset({"ok", "refused_key", "500_twice", "answer_lost", "429"})
 SEGMENT: tuple[Expect, ...] = (
@@ -111,12 +105,7 @@ CLIENTS = [
         survives=NOTHING, in_short=frozenset({"ok", "refused_key"}),
     ),
 ]  # fmt: skip
-MATRIX = [
-    pytest.param(client, scenario, id=f"{client.name}-{scenario}")
-    for client in CLIENTS
-    for scenario in FAULTS
-    if FULL or scenario in client.in_short
-]
+MATRIX = matrix(CLIENTS)
 INTRODUCING = [
     pytest.param(client, "ok", id=client.name)
     for client in CLIENTS
@@ -126,17 +115,9 @@ INTRODUCING = [
 pytestmark = pytest.mark.usefixtures("node_packages")
 
 
-def unexpected(outcome: Outcome, expected: list[Event]) -> tuple[list[Event], list[Event]]:
-    """(what is missing, what nobody asked for), each expected event met by one stored one."""
-    missing = list(expected)
-    surplus = []
-    for event in outcome.events:
-        met = next((one for one in missing if holds(event, one)), None)
-        if met is None:
-            surplus.append(event)
-        else:
-            missing.remove(met)
-    return missing, surplus
+@pytest.fixture(scope="module")
+def use() -> Use:
+    return process
 
 
 @pytest.mark.parametrize(("client", "scenario"), MATRIX)
@@ -144,27 +125,8 @@ def test_each_event_is_stored_once_as_it_was_said(
     client: Client, scenario: str, outcomes: dict[str, Outcome]
 ) -> None:
     outcome = outcomes[f"{client.name} {scenario}"]
-    assert outcome.code == 0, f"{outcome.code}: {outcome.output}"
-    missing, surplus = unexpected(outcome, [expect(outcome.run) for expect in client.events])
-    assert surplus == []
-    faults = FAULTS[scenario]
-    met = [fault.status if isinstance(fault, Refuse) else 0 for fault in faults]
-    assert [post.status for post in outcome.posts[: len(faults)]] == met
-    if scenario == "refused_key":
-        assert outcome.events == []
-        assert {post.status for post in outcome.posts} == {401}
-        assert len(outcome.posts) <= len(client.events) + 2
-        return
-    if scenario in client.survives | {"ok"}:
-        assert missing == []
-        assert outcome.errors == []
-    ids = Counter(event["message_id"] for event in outcome.events)
-    assert all(re.fullmatch(client.message_ids, name) for name in ids)
-    assert set(ids.values()) <= {1}
-    for event in outcome.events:
-        assert event["context"].get("library", {}).get("name", "") == client.library
-        if event["event"] != "Order Completed" and client.library:
-            assert outcome.run.began - timedelta(seconds=1) < event["occurred_at"] < outcome.ended
+    assert outcome.end.code == 0, outcome.end.output
+    check(client, scenario, outcome)
 
 
 @pytest.mark.parametrize(("client", "scenario"), INTRODUCING)

@@ -1,7 +1,6 @@
 """The CloudEvents SDK for Python, which makes requests and leaves it to others to send them."""
 
 import base64
-import urllib.error
 import urllib.request
 
 from cloudevents.core.bindings.http import (
@@ -35,7 +34,7 @@ def send(message: HTTPMessage) -> None:
     request.add_header("Authorization", f"Basic {key}")
     try:
         urllib.request.urlopen(request, timeout=30).close()  # noqa: S310
-    except urllib.error.HTTPError as error:
+    except OSError as error:
         report(error)
 
 
