@@ -4,6 +4,7 @@ import os
 import shutil
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from http import HTTPStatus
 from pathlib import Path
 
 import pytest
@@ -11,6 +12,7 @@ import pytest
 from tests.sdk.runs import Client, Outcome, Use, collect, execute, prepare
 from tests.support.instance import Instance
 from tests.support.platform import Platform
+from tests.support.waiting import until
 
 PACKAGES = Path(__file__).parent / "node_modules"
 AT_A_TIME = 6
@@ -38,6 +40,12 @@ def node_packages() -> None:
 def platform(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Platform]:
     with Instance(tmp_path_factory.mktemp("waymark") / "data") as instance:
         running = Platform(instance)
+        # Events are taken before they can be searched for.
+        until(
+            lambda: running.call("GET", "/events").status_code == HTTPStatus.OK,
+            within=30,
+            what="the search answers",
+        )
         yield running
         running.close()
 
