@@ -31,7 +31,7 @@ async function open(id, url) {
   });
   visits.set(id, { context, complaints });
   await page.goto(url);
-  await page.waitForFunction(() => ["said", "left"].includes(document.title));
+  await page.waitForFunction(() => document.title === "said");
   return {};
 }
 

@@ -13,7 +13,7 @@ from uuid import uuid4
 import pytest
 
 from tests.sdk.story import Event, Expect, Run
-from tests.support.http_faults import Fault, FaultyProxy, Post, Refuse
+from tests.support.http_faults import Exchange, Fault, FaultyProxy, Refuse
 from tests.support.instance import REPOSITORY
 from tests.support.platform import Platform, track
 from tests.support.waiting import until
@@ -32,9 +32,11 @@ FAULTS: dict[str, Sequence[Fault]] = {
     "cut": ("cut",),
 }
 """Scenario → what the client's first POSTs meet."""
-UNTOUCHED = ("ok", "page_left")
 CONFIGURATION = ("/flags",)
 """POSTs that carry no events."""
+
+
+RETRIED = frozenset({"ok", "page_left", "500_twice", "503", "429", "answer_lost", "cut"})
 
 
 @dataclass(frozen=True)
@@ -50,12 +52,14 @@ class Client:
     message_ids: str = ".+"
     """A pattern of all its message ids."""
     options: dict[str, Any] = field(default_factory=dict)
-    survives: frozenset[str] = frozenset({"500_twice", "503", "429", "answer_lost", "cut"})
-    """The scenarios it loses nothing in, beside ``ok``."""
+    survives: frozenset[str] = RETRIED
+    """The scenarios it loses nothing in."""
     in_short: frozenset[str] = frozenset({"ok", "refused_key", "500_twice", "answer_lost"})
     """The scenarios that are always run."""
     requests: int = 1
     """The fewest POSTs its calls make."""
+    asks_first: bool = False
+    """It posts nothing with a key its configuration was refused for."""
 
 
 @dataclass(frozen=True)
@@ -73,9 +77,14 @@ class Outcome:
 
     run: Run
     end: End
-    posts: list[Post]
+    seen: list[Exchange]
     ended: datetime
     events: list[Event] = field(default_factory=list)
+
+    @property
+    def statuses(self) -> list[int]:
+        """What the POSTs of events were answered, 0 for no answer."""
+        return statuses(self.seen)
 
 
 def matrix(clients: Sequence[Client]) -> list[Any]:
@@ -85,7 +94,7 @@ def matrix(clients: Sequence[Client]) -> list[Any]:
         pytest.param(client, scenario, id=f"{client.name}-{scenario}")
         for client in clients
         for scenario in FAULTS
-        if scenario in client.in_short or (full and scenario not in UNTOUCHED)
+        if scenario in client.in_short or (full and scenario not in ("ok", "page_left"))
     ]
 
 
@@ -107,23 +116,32 @@ def prepare(platform: Platform, client: Client, scenario: str) -> Run:
     return Run(key, source["id"], options=client.options | leave)
 
 
-Use = Callable[[Client, Run, str, list[Post]], End]
-"""Uses a client for a run in a scenario; the list grows with each POST that was answered."""
+Use = Callable[[Client, Run, str, list[Exchange]], End]
+"""Uses a client for a run in a scenario; the list grows with each request that came by."""
+
+
+def statuses(seen: Sequence[Exchange]) -> list[int]:
+    return [
+        each.status
+        for each in seen
+        if each.method == "POST" and not each.path.startswith(CONFIGURATION)
+    ]
 
 
 def execute(client: Client, upstream: str, scenario: str, run: Run, use: Use) -> Outcome:
     """Uses a client to its end."""
-    if scenario in UNTOUCHED:
+    if scenario == "ok":
         # Nothing between the two, so that connections are kept as they are in the field.
-        end, posts = use(client, replace(run, url=upstream), scenario, []), []
+        seen: list[Exchange] = []
+        end = use(client, replace(run, url=upstream), scenario, seen)
     else:
         with FaultyProxy(upstream, FAULTS[scenario], CONFIGURATION) as proxy:
-            posts = proxy.posts
-            end = use(client, replace(run, url=proxy.url), scenario, posts)
-    return Outcome(run, end, posts, datetime.now(UTC))
+            seen = proxy.seen
+            end = use(client, replace(run, url=proxy.url), scenario, seen)
+    return Outcome(run, end, seen, datetime.now(UTC))
 
 
-def process(client: Client, run: Run, scenario: str, posts: list[Post]) -> End:
+def process(client: Client, run: Run, scenario: str, seen: list[Exchange]) -> End:
     """The ``Use`` of a client that is a program."""
     command = [*client.command, json.dumps(run.told())]
     try:

@@ -3,6 +3,7 @@
 import json
 import shutil
 from collections.abc import Iterator
+from http import HTTPStatus
 from threading import Lock
 from urllib.parse import quote
 
@@ -12,17 +13,17 @@ from gateway.routing import route
 from tests.sdk import story
 from tests.sdk.browser import Browser, Shop
 from tests.sdk.conftest import need
-from tests.sdk.runs import Client, End, Outcome, Use, matrix, stored
+from tests.sdk.runs import RETRIED, Client, End, Outcome, Use, matrix, statuses, stored
 from tests.sdk.story import Event, Expect, Run
 from tests.sdk.verdict import check
-from tests.support.http_faults import Post
+from tests.support.http_faults import Exchange
 from tests.support.platform import Platform
 from tests.support.waiting import until
 
 STORED_WITHIN_S = 60.0
 UUID = r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}"
-NOTHING: frozenset[str] = frozenset()
 OK = frozenset({"ok"})
+STAYED_OR_LEFT = frozenset({"ok", "page_left"})
 SHORT = frozenset({"ok", "refused_key", "500_twice", "answer_lost"})
 LEFT = SHORT | {"page_left"}
 
@@ -61,39 +62,42 @@ JITSU: tuple[Expect, ...] = (
 CLIENTS = [
     Client(
         "segment-browser", ("segment",), "analytics.js", SEGMENT, rf"ajs-next-\d+-{UUID}",
-        in_short=LEFT | {"429"},
+        in_short=LEFT | {"429"}, asks_first=True,
     ),
     Client(
         "segment-browser-single", ("segment",), "analytics.js", SEGMENT, rf"ajs-next-\d+-{UUID}",
-        {"single": True}, requests=5,
+        {"single": True}, requests=5, asks_first=True,
     ),
     Client(
-        "rudder-browser", ("rudder",), "RudderLabs JavaScript SDK", SEGMENT, UUID, requests=5,
+        "rudder-browser", ("rudder",), "RudderLabs JavaScript SDK", SEGMENT, UUID,
+        in_short=LEFT, requests=5, asks_first=True,
     ),
     Client(
         "rudder-browser-batch", ("rudder",), "RudderLabs JavaScript SDK", SEGMENT, UUID,
-        {"batch": True}, in_short=OK,
+        {"batch": True}, in_short=OK, asks_first=True,
     ),
     Client(
         "rudder-browser-beacon", ("rudder",), "RudderLabs JavaScript SDK", SEGMENT, UUID,
-        {"beacon": True}, survives=NOTHING, in_short=frozenset({"ok", "refused_key", "page_left"}),
+        {"beacon": True}, survives=STAYED_OR_LEFT, in_short=STAYED_OR_LEFT, asks_first=True,
     ),
     Client(
-        "posthog-browser", ("posthog",), "web", POSTHOG, UUID, in_short=LEFT,
+        "posthog-browser", ("posthog",), "web", POSTHOG, UUID,
+        # The requests that were under way end with the page.
+        survives=RETRIED - {"page_left"}, in_short=LEFT,
     ),
     Client(
-        "jitsu-browser", ("jitsu",), "@jitsu/js", JITSU, survives=NOTHING,
+        "jitsu-browser", ("jitsu",), "@jitsu/js", JITSU, survives=STAYED_OR_LEFT,
         in_short=frozenset({"ok", "refused_key"}), requests=4,
     ),
     Client(
-        "pixel", ("pixel",), "", (story.order_now,), survives=NOTHING, in_short=OK,
+        "pixel", ("pixel",), "", (story.order_now,), survives=STAYED_OR_LEFT, in_short=OK,
     ),
 ]  # fmt: skip
 if route("/p.js") is not None:
     CLIENTS.append(
         Client(
             "jitsu-script", ("jitsu-script",), "@jitsu/js",
-            (lambda run: {"type": "page"}, story.identify, story.order_now), survives=NOTHING,
+            (lambda run: {"type": "page"}, story.identify, story.order_now), survives=STAYED_OR_LEFT,
             in_short=OK, requests=3,
         )
     )  # fmt: skip
@@ -115,23 +119,26 @@ def use(browser: Browser, platform: Platform) -> Iterator[Use]:
     one_at_a_time = Lock()
     with Shop() as shop:
 
-        def visit(client: Client, run: Run, scenario: str, posts: list[Post]) -> End:
+        def visit(client: Client, run: Run, scenario: str, seen: list[Exchange]) -> End:
             told = quote(json.dumps(run.told()))
-            number = browser.open(f"{shop.url}/{client.command[0]}.html#{told}")
-            whole = scenario in client.survives | {"ok", "page_left"}
+            address = f"{shop.url}/{client.command[0]}.html#{told}"
 
             def all_there() -> bool:
-                if not whole:
-                    return len(posts) >= client.requests
+                if client.asks_first and scenario == "refused_key":
+                    return any(each.status == HTTPStatus.UNAUTHORIZED for each in seen)
+                if scenario not in client.survives:
+                    return len(statuses(seen)) >= client.requests
                 with one_at_a_time:
                     mine = [e for e in stored(platform) if e["source_id"] == run.source_id]
                 return len(mine) >= len(client.events)
 
+            number, problem = browser.open(address), ""
             try:
                 until(all_there, within=STORED_WITHIN_S, what="the events of the page")
             except AssertionError as late:
-                return End(None, f"{late}: {posts}; {browser.close(number)}")
-            return End(0, "", browser.close(number))
+                problem = f"{late}: {seen}"
+            complaints = browser.close(number)
+            return End(None if problem else 0, problem, complaints)
 
         yield visit
 

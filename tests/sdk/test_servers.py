@@ -9,7 +9,7 @@ from tests.sdk.verdict import check
 from tests.support.platform import Platform
 from tests.support.waiting import until
 
-NOTHING: frozenset[str] = frozenset()
+ONLY_OK = frozenset({"ok"})
 WITH_429 = frozenset({"ok", "refused_key", "500_twice", "answer_lost", "429"})
 SEGMENT: tuple[Expect, ...] = (
     *(story.identify, story.order, story.visit, story.named_page),
@@ -45,7 +45,7 @@ CLIENTS = [
     ),
     Client(
         "segment-python-gzip", python("segment_python"), "analytics-python", SEGMENT, UUID4, PACKED,
-        in_short=frozenset({"ok"}),
+        in_short=ONLY_OK,
     ),
     Client(
         "segment-node", node("segment-node"), "@segment/analytics-node", SEGMENT,
@@ -61,7 +61,7 @@ CLIENTS = [
     ),
     Client(
         "rudder-python-plain", python("rudder_python"), "analytics-python", SEGMENT, UUID4, PLAIN,
-        in_short=frozenset({"ok"}),
+        in_short=ONLY_OK,
     ),
     Client(
         "rudder-node", node("rudder-node"), "analytics-node", SEGMENT, options=PACKED,
@@ -69,7 +69,7 @@ CLIENTS = [
     ),
     Client(
         "rudder-node-plain", node("rudder-node"), "analytics-node", SEGMENT, options=PLAIN,
-        in_short=frozenset({"ok"}),
+        in_short=ONLY_OK,
     ),
     Client(
         "posthog-python", python("posthog_python"), "posthog-python", POSTHOG, UUID4, PLAIN,
@@ -77,7 +77,7 @@ CLIENTS = [
     ),
     Client(
         "posthog-python-gzip", python("posthog_python"), "posthog-python", POSTHOG, UUID4, PACKED,
-        in_short=frozenset({"ok"}),
+        in_short=ONLY_OK,
     ),
     Client(
         "posthog-node", node("posthog-node"), "posthog-node", POSTHOG, UUID4, PACKED,
@@ -85,24 +85,24 @@ CLIENTS = [
     ),
     Client(
         "posthog-node-plain", node("posthog-node"), "posthog-node", POSTHOG, UUID4, PLAIN,
-        in_short=frozenset({"ok"}),
+        in_short=ONLY_OK,
     ),
     Client(
         "jitsu-node", node("jitsu-node"), "@jitsu/js", JITSU, options={"s2s": False},
-        survives=NOTHING,
+        survives=ONLY_OK,
     ),
     Client(
         "jitsu-node-s2s", node("jitsu-node"), "@jitsu/js", JITSU, options={"s2s": True},
-        survives=NOTHING, in_short=frozenset({"ok"}),
+        survives=ONLY_OK, in_short=ONLY_OK,
     ),
     Client(
         "jitsu-legacy-node", node("jitsu-legacy-node"), "jitsu",
-        (story.identify, story.order_now), survives=NOTHING,
+        (story.identify, story.order_now), survives=ONLY_OK,
     ),
     Client(
         "cloudevents-python", python("cloudevents_python"), "",
         (*(cloudevent(name) for name in ("order", "shipped", "paid")), cloudevent_of_visitor),
-        survives=NOTHING, in_short=frozenset({"ok", "refused_key"}),
+        survives=ONLY_OK, in_short=frozenset({"ok", "refused_key"}),
     ),
 ]  # fmt: skip
 MATRIX = matrix(CLIENTS)

@@ -29,9 +29,10 @@ gets lost."""
 
 
 @dataclass(frozen=True, slots=True)
-class Post:
-    """A POST that came by; ``status`` as its sender saw it, 0 where it saw none."""
+class Exchange:
+    """A request that came by; ``status`` as its sender saw it, 0 where it saw none."""
 
+    method: str
     path: str
     status: int
 
@@ -46,7 +47,7 @@ class FaultyProxy:
     def __init__(
         self, upstream: str, faults: Sequence[Fault] = (), spared: Sequence[str] = ()
     ) -> None:
-        self.posts: list[Post] = []
+        self.seen: list[Exchange] = []
         self.url = ""
         address = urlsplit(upstream)
         self._upstream = (address.hostname or "", address.port or 80)
@@ -89,11 +90,10 @@ class FaultyProxy:
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         with suppress(*_GONE):
             head = await reader.readuntil(b"\r\n\r\n")
-            method, path = head.split(b" ", 2)[:2]
+            method, path = head.decode("latin-1").split(" ", 2)[:2]
             content = await _content(reader, head)
-            status = await self._answer(path.decode(), method == b"POST", head + content, writer)
-            if method == b"POST":
-                self.posts.append(Post(path.decode(), status))
+            status = await self._answer(method, path, head + content, writer)
+            self.seen.append(Exchange(method, path, status))
             if status:
                 await writer.drain()
                 writer.close()
@@ -101,11 +101,11 @@ class FaultyProxy:
                 writer.transport.abort()
 
     async def _answer(
-        self, path: str, post: bool, request: bytes, writer: asyncio.StreamWriter
+        self, method: str, path: str, request: bytes, writer: asyncio.StreamWriter
     ) -> int:
         """The status that was answered, 0 for none."""
         fault: Fault | None = None
-        if post and self._faults and not path.startswith(self._spared):
+        if method == "POST" and self._faults and not path.startswith(self._spared):
             fault = self._faults.pop(0)
         if fault == "cut":
             return 0
