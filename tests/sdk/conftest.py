@@ -61,7 +61,8 @@ def outcomes(request: pytest.FixtureRequest, platform: Platform, use: Use) -> di
         if isinstance(item, pytest.Function) and item.module is request.module:
             parameters = item.callspec.params if hasattr(item, "callspec") else {}
             if "client" in parameters:
-                client, scenario = parameters["client"], parameters["scenario"]
+                client, scenario = parameters["client"], str(parameters["scenario"])
+                assert isinstance(client, Client)
                 asked[f"{client.name} {scenario}"] = client, scenario
 
     def one(client: Client, scenario: str) -> Outcome:

@@ -82,23 +82,23 @@ CLIENTS = [
     ),
     Client(
         "posthog-browser", ("posthog",), "web", POSTHOG, UUID,
-        # The requests that were under way end with the page.
-        survives=RETRIED - {"page_left"}, in_short=LEFT,
+        # Requests under way end with the page; of refusals only 5xx are tried again.
+        survives=RETRIED - {"page_left", "429"}, in_short=LEFT,
     ),
     Client(
         "jitsu-browser", ("jitsu",), "@jitsu/js", JITSU, survives=STAYED_OR_LEFT,
         in_short=frozenset({"ok", "refused_key"}), requests=4,
     ),
     Client(
-        "pixel", ("pixel",), "", (story.order_now,), survives=STAYED_OR_LEFT, in_short=OK,
+        "pixel", ("pixel",), "", (story.order_now,), in_short=OK, requests=0,
     ),
 ]  # fmt: skip
 if route("/p.js") is not None:
     CLIENTS.append(
         Client(
             "jitsu-script", ("jitsu-script",), "@jitsu/js",
-            (lambda run: {"type": "page"}, story.identify, story.order_now), survives=STAYED_OR_LEFT,
-            in_short=OK, requests=3,
+            (lambda run: {"type": "page"}, story.identify, story.order_now),
+            survives=STAYED_OR_LEFT, in_short=OK, requests=3,
         )
     )  # fmt: skip
 

@@ -135,6 +135,7 @@ def test_the_person_is_known_under_all_ids(
 ) -> None:
     run = outcomes[f"{client.name} {scenario}"].run
     profile = until(lambda: platform.profile(run.user), within=20, what="the profile")
+    assert profile is not None
     assert holds(profile["traits"], run.traits)
     if story.alias in client.events:
         found = platform.get("/profiles", namespace="anonymous_id", value=run.before)

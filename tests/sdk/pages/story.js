@@ -12,9 +12,11 @@ export function jitsuKey() {
 }
 
 /** Makes the calls, and either stays or goes on to the shop's next page at once. */
-export function tell(calls) {
-  if (!run.options.returned) calls();
+export async function tell(calls) {
+  const taken = run.options.returned ? null : calls();
   if (run.options.leave) {
+    // Until the client has taken the calls they live in the page's memory only.
+    await taken;
     const options = { ...run.options, leave: false, returned: true };
     const next = encodeURIComponent(JSON.stringify({ ...run, options }));
     location.href = `${location.pathname}?next#${next}`;
