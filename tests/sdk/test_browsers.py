@@ -96,9 +96,9 @@ CLIENTS = [
 if route("/p.js") is not None:
     CLIENTS.append(
         Client(
-            "jitsu-script", ("jitsu-script",), "@jitsu/js",
+            "jitsu-script", ("jitsu-script",), "waymark-p.js",
             (lambda run: {"type": "page"}, story.identify, story.order_now),
-            survives=STAYED_OR_LEFT, in_short=OK, requests=3,
+            in_short=SHORT, requests=3,
         )
     )  # fmt: skip
 
