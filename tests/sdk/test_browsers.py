@@ -132,7 +132,11 @@ def use(browser: Browser, platform: Platform) -> Iterator[Use]:
                     mine = [e for e in stored(platform) if e["source_id"] == run.source_id]
                 return len(mine) >= len(client.events)
 
-            number, problem = browser.open(address), ""
+            try:
+                number = browser.open(address)
+            except AssertionError as failed:
+                return End(None, str(failed))
+            problem = ""
             try:
                 until(all_there, within=STORED_WITHIN_S, what="the events of the page")
             except AssertionError as late:
