@@ -16,7 +16,7 @@ PY := $(BIN)/python
 INSTALLED := $(VENV)/.installed
 ARGS ?=
 
-.PHONY: help run demo test lint format types imports openapi bench env lock check clean
+.PHONY: help run demo test sdks lint format types imports openapi bench env lock check clean
 
 help: ## Show this list.
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
@@ -29,6 +29,9 @@ demo: $(INSTALLED) ## Tell the whole story on an instance of its own (DATA=direc
 
 test: $(INSTALLED) ## Run the tests (ARGS= for pytest).
 	@$(PY) -m pytest -n 2 --dist loadfile $(ARGS)
+
+sdks: $(INSTALLED) tests/sdk/node_modules/.package-lock.json ## Run every client in every scenario (needs npm, chromium).
+	@SDK_MATRIX=full $(PY) -m pytest -n 2 --dist loadfile tests/sdk $(ARGS)
 
 lint: $(INSTALLED) ## Check style and format.
 	@$(BIN)/ruff check .
@@ -66,6 +69,10 @@ clean: ## Remove the environment and the caches, never data.
 $(PY):
 	@test -n "$(PYTHON)" || { echo "Waymark needs Python 3.11 or newer." >&2; exit 1; }
 	@"$(PYTHON)" -m venv $(VENV) 2>/dev/null || "$(PYTHON)" -m venv --without-pip --clear $(VENV)
+
+tests/sdk/node_modules/.package-lock.json: tests/sdk/package-lock.json
+	@npm ci --silent --prefix tests/sdk
+	@touch $@
 
 # The lock names no host: what to install and its hashes come from it, where from comes from this
 # machine's own pip or uv configuration.

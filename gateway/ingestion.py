@@ -159,6 +159,8 @@ def with_cors(send: Send, headers: dict[bytes, bytes]) -> Send:
                 ),
                 (b"access-control-allow-origin", origin),
                 (b"access-control-allow-credentials", b"true"),
+                # Else a page's client cannot read when to try again.
+                (b"access-control-expose-headers", b"Retry-After"),
                 (b"vary", b"Origin"),
             ]
         await send(message)

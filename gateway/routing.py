@@ -107,7 +107,7 @@ _SERVER_SIDE = ("/api/s/s2s/", "/api/v1/s2s/")
 _OPEN = re.compile(
     r"(?P<settings>(?:/v1)?/projects/)[^/]+/settings/?"
     r"|/sourceConfig/?"
-    r"|(?P<array>/array/)[^/]+/config/?"
+    r"|(?P<array>/array/)[^/]+/config(?:/|\.js)?"
     r"|/flags/?|/decide/?"
     r"|(?:/v1)?/m/?"
     r"|(?:/v1/pixel|/pixel/v1)/[^/]+/?"

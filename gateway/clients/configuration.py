@@ -3,6 +3,7 @@
 They are public (the key stands in the page), so they hold nothing else that is not.
 """
 
+import json
 from typing import Any
 
 BATCHING = {"strategy": "batching", "config": {"size": 10, "timeout": 1000}}
@@ -15,6 +16,14 @@ FLAGS: dict[str, Any] = {
     "supportedCompression": ["gzip", "gzip-js"],
     "sessionRecording": False,
 }
+
+
+def posthog_script(token: str) -> str:
+    """Where PostHog's browser client looks first; it asks for the same as JSON where this fails."""
+    return (
+        "(window._POSTHOG_REMOTE_CONFIG = window._POSTHOG_REMOTE_CONFIG || {})"
+        f"[{json.dumps(token)}] = {{ config: {{}}, siteApps: [] }};"
+    )
 
 
 def segment_settings(key: str, scheme: str, host: str) -> dict[str, Any]:

@@ -87,6 +87,19 @@ async def posthog_config(token: str) -> dict[str, Any]:
     return {}
 
 
+@router.get(
+    "/array/{token}/config.js",
+    operation_id="posthog_config_script",
+    summary="Configuration of PostHog's browser client, as a script",
+    response_class=Response,
+    responses={200: {"content": {"text/javascript": {"schema": {"type": "string"}}}}},
+)
+async def posthog_config_script(token: str) -> Response:
+    """The same as `/array/{token}/config`; the client asks here first."""
+    script = configuration.posthog_script(token)
+    return Response(script, media_type="text/javascript", headers=_KEEP)
+
+
 @router.get("/flags", operation_id="posthog_flags", summary="Feature flags of PostHog's clients")
 @router.post("/flags", include_in_schema=False)
 @router.api_route("/flags/", methods=["GET", "POST"], include_in_schema=False)

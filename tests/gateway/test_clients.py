@@ -99,6 +99,20 @@ async def test_source_config_needs_a_right_key(platform: Platform) -> None:
         assert set(response.json()) >= {"code", "message"}
 
 
+async def test_posthogs_configuration_is_also_a_script_that_any_page_may_load(
+    platform: Platform,
+) -> None:
+    path = f"/array/{platform.write_key}/config.js"
+    response = await platform.client.get(path, headers={"Origin": ORIGIN})
+    assert response.status_code == 200
+    assert response.headers["content-type"].startswith("text/javascript")
+    assert response.headers["access-control-allow-origin"] == ORIGIN
+    assert f'["{platform.write_key}"] = {{ config: {{}}' in response.text
+    odd = '"];alert(1);["'
+    answer = await platform.client.get(f"/array/{quote(odd)}/config.js")
+    assert f"[{json.dumps(odd)}] = " in answer.text
+
+
 async def test_what_posthogs_browser_client_asks_before_it_sends(platform: Platform) -> None:
     for slash in ("", "/"):
         config = await platform.client.get(f"/array/{platform.write_key}/config{slash}")

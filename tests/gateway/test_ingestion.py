@@ -191,6 +191,7 @@ async def test_preflights_mirror_what_the_browser_asks(platform: Platform) -> No
     assert response.status_code == 200
     assert response.headers["access-control-allow-origin"] == "https://shop.example"
     assert response.headers["access-control-allow-credentials"] == "true"
+    assert response.headers["access-control-expose-headers"] == "Retry-After"
     assert response.headers["access-control-allow-headers"] == "authorization,content-type"
     assert response.headers["access-control-max-age"] == "900"
 

@@ -1,5 +1,6 @@
 """The committed lock: complete, hashed, and silent about where packages come from."""
 
+import json
 import re
 import tomllib
 
@@ -32,6 +33,16 @@ def test_every_locked_file_has_a_hash() -> None:
         files = [*package.get("wheels", []), *filter(None, [package.get("sdist")])]
         assert files or package["name"] == "waymark"
         assert all(each["hash"].startswith("sha256:") for each in files)
+
+
+def test_the_lock_of_the_clients_under_test_pins_and_hashes_and_names_no_registry() -> None:
+    clients = LOCK.parent / "tests/sdk"
+    locked = json.loads((clients / "package-lock.json").read_text())["packages"]
+    wanted = json.loads((clients / "package.json").read_text())["dependencies"]
+    assert locked.pop("")["dependencies"] == wanted
+    for name, version in wanted.items():
+        assert locked[f"node_modules/{name}"]["version"] == version
+    assert all("integrity" in each and "resolved" not in each for each in locked.values())
 
 
 def test_hosts_are_replaced_and_paths_are_kept() -> None:

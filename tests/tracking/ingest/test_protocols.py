@@ -76,6 +76,18 @@ def test_posthogs_python_client_says_aliases_the_other_way_around() -> None:
     assert ids(one(posthog.calls, call)) == ("alias", "u1", "", "an1", "")
 
 
+@pytest.mark.parametrize(
+    ("known", "user", "before"),
+    [({"$device_id": "x"}, "y", "x"), ({"$user_id": "x"}, "x", "y")],
+)
+def test_posthogs_browser_client_names_a_visitor_by_the_alias(
+    known: dict[str, str], user: str, before: str
+) -> None:
+    call = hog("$create_alias", "x", **{"$lib": "web", "alias": "y", **known})
+    call["properties"]["distinct_id"] = "x"
+    assert ids(one(posthog.calls, call)) == ("alias", user, "", before, "")
+
+
 @pytest.mark.parametrize("inside", [True, False])
 @pytest.mark.parametrize("name", ["$set", "$identify", "Seen"])
 def test_posthogs_traits_are_found_in_both_places(inside: bool, name: str) -> None:
@@ -221,6 +233,8 @@ def test_the_three_modes_of_cloudevents_mean_the_same() -> None:
         (b"hello", None, {"data": "hello"}),
         (b'{"a":1}', "application/vnd.acme+json; charset=utf-8", {"a": 1}),
         (b'{"a":1}', "text/plain", {"data": '{"a":1}'}),
+        # What HTTP clients say where their caller named no type.
+        (b'{"a":1}', "application/x-www-form-urlencoded", {"a": 1}),
         (b"\xff\xfe", "image/png", {"data_base64": "//4="}),
     ],
 )

@@ -26,6 +26,7 @@ _REQUIRED = ("specversion", "id", "source", "type")
 # What has a place of its own in a call; the others travel in the context.
 _SAID = {"id", "type", "subject", "time", "data", "data_base64", "userid", "anonymousid"}
 _VERSION = "1.0"
+_UNSAID = "application/x-www-form-urlencoded"
 
 _any = msgspec.json.Decoder()
 
@@ -43,13 +44,18 @@ def _binary(sent: Sent) -> Calls:
         for name, value in sent.headers.items()
         if name.startswith(_PREFIX)
     }
-    content_type = sent.headers.get("content-type", "")
+    content_type = _content_type(sent.headers.get("content-type", ""))
     event = {**attributes, **given(datacontenttype=content_type), **_data(sent.body, content_type)}
     raw = msgspec.json.encode(event)
     try:
         return Calls([Call(raw, _call(event))], single=True)
     except Refused as refused:
         return Calls([Call(raw, refused)], single=True)
+
+
+def _content_type(header: str) -> str:
+    """Nothing for what HTTP clients (curl, urllib) write where their caller named none."""
+    return "" if header.partition(";")[0].strip().lower() == _UNSAID else header
 
 
 def _data(body: bytes, content_type: str) -> dict[str, Any]:

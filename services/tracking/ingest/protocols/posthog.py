@@ -101,8 +101,10 @@ def _is_anonymous(distinct: Any, properties: dict[str, Any]) -> bool:
 def _alias(properties: dict[str, Any], said: dict[str, Any]) -> dict[str, Any]:
     distinct = properties.get("distinct_id", said.get("userId") or said.get("anonymousId"))
     other = properties.get("alias")
-    # Python's alias(previous, new) says them the other way around than all the others do.
-    if properties.get("$lib") == "posthog-python":
+    # Python's alias(previous, new) and a page's alias(new) of a visitor say them the other way
+    # around than the others do.
+    library = properties.get("$lib")
+    if library == "posthog-python" or (library == "web" and _is_anonymous(distinct, properties)):
         distinct, other = other, distinct
     return {"userId": distinct, "previousId": other, "anonymousId": None}
 
