@@ -14,7 +14,7 @@ from gateway.clients import configuration, pixel
 from gateway.context import Context
 from gateway.errors import InvalidKey, KeyStoreUnavailable
 from gateway.keys.secret import parse
-from services.kit.problems import Problem, ProblemBody
+from services.kit.problems import Problem, ProblemBody, refusal
 
 log = structlog.get_logger(__name__)
 
@@ -46,9 +46,9 @@ async def segment_settings(request: Request, key: str) -> Response:
     except KeyStoreUnavailable:
         # Without settings the client throws the page's events away; with them it tries again.
         if parse(key) is None:
-            return ingestion.refusal(request.scope, InvalidKey("This is not a key."))
+            return refusal(request, InvalidKey("This is not a key."))
     except Problem as problem:
-        return ingestion.refusal(request.scope, problem)
+        return refusal(request, problem)
     scheme, host = _asked_at(request)
     return JSONResponse(configuration.segment_settings(key, scheme, host), headers=_KEEP)
 
@@ -69,7 +69,7 @@ async def source_config(request: Request) -> Response:
             raise InvalidKey("A write key is needed, for example as `writeKey` in the query.")
         record = await ingestion.check(_context(request), found.key)
     except Problem as problem:
-        return ingestion.refusal(request.scope, problem)
+        return refusal(request, problem)
     document = configuration.source_config(
         str(record.source_id), str(record.workspace_id), found.key
     )

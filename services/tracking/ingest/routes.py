@@ -12,7 +12,7 @@ import structlog
 import zstandard
 from fastapi import APIRouter, FastAPI, Request
 from pydantic import BaseModel, Field
-from starlette.responses import JSONResponse, Response
+from starlette.responses import Response
 from starlette.routing import Route
 from starlette.types import Receive, Scope, Send
 
@@ -26,14 +26,15 @@ from services.kit.problems import (
     Problem,
     Unavailable,
     problem_responses,
+    refusal,
 )
 from services.kit.strict import StrictRoute
 from services.tracking.errors import InvalidEvent, PlanViolated, UnknownCall
 from services.tracking.ingest import accept, body, clock
 from services.tracking.ingest.openapi import paths
 from services.tracking.ingest.outcomes import check_outcome
-from services.tracking.ingest.protocols import cloudevents, jitsu, posthog, rudderstack
-from services.tracking.ingest.protocols.call import Adapter, Sent
+from services.tracking.ingest.protocols.call import Sent
+from services.tracking.ingest.protocols.registry import PROTOCOLS
 from services.tracking.log.port import Append, LogAppender, outcomes_partition
 
 log = structlog.get_logger(__name__)
@@ -45,12 +46,6 @@ CALLS = {
     "group": "group", "g": "group", "alias": "alias", "a": "alias",
     "batch": BATCH, "b": BATCH, "import": BATCH,
 }  # fmt: skip
-PROTOCOLS: dict[str, Adapter] = {
-    "cloudevents": cloudevents.calls,
-    "jitsu": jitsu.calls,
-    "merge": rudderstack.calls,
-    "posthog": posthog.calls,
-}
 _OWN_NAMES = {name: name for name in PROTOCOLS}
 _SUCCESS = b'{"success": true}'
 _MAX_OUTCOMES_BYTES = 16 * 1024 * 1024
@@ -65,7 +60,7 @@ class Ingestion:
             await _accept(request)
             response = Response(_SUCCESS, media_type="application/json")
         except Problem as problem:
-            response = _refusal(request, problem)
+            response = refusal(request, problem)
         await response(scope, receive, send)
 
 
@@ -74,7 +69,7 @@ async def _accept(request: Request) -> None:
     call = CALLS.get(name)
     if call is None and name not in PROTOCOLS:
         raise UnknownCall("Use track, identify, page, screen, group, alias or batch.")
-    caller = _writer(request)
+    caller = writer(request)
     raw = body.inflate(await body.read(request))
     sender = accept.Request(
         workspace_id=caller.workspace_id,
@@ -90,7 +85,7 @@ async def _accept(request: Request) -> None:
     failure: Problem | None = None
     if call is None:
         sent = Sent(raw, request.headers, request.query_params, sender.received_at)
-        append, failure = accept.accept_calls(PROTOCOLS[name](sent), sender)
+        append, failure = accept.accept_calls(PROTOCOLS[name](sent), sender, name)
     elif call == BATCH:
         append = accept.accept_batch(raw, sender)
     else:
@@ -116,27 +111,12 @@ async def _append(request: Request, append: Append) -> None:
         await appender.append(append)
 
 
-def _writer(request: Request) -> Caller:
+def writer(request: Request) -> Caller:
+    """Who sends events; ``Unauthenticated``, ``Forbidden``."""
     caller = authenticate(request)
     if not caller.scopes & {"ingest", "admin"}:
         raise Forbidden("This key may not send events.")
     return caller
-
-
-def _refusal(request: Request, problem: Problem) -> Response:
-    """SDKs index ``code`` and ``message`` of every error; without them some retry for ever."""
-    status = int(problem.status)
-    content = {
-        "code": problem.type.rpartition("/")[2].replace("-", "_"),
-        "message": problem.detail,
-        "type": problem.type,
-        "title": problem.title,
-        "status": status,
-        "detail": problem.detail,
-        "instance": request.url.path,
-        **problem.members,
-    }
-    return JSONResponse(content, status, problem.headers, media_type="application/problem+json")
 
 
 class OutcomesAccepted(BaseModel):

@@ -29,6 +29,8 @@ class Call:
 
     raw: bytes
     said: dict[str, Any] | Refused
+    position: int | None = None
+    """In the list it came in, where that is not its place among the calls."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +44,22 @@ class Calls:
     sent_at: Any = None
     single: bool = False
     surplus: list[bytes] = field(default_factory=list)
+    list_at: str = "#/batch"
+    """JSON pointer to the list in the body."""
+    shared: bytes = b"null"
+    """JSON of what lies outside of an event and its translation reads."""
+
+    def position(self, index: int) -> int | None:
+        """Where the call's event was in its list; None where it came alone."""
+        if self.single:
+            return None
+        position = self.calls[index].position
+        return index if position is None else position
+
+    def place(self, index: int) -> str:
+        """JSON pointer to the call's event in the body."""
+        position = self.position(index)
+        return "#" if position is None else f"{self.list_at}/{position}"
 
 
 Adapter = Callable[[Sent], Calls]

@@ -1,0 +1,48 @@
+"""Refused events of other protocols, said once more as Segment's clients would. Pure."""
+
+import msgspec
+
+from services.kit.problems import MalformedBody
+from services.tracking.ingest.accept import encoded
+from services.tracking.ingest.convert import Origin, Refused
+from services.tracking.ingest.protocols.call import Sent
+from services.tracking.ingest.protocols.registry import PROTOCOLS
+from services.tracking.quarantine.origin import Circumstances
+from services.tracking.webhooks import calls as webhooks
+from services.tracking.webhooks.mapping_model import MappingDocument
+
+
+def translated(
+    raw: bytes | msgspec.Raw,
+    said: Circumstances,
+    mapping: MappingDocument | None,
+    position: int,
+    origin: Origin,
+) -> list[bytes | msgspec.Raw]:
+    """One event, or none where ``mapping`` (its source's, as it is now) does not want it.
+
+    ``InvalidEvent`` or ``Refused`` where there is no saying it.
+    """
+    if not said.protocol:
+        return [raw]
+    if said.protocol == webhooks.PROTOCOL:
+        delivery = webhooks.decode(bytes(said.shared))
+        call = webhooks.one(needed(mapping), bytes(raw), delivery, position)
+        return [] if call is None else [encoded(call.said)]
+    adapter = PROTOCOLS.get(said.protocol)
+    if adapter is None:
+        raise Refused("invalid", "", f"Nothing reads {said.protocol} any more.")
+    try:
+        found = adapter(Sent(bytes(raw), received_at=origin.received_at))
+    except MalformedBody as error:
+        raise Refused("invalid", "", error.detail) from error
+    if not found.single:
+        raise Refused("invalid", "", "It is no single event.")
+    return [encoded(call.said) for call in found.calls]
+
+
+def needed(mapping: MappingDocument | None) -> MappingDocument:
+    """``Refused`` where a webhook's source has no mapping."""
+    if mapping is None:
+        raise Refused(webhooks.UNMAPPED, "", "The source has no webhook mapping.")
+    return mapping
