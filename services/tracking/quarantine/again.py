@@ -84,8 +84,6 @@ class _Again:
             self._said.sent_at,
             bytes(self._said.context),
             self._said.server_key,
-            # Events of two requests that say the same are two events, also when they come back.
-            request_id=f"quarantine-{row.id}",
         )
 
     def run(self, outcome: Outcome) -> None:

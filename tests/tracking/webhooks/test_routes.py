@@ -123,8 +123,9 @@ async def test_what_cannot_be_mapped_is_set_aside_and_passes_once_the_mapping_is
 
 async def test_what_comes_before_there_is_a_mapping_waits_for_it(both: Running) -> None:
     headers = {"X-Topic": "orders"}
-    for _ in range(2):
-        assert (await post(both, {"orders": [order(1), order(None)]}, **headers)).status_code == 200
+    for user in (1, 2):
+        body = {"orders": [order(user), order(None)]}
+        assert (await post(both, body, **headers)).status_code == 200
     assert await both.tracking.quarantined() == [("no_mapping", "#")] * 2
     replay = {"filter": {"reason": "no_mapping"}}
     still = (await both.store.post("/api/v1/quarantine/replay", json=replay)).json()
@@ -133,7 +134,6 @@ async def test_what_comes_before_there_is_a_mapping_waits_for_it(both: Running) 
     await configure(both, mapping={"each": "/orders", "rules": [rule]})
     done = (await both.store.post("/api/v1/quarantine/replay", json=replay)).json()
     assert (done["replayed"], done["events"]) == (2, 2)
-    # Two deliveries that say the same are two events: nothing says that one repeats the other.
     await both.loaded(2)
     assert (await both.tracking.quarantined())[2:] == [("missing_id", "#/orders/1/customer/id")] * 2
 
