@@ -12,6 +12,7 @@ from gateway.errors import InvalidKey, MethodNotAllowed, WrongKindOfKey
 from gateway.keys.store import KeyRecord
 from gateway.proxy import Headers, Outgoing, relay, request_headers
 from gateway.routing import Family, Ingestion
+from services.kit.inflate import inflate
 from services.kit.problems import Problem, refusal
 
 # The largest batch of a supported SDK. A smaller cap makes clients throw whole batches away.
@@ -115,7 +116,7 @@ def _in_body(headers: dict[bytes, bytes], content: bytes, family: Family) -> wri
     bearer = headers.get(b"authorization", b"").decode("latin-1").partition(" ")[2].strip()
     if not content and not bearer:
         raise InvalidKey("A write key is needed, for example as the user of Basic authentication.")
-    key = write_key.in_body(body.inflate(content, MAX_BODY_BYTES), family) if content else None
+    key = write_key.in_body(inflate(content, MAX_BODY_BYTES), family) if content else None
     if key:
         return write_key.Found(key, "bearer" if bearer else "body")
     if bearer:

@@ -7,6 +7,7 @@ from typing import Any
 import msgspec
 
 from services.kit.problems import MalformedBody
+from services.tracking.ingest import split
 from services.tracking.ingest.convert import Refused
 from services.tracking.ingest.protocols.call import Call, Calls
 from services.tracking.ingest.wire import DECODE_ERRORS, MAX_EVENTS, explain
@@ -131,9 +132,13 @@ def _cut(body: bytes, each: str) -> tuple[list[bytes], Any]:
         return _walk(msgspec.Raw(body), parts)
     except (msgspec.ValidationError, KeyError) as error:
         _readable(body)
-        raise NotMapped("#/each", each, f"There is no list at {each or 'the top'}.") from error
+        where = each or "the top"
+        raise NotMapped("#/each", each, f"There is no list at {where}.", UNMAPPED) from error
     except DECODE_ERRORS as error:
-        raise MalformedBody(f"The body is not strict JSON: {explain(error)[1]}") from error
+        items = _salvage(body, parts)
+        if items is None:
+            raise MalformedBody(f"The body is not strict JSON: {explain(error)[1]}") from error
+        return items, None
 
 
 def _walk(raw: msgspec.Raw, parts: list[str]) -> tuple[list[bytes], Any]:
@@ -143,3 +148,12 @@ def _walk(raw: msgspec.Raw, parts: list[str]) -> tuple[list[bytes], Any]:
     items, inner = _walk(members.pop(parts[0]), parts[1:])
     around = {name: _any.decode(value) for name, value in members.items()}
     return items, around if inner is None else {**around, parts[0]: inner}
+
+
+def _salvage(body: bytes, parts: list[str]) -> list[bytes] | None:
+    try:
+        for part in parts:
+            body = split.members(body)[part.encode()]
+        return split.elements(body)
+    except (split.NotSplittable, KeyError):
+        return None

@@ -1,6 +1,5 @@
 """What every protocol adapter takes and makes, and how bodies are cut into events. Pure."""
 
-import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -9,8 +8,9 @@ import msgspec
 
 from services.kit.problems import MalformedBody
 from services.tracking.errors import InvalidEvent
+from services.tracking.ingest import split
 from services.tracking.ingest.convert import Refused
-from services.tracking.ingest.wire import DECODE_ERRORS, MAX_EVENTS, explain
+from services.tracking.ingest.wire import DECODE_ERRORS, MAX_EVENTS, explain, lenient
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,7 +90,7 @@ _object = msgspec.json.Decoder(dict[str, Any])
 def cut(body: bytes) -> Cut:
     """One event, a list of events, or an object with a list of events under ``batch``.
 
-    A number that JSON does not know (NaN) spoils its event, not the others. Raises
+    What is no strict JSON (NaN, half a surrogate) spoils its event, not the others. Raises
     ``MalformedBody``, or ``InvalidEvent`` where ``batch`` is no list.
     """
     try:
@@ -126,20 +126,15 @@ def _bounded(events: list[msgspec.Raw], envelope: dict[str, Any]) -> Cut:
 
 
 def _salvage(body: bytes) -> Cut | None:
+    """Cut apart without being read, so that one bad event costs none of the others."""
     try:
-        loaded = json.loads(body)
-    except (ValueError, RecursionError):
+        if body.lstrip()[:1] == b"[":
+            return _bounded([msgspec.Raw(raw) for raw in split.elements(body)], {})
+        found = split.members(body)
+        events = [msgspec.Raw(raw) for raw in split.elements(found.pop(b"batch"))]
+    except (split.NotSplittable, KeyError):
         return None
-    events = loaded.pop("batch", None) if isinstance(loaded, dict) else loaded
-    if not isinstance(events, list):
-        return None
-    envelope = loaded if isinstance(loaded, dict) else {}
-    surplus = [
-        json.dumps(events[start : start + MAX_EVENTS]).encode()
-        for start in range(MAX_EVENTS, len(events), MAX_EVENTS)
-    ]
-    kept = [json.dumps(event).encode() for event in events[:MAX_EVENTS]]
-    return Cut(kept, envelope, surplus=surplus)
+    return _bounded(events, {name.decode("latin-1"): lenient(raw) for name, raw in found.items()})
 
 
 def _translated(raw: bytes, translate: Translate) -> Call:
