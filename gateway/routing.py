@@ -44,6 +44,7 @@ INGESTION = {
     "/e": "/v1/posthog",
     "/capture": "/v1/posthog",
     "/i/v0/e": "/v1/posthog",
+    "/i/v1/analytics/events": "/i/v1/analytics/events",
     "/v1/cloudevents": "/v1/cloudevents",
     "/cloudevents": "/v1/cloudevents",
     "/v1/webhooks": "/v1/webhooks",
@@ -110,6 +111,7 @@ _OTHERWISE = {
 
 _FAMILIES: dict[str, Family] = {
     "/v1/posthog": "posthog",
+    "/i/v1/analytics/events": "posthog",
     "/v1/jitsu": "jitsu",
     "/v1/cloudevents": "cloudevents",
     "/v1/webhooks": "webhook",
@@ -120,6 +122,7 @@ _SERVER_SIDE = ("/api/s/s2s/", "/api/v1/s2s/")
 _OPEN = re.compile(
     r"(?P<settings>(?:/v1)?/projects/)[^/]+/settings/?"
     r"|/sourceConfig/?"
+    r"|/p\.js"
     r"|(?P<array>/array/)[^/]+/config/?"
     r"|/flags/?|/decide/?"
     r"|(?:/v1)?/m/?"

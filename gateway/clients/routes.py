@@ -1,7 +1,9 @@
 """What pages of any origin get without more than a write key: configuration and pixels."""
 
 import re
+from functools import cache
 from http import HTTPStatus
+from importlib.resources import files
 from typing import Any
 
 import msgspec
@@ -23,6 +25,7 @@ router = APIRouter(tags=["clients"])
 # A browser may keep it for minutes; a cache that several share may not, because the document names
 # the host it was asked at.
 _KEEP = {"Cache-Control": "private, max-age=300"}
+_KEEP_SCRIPT = {"Cache-Control": "public, max-age=300"}
 _HOST = re.compile(r"[A-Za-z0-9.\-]{1,253}(:[0-9]{1,5})?|\[[0-9a-fA-F:]{2,45}\](:[0-9]{1,5})?")
 _REFUSED: dict[int | str, dict[str, Any]] = {401: {"model": ProblemBody}}
 _IMAGE: dict[int | str, dict[str, Any]] = {
@@ -74,6 +77,25 @@ async def source_config(request: Request) -> Response:
         str(record.source_id), str(record.workspace_id), found.key
     )
     return JSONResponse(document, headers=_KEEP)
+
+
+@router.get(
+    "/p.js",
+    operation_id="jitsu_script",
+    summary="The script of Jitsu's pages",
+    response_class=Response,
+    responses={200: {"content": {"text/javascript": {"schema": {"type": "string"}}}}},
+)
+async def jitsu_script() -> Response:
+    """For `<script async src="…/p.js" data-write-key="…">`: sends a page event by itself (not with
+    `data-init-only`) and offers `jitsu.track`, `identify`, `page` and `group`. Events go to
+    `/api/s/{type}` of the script's own origin."""
+    return Response(_script(), media_type="text/javascript", headers=_KEEP_SCRIPT)
+
+
+@cache
+def _script() -> bytes:
+    return files("gateway").joinpath("clients", "p.js").read_bytes()
 
 
 @router.get(

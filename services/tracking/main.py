@@ -25,6 +25,7 @@ from services.tracking.clickhouse import migrate
 from services.tracking.events import routes as events
 from services.tracking.evidence import routes as evidence
 from services.tracking.identity.worker import IdentityFollower
+from services.tracking.ingest import posthog_events
 from services.tracking.ingest import routes as ingest
 from services.tracking.lease import StoreLease
 from services.tracking.loader.block import table
@@ -101,6 +102,7 @@ def _ingest(settings: TrackingSettings, now_ms: Callable[[], int]) -> FastAPI:
     app = _app(settings, "Tracking: ingestion", INGEST, lifespan, {})
     app.include_router(ingest.internal_router)
     ingest.install(app)
+    posthog_events.install(app)
     webhook_endpoint.install(app)
     return app
 

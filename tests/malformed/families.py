@@ -129,7 +129,7 @@ _SINGLE = tuple(f"/v1/{call}" for call in ("track", "identify", "page", "screen"
 FAMILIES = {
     "batch": Family(_track, _batch, _paths("/v1/batch")),
     "single": Family(_whole, None, _paths(*_SINGLE)),
-    "posthog": Family(_posthog, _batch, _paths("/v1/posthog")),
+    "posthog": Family(_posthog, _batch, _paths("/v1/posthog", "/i/v1/analytics/events")),
     "jitsu": Family(_jitsu, _list, _paths("/v1/jitsu")),
     "cloudevents": Family(_cloudevent, _list, _paths("/v1/cloudevents")),
     "merge": Family(_merge, _batch, _paths("/v1/merge")),

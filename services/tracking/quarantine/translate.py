@@ -6,7 +6,8 @@ from services.kit.problems import MalformedBody
 from services.tracking.ingest.accept import encoded
 from services.tracking.ingest.convert import Origin, Refused
 from services.tracking.ingest.protocols.call import Sent
-from services.tracking.ingest.protocols.registry import PROTOCOLS
+from services.tracking.ingest.protocols.registry import ADAPTERS
+from services.tracking.ingest.wire import lenient
 from services.tracking.quarantine.origin import Circumstances
 from services.tracking.webhooks import calls as webhooks
 from services.tracking.webhooks.mapping_model import MappingDocument
@@ -29,16 +30,22 @@ def translated(
         delivery = webhooks.decode(bytes(said.shared))
         call = webhooks.one(needed(mapping), bytes(raw), delivery, position)
         return [] if call is None else [encoded(call.said)]
-    adapter = PROTOCOLS.get(said.protocol)
+    adapter = ADAPTERS.get(said.protocol)
     if adapter is None:
         raise Refused("invalid", "", f"Nothing reads {said.protocol} any more.")
     try:
-        found = adapter(Sent(bytes(raw), received_at=origin.received_at))
+        found = adapter(Sent(bytes(raw), _headers(said), received_at=origin.received_at))
     except MalformedBody as error:
         raise Refused("invalid", "", error.detail) from error
     if not found.single:
         raise Refused("invalid", "", "It is no single event.")
     return [encoded(call.said) for call in found.calls]
+
+
+def _headers(said: Circumstances) -> dict[str, str]:
+    shared = lenient(bytes(said.shared))
+    headers = shared.get("headers") if isinstance(shared, dict) else None
+    return headers if isinstance(headers, dict) else {}
 
 
 def needed(mapping: MappingDocument | None) -> MappingDocument:

@@ -1,4 +1,4 @@
-"""The adapters by name: the last part of tracking's path, which the quarantine keeps as well."""
+"""The adapters by the names that the quarantine keeps."""
 
 from services.tracking.ingest.protocols import cloudevents, jitsu, posthog, rudderstack
 from services.tracking.ingest.protocols.call import Adapter
@@ -9,3 +9,6 @@ PROTOCOLS: dict[str, Adapter] = {
     "merge": rudderstack.calls,
     "posthog": posthog.calls,
 }
+"""Of bodies under ``/v1/{name}``."""
+ADAPTERS = PROTOCOLS | {"posthog-events": posthog.events}
+"""All of them."""
