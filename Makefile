@@ -16,7 +16,7 @@ PY := $(BIN)/python
 INSTALLED := $(VENV)/.installed
 ARGS ?=
 
-.PHONY: help run demo test sdks lint format types imports openapi bench env lock check clean
+.PHONY: help run demo test sdks malformed lint format types imports openapi bench env lock check clean
 
 help: ## Show this list.
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
@@ -50,6 +50,10 @@ imports: $(INSTALLED) ## Check who may import whom.
 openapi: $(INSTALLED) ## Write docs/openapi, docs/settings.md and docs/problems.md from the code.
 	@$(PY) -m gateway.openapi
 	@$(PY) -m infra.reference
+
+malformed: $(INSTALLED) ## Send malformed requests to every ingestion path (COUNT=100000 SEED=7).
+	@MALFORMED_COUNT=$(or $(COUNT),100000) MALFORMED_SEED=$(or $(SEED),7) \
+		$(PY) -m pytest tests/malformed $(ARGS)
 
 bench: $(INSTALLED) ## Run the benchmarks.
 	@$(PY) -m pytest tests/bench --override-ini=python_files='bench_*.py' -s $(ARGS)

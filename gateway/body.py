@@ -1,15 +1,13 @@
 """Reads request bodies, bounded in size and time."""
 
 import asyncio
-import zlib
 
 from starlette.types import Receive
 
 from gateway.errors import BodyTooSlow
-from services.kit.problems import BodyTooLarge, MalformedBody
+from services.kit.problems import BodyTooLarge
 
 READ_SECONDS = 60.0
-_GZIP = b"\x1f\x8b"
 
 
 class ClientGone(Exception):
@@ -44,22 +42,6 @@ async def _whole(receive: Receive, limit: int) -> bytes:
         chunks.append(chunk)
         more = message.get("more_body", False)
     return chunks[0] if len(chunks) == 1 else b"".join(chunks)
-
-
-def inflate(body: bytes, limit: int) -> bytes:
-    """``body`` unpacked if it is gzip, told by its first bytes: some SDKs send no header for it."""
-    if not body.startswith(_GZIP):
-        return body
-    unpacker = zlib.decompressobj(wbits=31)
-    try:
-        text = unpacker.decompress(body, limit + 1)
-    except zlib.error as error:
-        raise MalformedBody("The body begins like gzip but cannot be unpacked.") from error
-    if len(text) > limit:
-        raise _too_large(limit)
-    if not unpacker.eof:
-        raise MalformedBody("The gzip body ends too early.")
-    return text
 
 
 def _too_large(limit: int) -> BodyTooLarge:

@@ -17,7 +17,7 @@ from gateway.errors import NotFound
 from gateway.refusals import refuse_ambiguous
 from gateway.routing import Api, Ingestion, Open, Target, route
 from services.kit.app import new_request_id
-from services.kit.problems import Problem, render
+from services.kit.problems import Problem, refusal, render
 
 log = structlog.get_logger(__name__)
 
@@ -56,7 +56,7 @@ class Edge:
         except Problem as problem:
             await _render(scope, problem, target)(scope, receive, answer)
         except ClientGone:
-            log.info("client_gone", method=scope["method"], path=scope["path"])
+            log.info("client_gone", method=scope["method"], path=_shown(scope, target))
 
     async def _serve(
         self,
@@ -99,7 +99,7 @@ def _anonymous(scope: Scope, request_id: str) -> Scope:
 
 def _render(scope: Scope, problem: Problem, target: Target) -> ASGIApp:
     if isinstance(target, Ingestion | Open):
-        return ingestion.refusal(scope, problem)
+        return refusal(Request(scope), problem)
     return render(
         Request(scope),
         type=problem.type,
@@ -111,13 +111,20 @@ def _render(scope: Scope, problem: Problem, target: Target) -> ASGIApp:
     )
 
 
+def _shown(scope: Scope, target: Target) -> str:
+    """The path without the key that some hold."""
+    shown = target.shown if isinstance(target, Open | Ingestion) else None
+    path: str = scope["path"]
+    return path if shown is None else shown
+
+
 class _Answer:
     """``send`` that puts on the request id and the safe defaults, and writes the log line."""
 
     def __init__(self, send: Send, scope: Scope, request_id: bytes, target: Target) -> None:
         self._send = send
         self._scope = scope
-        self._path: str = target.shown if isinstance(target, Open) else scope["path"]
+        self._path = _shown(scope, target)
         self._request_id = request_id
         self._began = time.perf_counter()
 

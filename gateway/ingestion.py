@@ -3,7 +3,6 @@
 import re
 
 from starlette.requests import Request
-from starlette.responses import JSONResponse
 from starlette.types import Message, Receive, Scope, Send
 
 from gateway import body, write_key
@@ -13,7 +12,8 @@ from gateway.ingest_client import Answer
 from gateway.keys.store import KeyRecord
 from gateway.proxy import Headers, Outgoing, answer_headers, request_headers
 from gateway.routing import Family, Ingestion
-from services.kit.problems import MethodNotAllowed, Problem, render
+from services.kit.inflate import inflate
+from services.kit.problems import MethodNotAllowed, Problem, refusal
 
 # The largest batch of a supported SDK. A smaller cap makes clients throw whole batches away.
 MAX_BODY_BYTES = 5 * 1024 * 1024
@@ -35,7 +35,7 @@ async def serve(
     try:
         await _forward(scope, receive, send, headers, target, context, request_id)
     except Problem as problem:
-        await refusal(scope, problem)(scope, receive, send)
+        await refusal(Request(scope), problem)(scope, receive, send)
 
 
 async def _forward(
@@ -51,7 +51,10 @@ async def _forward(
         raise MethodNotAllowed("Post events here.", headers={"Allow": "POST, OPTIONS"})
     # The key is checked before the body is read where it stands outside of it: a stranger costs
     # us no memory.
-    found = write_key.outside_body(headers, scope["query_string"], target.family)
+    if target.key is not None:
+        found: write_key.Found | None = write_key.Found(target.key, "path")
+    else:
+        found = write_key.outside_body(headers, scope["query_string"], target.family)
     record = await check(context, found.key) if found else None
     content = await body.read(receive, MAX_BODY_BYTES, headers.get(b"content-length"))
     if found is None or record is None:
@@ -120,27 +123,12 @@ def _in_body(headers: dict[bytes, bytes], content: bytes, family: Family) -> wri
     bearer = headers.get(b"authorization", b"").decode("latin-1").partition(" ")[2].strip()
     if not content and not bearer:
         raise InvalidKey("A write key is needed, for example as the user of Basic authentication.")
-    key = write_key.in_body(body.inflate(content, MAX_BODY_BYTES), family) if content else None
+    key = write_key.in_body(inflate(content, MAX_BODY_BYTES), family) if content else None
     if key:
         return write_key.Found(key, "bearer" if bearer else "body")
     if bearer:
         return write_key.Found(bearer, "bearer")
     raise InvalidKey("A write key is needed, for example as the user of Basic authentication.")
-
-
-def refusal(scope: Scope, problem: Problem) -> JSONResponse:
-    """A problem with ``code`` and ``message``: SDKs that miss these two try again for ever."""
-    return render(
-        Request(scope),
-        type=problem.type,
-        title=problem.title,
-        status=problem.status,
-        detail=problem.detail,
-        headers=problem.headers,
-        code=problem.type.rpartition("/")[2].replace("-", "_"),
-        message=problem.detail,
-        **problem.members,
-    )
 
 
 def with_cors(send: Send, headers: dict[bytes, bytes]) -> Send:

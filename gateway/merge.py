@@ -115,8 +115,7 @@ def _operations(paths: Document) -> Iterator[tuple[str, str, Document]]:
 
 
 def _dress(path: str, method: str, operation: Document) -> None:
-    ingestion = path in INGESTION
-    operation["security"] = _INGESTION_SECURITY if ingestion else _API_SECURITY
+    operation["security"] = _INGESTION_SECURITY if path in INGESTION else _API_SECURITY
     if isinstance(route(path), Open):
         operation["security"] = []
         return

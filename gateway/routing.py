@@ -4,7 +4,7 @@ import re
 from dataclasses import dataclass
 from typing import Literal
 
-Family = Literal["segment", "posthog", "jitsu", "cloudevents"]
+Family = Literal["segment", "posthog", "jitsu", "cloudevents", "webhook"]
 """Whose clients call: families differ in where they put the write key."""
 
 INGESTION = {
@@ -44,8 +44,12 @@ INGESTION = {
     "/e": "/v1/posthog",
     "/capture": "/v1/posthog",
     "/i/v0/e": "/v1/posthog",
+    "/i/v1/analytics/events": "/i/v1/analytics/events",
     "/v1/cloudevents": "/v1/cloudevents",
     "/cloudevents": "/v1/cloudevents",
+    "/v1/webhooks": "/v1/webhooks",
+    # RudderStack's name for it.
+    "/v1/webhook": "/v1/webhooks",
 }
 """Public ingestion path → tracking's path. All POST; each also with a trailing slash."""
 
@@ -96,17 +100,29 @@ _SERVICES = {
 }
 _OWNERS = {name: service for service, names in _SERVICES.items() for name in names}
 API = "/api/v1/"
+_OTHERWISE = {
+    # A person's timeline is made of events, which only tracking holds.
+    ("profiles", "events"): "tracking",
+    # How a partner's JSON becomes events is a matter of ingestion.
+    ("sources", "webhook"): "tracking",
+}
+"""Below ``/api/v1/{collection}/{id}/{…}``: what another service than the collection's answers."""
 
 
 _FAMILIES: dict[str, Family] = {
     "/v1/posthog": "posthog",
+    "/i/v1/analytics/events": "posthog",
     "/v1/jitsu": "jitsu",
     "/v1/cloudevents": "cloudevents",
+    "/v1/webhooks": "webhook",
 }
+# Partners' forms often take a URL and nothing else.
+_KEYED_WEBHOOK = re.compile(r"/v1/webhooks/(?P<key>[^/]{1,200})/?")
 _SERVER_SIDE = ("/api/s/s2s/", "/api/v1/s2s/")
 _OPEN = re.compile(
     r"(?P<settings>(?:/v1)?/projects/)[^/]+/settings/?"
     r"|/sourceConfig/?"
+    r"|/p\.js"
     r"|(?P<array>/array/)[^/]+/config(?:/|\.js)?"
     r"|/flags/?|/decide/?"
     r"|(?:/v1)?/m/?"
@@ -122,6 +138,10 @@ class Ingestion:
     family: Family = "segment"
     server_side: bool = False
     """Only servers call here, whose clocks are right."""
+    key: str | None = None
+    """The write key, where it stands in the path."""
+    shown: str | None = None
+    """The path as logs may show it, where it holds a key."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,14 +170,14 @@ def route(path: str) -> Target:
     if ingestion is not None:
         family = _FAMILIES.get(ingestion, "segment")
         return Ingestion(ingestion, family, path.startswith(_SERVER_SIDE))
+    if (found := _KEYED_WEBHOOK.fullmatch(path)) is not None:
+        return Ingestion("/v1/webhooks", "webhook", key=found["key"], shown="/v1/webhooks/…")
     if (found := _OPEN.fullmatch(path)) is not None:
         keyed = found["settings"] or found["array"]
         return Open(f"{keyed}…" if keyed else path)
     if not path.startswith(API):
         return None
     parts = path[len(API) :].split("/")
-    if parts[0] == "profiles" and len(parts) > 2 and parts[2] == "events":
-        # A person's timeline is made of events, which only tracking holds.
-        return Api("tracking")
-    service = _OWNERS.get(parts[0])
+    inner = parts[2] if len(parts) > 2 else ""
+    service = _OTHERWISE.get((parts[0], inner)) or _OWNERS.get(parts[0])
     return None if service is None else Api(service)

@@ -12,12 +12,13 @@ from gateway.routing import Family
 from services.kit.problems import MalformedBody
 from services.kit.wrapping import unwrap
 
-Place = Literal["basic", "bearer", "header", "query", "body"]
+Place = Literal["basic", "bearer", "header", "path", "query", "body"]
 _IN_QUERY: dict[Family, tuple[str, ...]] = {
     "segment": ("writeKey", "writekey"),
     "jitsu": ("writeKey", "writekey", "token"),
     "posthog": ("writeKey", "writekey", "api_key", "token"),
     "cloudevents": ("writeKey", "writekey"),
+    "webhook": ("writeKey", "writekey"),
 }
 
 
@@ -80,7 +81,7 @@ def in_body(text: bytes, family: Family = "segment") -> str | None:
 
     Raises ``MalformedBody`` where the body is no JSON object.
     """
-    if family == "cloudevents":
+    if family in ("cloudevents", "webhook"):
         # Somebody else's data: what looks like a key in it is none.
         return None
     if family != "segment":

@@ -1,7 +1,9 @@
 """What pages of any origin get without more than a write key: configuration and pixels."""
 
 import re
+from functools import cache
 from http import HTTPStatus
+from importlib.resources import files
 from typing import Any
 
 import msgspec
@@ -14,7 +16,7 @@ from gateway.clients import configuration, pixel
 from gateway.context import Context
 from gateway.errors import InvalidKey, KeyStoreUnavailable
 from gateway.keys.secret import parse
-from services.kit.problems import Problem, ProblemBody
+from services.kit.problems import Problem, ProblemBody, refusal
 
 log = structlog.get_logger(__name__)
 
@@ -23,6 +25,7 @@ router = APIRouter(tags=["clients"])
 # A browser may keep it for minutes; a cache that several share may not, because the document names
 # the host it was asked at.
 _KEEP = {"Cache-Control": "private, max-age=300"}
+_KEEP_SCRIPT = {"Cache-Control": "public, max-age=300"}
 _HOST = re.compile(r"[A-Za-z0-9.\-]{1,253}(:[0-9]{1,5})?|\[[0-9a-fA-F:]{2,45}\](:[0-9]{1,5})?")
 _REFUSED: dict[int | str, dict[str, Any]] = {401: {"model": ProblemBody}}
 _IMAGE: dict[int | str, dict[str, Any]] = {
@@ -46,9 +49,9 @@ async def segment_settings(request: Request, key: str) -> Response:
     except KeyStoreUnavailable:
         # Without settings the client throws the page's events away; with them it tries again.
         if parse(key) is None:
-            return ingestion.refusal(request.scope, InvalidKey("This is not a key."))
+            return refusal(request, InvalidKey("This is not a key."))
     except Problem as problem:
-        return ingestion.refusal(request.scope, problem)
+        return refusal(request, problem)
     scheme, host = _asked_at(request)
     return JSONResponse(configuration.segment_settings(key, scheme, host), headers=_KEEP)
 
@@ -69,11 +72,30 @@ async def source_config(request: Request) -> Response:
             raise InvalidKey("A write key is needed, for example as `writeKey` in the query.")
         record = await ingestion.check(_context(request), found.key)
     except Problem as problem:
-        return ingestion.refusal(request.scope, problem)
+        return refusal(request, problem)
     document = configuration.source_config(
         str(record.source_id), str(record.workspace_id), found.key
     )
     return JSONResponse(document, headers=_KEEP)
+
+
+@router.get(
+    "/p.js",
+    operation_id="jitsu_script",
+    summary="The script of Jitsu's pages",
+    response_class=Response,
+    responses={200: {"content": {"text/javascript": {"schema": {"type": "string"}}}}},
+)
+async def jitsu_script() -> Response:
+    """For `<script async src="…/p.js" data-write-key="…">`: sends a page event by itself (not with
+    `data-init-only`) and offers `jitsu.track`, `identify`, `page` and `group`. Events go to
+    `/api/s/{type}` of the script's own origin."""
+    return Response(_script(), media_type="text/javascript", headers=_KEEP_SCRIPT)
+
+
+@cache
+def _script() -> bytes:
+    return files("gateway").joinpath("clients", "p.js").read_bytes()
 
 
 @router.get(

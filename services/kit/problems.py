@@ -126,6 +126,22 @@ def render(
     return JSONResponse(body, status, headers, media_type="application/problem+json")
 
 
+def refusal(request: Request, problem: Problem) -> JSONResponse:
+    """A problem as ingestion answers it, with ``code`` and ``message`` beside its members: SDKs
+    that miss these two try again for ever."""
+    return render(
+        request,
+        type=problem.type,
+        title=problem.title,
+        status=problem.status,
+        detail=problem.detail,
+        headers=problem.headers,
+        code=problem.type.rpartition("/")[2].replace("-", "_"),
+        message=problem.detail,
+        **problem.members,
+    )
+
+
 async def _on_problem(request: Request, exc: Exception) -> JSONResponse:
     assert isinstance(exc, Problem)
     return render(

@@ -72,3 +72,17 @@ class TooManyTouchpoints(Problem):
     type = "/problems/too-many-touchpoints"
     title = "No more touchpoints can be declared"
     status = HTTPStatus.CONFLICT
+
+
+class WebhookNotFound(Problem):
+    type = "/problems/webhook-not-found"
+    title = "The source has no webhook"
+    status = HTTPStatus.NOT_FOUND
+
+
+class InvalidSignature(Problem):
+    """Nothing of the request was kept."""
+
+    type = "/problems/invalid-signature"
+    title = "The webhook is not signed as its source asks for"
+    status = HTTPStatus.UNAUTHORIZED

@@ -25,6 +25,7 @@ from services.tracking.clickhouse import migrate
 from services.tracking.events import routes as events
 from services.tracking.evidence import routes as evidence
 from services.tracking.identity.worker import IdentityFollower
+from services.tracking.ingest import posthog_events
 from services.tracking.ingest import routes as ingest
 from services.tracking.lease import StoreLease
 from services.tracking.loader.block import table
@@ -40,7 +41,11 @@ from services.tracking.quarantine import routes as quarantine
 from services.tracking.sequencer.ids import SeenIds
 from services.tracking.sequencer.worker import Sequencer
 from services.tracking.settings import TrackingSettings
+from services.tracking.sources.follow import SourceSettings
 from services.tracking.touchpoints import routes as touchpoints
+from services.tracking.webhooks import endpoint as webhook_endpoint
+from services.tracking.webhooks import routes as webhooks
+from services.tracking.webhooks.cache import Webhooks
 from services.tracking.workers import Wake, Workers
 
 INGEST = """
@@ -72,12 +77,13 @@ def _ingest(settings: TrackingSettings, now_ms: Callable[[], int]) -> FastAPI:
         workers = Workers()
         workers.start("log", appender.run)
         maker = postgres.create_sessionmaker(engine)
-        plans = Plans(maker, workers)
-        workers.start("plans", plans.run)
+        sources = SourceSettings(maker, workers)
+        workers.start("sources", sources.run)
         spare_collections()
         yield {
             "sessionmaker": maker,
-            "plans": plans,
+            "plans": Plans(maker, sources),
+            "webhooks": Webhooks(maker, sources),
             "appender": appender,
             "now_ms": now_ms,
             "workers": workers,
@@ -88,6 +94,8 @@ def _ingest(settings: TrackingSettings, now_ms: Callable[[], int]) -> FastAPI:
     app = _app(settings, "Tracking: ingestion", INGEST, lifespan, {})
     app.include_router(ingest.internal_router)
     ingest.install(app)
+    posthog_events.install(app)
+    webhook_endpoint.install(app)
     return app
 
 
@@ -98,7 +106,10 @@ def _store(settings: TrackingSettings) -> FastAPI:
             yield await _start_store(settings, stack)
 
     app = _app(settings, "Tracking", STORE, lifespan, {"clickhouse": _clickhouse})
-    public = (log_routes, analytics, events, plans_traffic, plans_routes, quarantine, touchpoints)
+    public = (
+        *(log_routes, analytics, events, plans_traffic, plans_routes, quarantine),
+        *(touchpoints, webhooks),
+    )
     for routes in public:
         app.include_router(routes.router)
     for internal in (analytics, events, evidence, log_routes):

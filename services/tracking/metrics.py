@@ -16,6 +16,9 @@ READER_LAG = Gauge(
 LOADED_EVENTS = Counter("waymark_loaded_events", "Events inserted into ClickHouse.")
 TRIMMED_ROWS = Counter("waymark_log_trimmed_rows", "Rows removed from the log by its retention.")
 POISONED_EVENTS = Counter("waymark_poisoned_events", "Events ClickHouse refused, in quarantine.")
+SKIPPED_ITEMS = Counter(
+    "waymark_webhook_skipped_items", "Items of webhooks that no rule of their mapping takes."
+)
 PLANS_REVISION = Gauge(
     "waymark_plans_revision", "Revision of the sources' settings that this process acts on."
 )

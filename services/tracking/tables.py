@@ -110,7 +110,7 @@ class TrackingPlanVersionRow(Table):
 
 
 class SourceSettingRow(Table):
-    """What tracking knows of a source: its channel, and the plan its events are held to."""
+    """What tracking knows of a source: its channel, the plan it is held to, its webhook."""
 
     __tablename__ = "source_setting"
     __table_args__ = (Index("ix_source_setting_revision", "revision"),)
@@ -121,7 +121,23 @@ class SourceSettingRow(Table):
     plan_id: Mapped[UUID | None]
     plan_version: Mapped[int | None]
     mode: Mapped[str | None]
+    webhook_version: Mapped[int | None] = mapped_column(BigInteger)
     revision: Mapped[int] = mapped_column(BigInteger)
+    changed_at: Mapped[datetime] = mapped_column(Moment)
+
+
+class SourceWebhookRow(Table):
+    """How a source's webhooks are signed and read. ``version`` is never used twice."""
+
+    __tablename__ = "source_webhook"
+
+    workspace_id: Mapped[UUID] = mapped_column(primary_key=True)
+    source_id: Mapped[str] = mapped_column(primary_key=True)
+    version: Mapped[int] = mapped_column(BigInteger)
+    signature: Mapped[dict[str, Any]] = mapped_column(JSON)
+    mapping: Mapped[dict[str, Any]] = mapped_column(JSON)
+    secrets: Mapped[dict[str, Any]] = mapped_column(JSON)
+    """By name: ``{"secret", "set_at"}``. HMAC needs the secret itself, so it is no hash of it."""
     changed_at: Mapped[datetime] = mapped_column(Moment)
 
 

@@ -12,8 +12,8 @@ from services.contracts.evidence import Evidence, Indicator, SourceEvidence
 from services.kit.clickhouse import ClickHouse
 from services.kit.postgres import SessionMaker, workspace_tx
 from services.tracking.evidence import store
-from services.tracking.plans import store as plans
-from services.tracking.plans.store import Setting
+from services.tracking.sources import store as sources
+from services.tracking.sources.store import Setting
 from services.tracking.touchpoints import service as touchpoints
 from services.tracking.touchpoints import store as traffic
 from services.tracking.touchpoints.coverage import Seen
@@ -29,7 +29,7 @@ async def gather(
     """All of it as of ``now``."""
     recent, long_ago = now - timedelta(days=RECENT_DAYS), now - timedelta(days=PEOPLE_DAYS)
     async with workspace_tx(maker, workspace_id) as session:
-        settings = await plans.settings(session)
+        settings = await sources.settings(session)
         refused = await store.quarantined(session, recent)
     seen = await traffic.seen(clickhouse, workspace_id, recent)
     channel_of = {s.source_id: str(s.channel) for s in settings if s.channel is not None}

@@ -13,6 +13,7 @@ from services.tracking.errors import InvalidEvent, PlanViolated
 from services.tracking.ingest import clock
 from services.tracking.ingest.convert import Origin, check_context, convert, own_id
 from services.tracking.ingest.protocols.call import Calls
+from services.tracking.ingest.refusals import Refusals
 from services.tracking.ingest.refused import Refused
 from services.tracking.ingest.wire import (
     MAX_EVENT_BYTES,
@@ -22,12 +23,10 @@ from services.tracking.ingest.wire import (
 )
 from services.tracking.log.port import Append, Quarantined, events_partition
 from services.tracking.plans.apply import Plan, ViolatesPlan
-from services.tracking.quarantine.origin import Circumstances, encode
+from services.tracking.quarantine.origin import Circumstances
 
 SURPLUS = "too_many_events"
 """The reason of a row that holds a JSON array of events."""
-MAX_CONTEXTS_BYTES = 5 * 1024 * 1024
-"""What a batch's context may take in all, kept once per refused event: no more than a body."""
 
 
 class Ids(Protocol):
@@ -102,31 +101,27 @@ def accept_again(
 
 
 def accept_calls(
-    found: Calls, origin: Origin, plan: Plan | None = None
+    found: Calls, origin: Origin, plan: Plan | None, protocol: str
 ) -> tuple[Append, Problem | None]:
-    """What an adapter made of a body of another protocol. Bad events are kept as they were sent;
-    of a request that could hold but one, the bad one is also the problem to answer with."""
+    """What the adapter of ``protocol`` made of a body. Bad events are kept as they were sent; of a
+    request that could hold but one, the bad one is also the problem to answer with."""
     origin = _sent_at(origin, found.sent_at)
     ids = _OwnIds()
     events: list[Event] = []
-    refusals = Refusals(origin)
+    refusals = Refusals(origin, protocol=protocol, shared=found.shared)
     failure: Problem | None = None
     for index, call in enumerate(found.calls):
-        pointer = "#" if found.single else f"#/batch/{index}"
+        pointer = found.place(index)
         try:
-            if len(call.raw) > MAX_EVENT_BYTES:
-                raise Refused("too_large", "", f"Larger than {MAX_EVENT_BYTES} bytes.")
-            if isinstance(call.said, Refused):
-                raise call.said
-            said = _encoded(call.said)
-            events.append(_event(said, None, origin, ids, plan))
+            events.append(_event(encoded(call.said), None, origin, ids, plan))
         except Refused as error:
-            refusals.add(call.raw, pointer, error)
+            refusals.add(call.raw, pointer, error, found.position(index))
             if found.single:
                 failure = _problem(error, refusals.kept[0])
     for number, part in enumerate(found.surplus, start=1):
+        first = number * MAX_EVENTS
         detail = f"More than {MAX_EVENTS} events in one batch; these begin here."
-        refusals.add(part, f"#/batch/{number * MAX_EVENTS}", Refused(SURPLUS, "", detail))
+        refusals.add(part, f"{found.list_at}/{first}", Refused(SURPLUS, "", detail), first)
     return _append(origin, events, refusals.kept), failure
 
 
@@ -136,7 +131,10 @@ def _sent_at(origin: Origin, said: Any) -> Origin:
     return origin if sent is None else replace(origin, sent_at=sent)
 
 
-def _encoded(said: dict[str, Any]) -> bytes:
+def encoded(said: dict[str, Any] | Refused) -> bytes:
+    """A translated call as JSON; raises what its translation had to refuse."""
+    if isinstance(said, Refused):
+        raise said
     try:
         return msgspec.json.encode(said)
     except (ValueError, OverflowError, RecursionError) as error:
@@ -192,46 +190,3 @@ class _GivenId:
 
     def next(self, digest: str) -> str:
         return self.message_id or f"waymark-{digest}-{self.position + 1}"
-
-
-class Refusals:
-    """Collects what is refused of one request."""
-
-    def __init__(self, origin: Origin, call: str | None = None) -> None:
-        self.kept: list[Quarantined] = []
-        self._origin = origin
-        self._room = MAX_CONTEXTS_BYTES
-        self._whole = Circumstances(
-            call=call,
-            context=msgspec.Raw(origin.context),
-            sent_at=origin.sent_at,
-            server_key=origin.server_key,
-        )
-
-    def add(self, raw: bytes | msgspec.Raw, pointer: str, error: Refused) -> None:
-        """``pointer``: the event's place in the body."""
-        detail = error.detail.replace("\x00", "")
-        workspace_id, source_id = self._origin.workspace_id, self._origin.source_id
-        kept, violations = self._circumstances(), None
-        if isinstance(error, ViolatesPlan):
-            kept = replace(kept, message_id=error.message_id)
-            violations = error.record()
-        origin = encode(kept)
-        self.kept.append(
-            Quarantined(
-                workspace_id,
-                source_id,
-                error.reason,
-                pointer + error.pointer,
-                detail,
-                bytes(raw),
-                origin,
-                violations,
-            )
-        )
-
-    def _circumstances(self) -> Circumstances:
-        self._room -= len(self._origin.context)
-        if self._room >= 0:
-            return self._whole
-        return replace(self._whole, context=msgspec.Raw(b"null"), context_dropped=True)

@@ -9,17 +9,15 @@ import base64
 import structlog
 from starlette.datastructures import Headers, QueryParams
 from starlette.requests import ClientDisconnect, Request
-from starlette.responses import JSONResponse, Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from services.kit.app import request_id_of
 from services.kit.auth import Caller, Forbidden, TokenVerifier, authenticated
-from services.kit.problems import MethodNotAllowed, Problem
-from services.tracking.errors import UnknownCall
+from services.kit.problems import MethodNotAllowed, Problem, refusal
 from services.tracking.ingest import accept, body, clock
 from services.tracking.ingest.convert import Origin
-from services.tracking.ingest.protocols import cloudevents, jitsu, posthog, rudderstack
-from services.tracking.ingest.protocols.call import Adapter, Sent
+from services.tracking.ingest.protocols.call import Sent
+from services.tracking.ingest.protocols.registry import PROTOCOLS
 from services.tracking.log.port import Append, LogAppender
 from services.tracking.plans.apply import Plan
 
@@ -30,18 +28,11 @@ CALLS = {
     "group": "group", "g": "group", "alias": "alias", "a": "alias",
     "batch": BATCH, "b": BATCH, "import": BATCH,
 }  # fmt: skip
-PROTOCOLS: dict[str, Adapter] = {
-    "cloudevents": cloudevents.calls,
-    "jitsu": jitsu.calls,
-    "merge": rudderstack.calls,
-    "posthog": posthog.calls,
-}
-PREFIX = "/v1/"
-_NAMES = {f"{name}{slash}": name for name in (*CALLS, *PROTOCOLS) for slash in ("", "/")}
-_SUCCESS = b'{"success": true}'
+_NAMES = {f"/v1/{name}{slash}": name for name in (*CALLS, *PROTOCOLS) for slash in ("", "/")}
+SUCCESS = b'{"success": true}'
 _SUCCESS_HEADERS = (
     (b"content-type", b"application/json"),
-    (b"content-length", str(len(_SUCCESS)).encode()),
+    (b"content-length", str(len(SUCCESS)).encode()),
 )
 _RawHeaders = dict[bytes, bytes]
 
@@ -54,7 +45,8 @@ class Ingestion:
         self._verifier = verifier
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] != "http" or not scope["path"].startswith(PREFIX):
+        name = _NAMES.get(scope["path"])
+        if name is None:
             await self._app(scope, receive, send)
             return
         headers: _RawHeaders = dict(scope["headers"])
@@ -62,31 +54,28 @@ class Ingestion:
         structlog.contextvars.bind_contextvars(request_id=request_id)
         own = (b"x-request-id", request_id.encode())
         try:
-            failure = await self._accept(scope, receive, headers, request_id)
+            failure = await self._accept(name, scope, receive, headers, request_id)
         except Problem as problem:
             failure = problem
         except ClientDisconnect:
             # Half a body: nothing was taken, and nobody is left to be told.
             return
         if failure is not None:
-            response = _refusal(scope, failure)
+            response = refusal(Request(scope), failure)
             response.raw_headers.append(own)
             await response(scope, receive, send)
             return
         start = {"type": "http.response.start", "status": 200, "headers": [*_SUCCESS_HEADERS, own]}
         await send(start)
-        await send({"type": "http.response.body", "body": _SUCCESS})
+        await send({"type": "http.response.body", "body": SUCCESS})
 
     async def _accept(
-        self, scope: Scope, receive: Receive, headers: _RawHeaders, request_id: str
+        self, name: str, scope: Scope, receive: Receive, headers: _RawHeaders, request_id: str
     ) -> Problem | None:
         """Makes the request durable; the problem to answer with all the same, if there is one."""
-        name = _NAMES.get(scope["path"][len(PREFIX) :])
-        if name is None:
-            raise UnknownCall("Use track, identify, page, screen, group, alias or batch.")
         if scope["method"] != "POST":
             raise MethodNotAllowed("Post events here.", headers={"Allow": "POST"})
-        caller = _writer(self._verifier, headers)
+        caller = writer(self._verifier, headers.get(b"authorization", b"").decode("latin-1"))
         state = scope["state"]
         source_id = caller.source_id or "api"
         raw = body.inflate(await body.read(receive))
@@ -106,14 +95,15 @@ def _append(
     if call is None:
         query = QueryParams(scope["query_string"])
         sent = Sent(raw, Headers(scope=scope), query, origin.received_at)
-        return accept.accept_calls(PROTOCOLS[name](sent), origin, plan)
+        return accept.accept_calls(PROTOCOLS[name](sent), origin, plan, name)
     if call == BATCH:
         return accept.accept_batch(raw, origin, plan), None
     return accept.accept_event(raw, call, origin, plan)
 
 
-def _writer(verifier: TokenVerifier, headers: _RawHeaders) -> Caller:
-    caller = authenticated(verifier, headers.get(b"authorization", b"").decode("latin-1"))
+def writer(verifier: TokenVerifier, authorization: str) -> Caller:
+    """Who sends events; ``Unauthenticated``, ``Forbidden``."""
+    caller = authenticated(verifier, authorization)
     if not caller.scopes & {"ingest", "admin"}:
         raise Forbidden("This key may not send events.")
     return caller
@@ -143,19 +133,3 @@ def _anonymous_id(header: bytes | None) -> str:
         return base64.b64decode(header, validate=True).decode()
     except ValueError:
         return ""
-
-
-def _refusal(scope: Scope, problem: Problem) -> Response:
-    """SDKs index ``code`` and ``message`` of every error; without them some retry for ever."""
-    status = int(problem.status)
-    content = {
-        "code": problem.type.rpartition("/")[2].replace("-", "_"),
-        "message": problem.detail,
-        "type": problem.type,
-        "title": problem.title,
-        "status": status,
-        "detail": problem.detail,
-        "instance": Request(scope).url.path,
-        **problem.members,
-    }
-    return JSONResponse(content, status, problem.headers, media_type="application/problem+json")

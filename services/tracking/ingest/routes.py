@@ -6,6 +6,7 @@ import msgspec
 import zstandard
 from fastapi import APIRouter, Request
 from pydantic import BaseModel, Field
+from starlette.routing import Route
 
 from services.contracts.events import Outcome
 from services.kit import feeds
@@ -19,11 +20,13 @@ from services.kit.problems import (
     problem_responses,
 )
 from services.kit.strict import StrictRoute
-from services.tracking.errors import InvalidEvent, PlanViolated
+from services.tracking.errors import InvalidEvent, PlanViolated, UnknownCall
 from services.tracking.ingest import body
-from services.tracking.ingest.endpoint import CALLS, PROTOCOLS, Ingestion
+from services.tracking.ingest.door import Door
+from services.tracking.ingest.endpoint import CALLS, Ingestion
 from services.tracking.ingest.openapi import paths
 from services.tracking.ingest.outcomes import check_outcome
+from services.tracking.ingest.protocols.registry import PROTOCOLS
 from services.tracking.log.port import Append, LogAppender, outcomes_partition
 
 _MAX_OUTCOMES_BYTES = 16 * 1024 * 1024
@@ -55,9 +58,14 @@ async def append_outcomes(request: Request, caller: ServiceCaller) -> OutcomesAc
     return OutcomesAccepted(accepted=count)
 
 
+async def _unknown(_: Request) -> bytes:
+    raise UnknownCall("Use track, identify, page, screen, group, alias or batch.")
+
+
 def install(app: ServiceApp) -> None:
     """Adds the SDK paths, in front of all others, and their documentation."""
     app.put_in_front(lambda inner: Ingestion(inner, app.state.token_verifier))
+    app.router.routes.append(Route("/v1/{call:path}", Door(_unknown), methods=["POST"]))
     problems = (
         *(MalformedBody, InvalidEvent, PlanViolated, Unauthenticated, Forbidden),
         *(BodyTooLarge, Unavailable),

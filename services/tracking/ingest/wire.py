@@ -117,12 +117,13 @@ def _salvage(body: bytes) -> Batch | None:
         events=[msgspec.Raw(event) for event in events[:MAX_EVENTS]],
         surplus=[b"[%b]" % b",".join(part) for part in _surplus(events)],
         context=found.get(b"context", b"null"),
-        sent_at=_lenient(found.get(b"sentAt", b"null")),
+        sent_at=lenient(found.get(b"sentAt", b"null")),
         salvaged=True,
     )
 
 
-def _lenient(text: bytes) -> Any:
+def lenient(text: bytes) -> Any:
+    """The value in ``text``; None where it is no strict JSON."""
     try:
         return msgspec.json.decode(text)
     except DECODE_ERRORS:

@@ -24,7 +24,9 @@ from services.tracking.plans.model import (
     TrackingPlanCreate,
     TrackingPlanSummary,
 )
-from services.tracking.plans.store import Setting, StoredPlan
+from services.tracking.plans.store import StoredPlan
+from services.tracking.sources import store as sources
+from services.tracking.sources.store import Setting
 
 router = APIRouter(
     prefix="/api/v1/tracking-plans",
@@ -163,7 +165,7 @@ async def _whole(session: Session, plan_id: UUID) -> TrackingPlan:
             PlanVersionSummary(version=version, created_at=at)
             for version, at in await store.versions(session, plan_id)
         ],
-        sources=_sources(await store.settings(session, plan_id)),
+        sources=_sources(await sources.settings(session, plan_id)),
     )
 
 

@@ -12,7 +12,8 @@ from services.tracking.plans import store
 from services.tracking.plans.apply import Plan
 from services.tracking.plans.model import Activation, PlanDocument
 from services.tracking.plans.schema import check_schema, compile_schema
-from services.tracking.plans.store import Setting
+from services.tracking.sources import store as sources
+from services.tracking.sources.store import Setting
 
 
 def checked(document: PlanDocument) -> dict[str, Any]:
@@ -71,7 +72,7 @@ async def activate(
     if version > plan.latest_version:
         raise TrackingPlanNotFound(f"The plan has no version {version}.")
     channel = {} if body.channel is None else {"channel": body.channel}
-    return await store.set_source(
+    return await sources.set_source(
         session,
         workspace_id,
         source_id,
@@ -88,9 +89,9 @@ async def deactivate(
     """Lets the source go; nothing to do where it does not run this plan."""
     if await store.find(session, plan_id) is None:
         raise _absent(plan_id)
-    runs = [s.plan_id for s in await store.settings_of(session, [source_id])]
+    runs = [s.plan_id for s in await sources.settings_of(session, [source_id])]
     if runs == [plan_id]:
-        await store.set_source(
+        await sources.set_source(
             session, workspace_id, source_id, plan_id=None, plan_version=None, mode=None
         )
 
@@ -98,7 +99,7 @@ async def deactivate(
 async def running(session: AsyncSession, source_ids: Collection[str]) -> dict[str, Plan]:
     """The plans that sources run at this moment, by source."""
     found: dict[str, Plan] = {}
-    for setting in await store.settings_of(session, list(source_ids)):
+    for setting in await sources.settings_of(session, list(source_ids)):
         if setting.plan_id is None or setting.version is None or setting.mode is None:
             continue
         document = await store.document(session, setting.plan_id, setting.version)

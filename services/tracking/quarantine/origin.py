@@ -10,10 +10,17 @@ class Circumstances(msgspec.Struct, omit_defaults=True):
 
     call: str | None = None
     """The SDK call of a single event, which need not name its type; None in a batch."""
+    protocol: str = ""
+    """Whose adapter translates the event; none for what Segment's clients send."""
+    shared: msgspec.Raw = msgspec.Raw(b"null")
+    """``Calls.shared`` of its request."""
+    position: int | None = None
+    """Its place in the list it came in, of other protocols; None where it came alone."""
     context: msgspec.Raw = msgspec.Raw(b"null")
     """The batch's, which its events share."""
     context_dropped: bool = False
-    """It was too large to be kept beside each refused event: this one cannot be tried again."""
+    """What they share was too large to be kept beside each of them: this one cannot be tried
+    again."""
     sent_at: int | None = None
     server_key: bool = False
     message_id: str = ""

@@ -13,8 +13,9 @@ from services.tracking.errors import QuarantinedEventNotFound
 from services.tracking.log.port import Append, LogAppender, events_partition
 from services.tracking.plans.service import running
 from services.tracking.quarantine import store
-from services.tracking.quarantine.again import StillRefused, try_again
+from services.tracking.quarantine.again import Rules, StillRefused, try_again
 from services.tracking.quarantine.store import Filter
+from services.tracking.webhooks.service import mappings_of
 
 MAX_ROWS = 500
 MAX_BYTES = 16 * 1024 * 1024
@@ -56,14 +57,20 @@ async def replay(
     rows = await store.claim(
         session, ids=ids, wanted=wanted, after=after, limit=MAX_ROWS, max_bytes=MAX_BYTES
     )
-    plans = await running(session, {row.source_id for row in rows})
-    outcome = await asyncio.to_thread(try_again, workspace_id, rows, plans)
+    rules = await _rules(session, {row.source_id for row in rows})
+    outcome = await asyncio.to_thread(try_again, workspace_id, rows, rules)
     appends = await asyncio.to_thread(_appends, workspace_id, outcome.events)
     await asyncio.gather(*(appender.append(each) for each in appends))
     await store.add(session, outcome.anew)
     await store.mark_replayed(session, outcome.passed)
     last = rows[-1].id if rows else None
     return Replayed(len(outcome.passed), len(outcome.events), outcome.refused, last)
+
+
+async def _rules(session: AsyncSession, source_ids: set[str]) -> dict[str, Rules]:
+    plans = await running(session, source_ids)
+    mappings = await mappings_of(session, source_ids)
+    return {name: Rules(plans.get(name), mappings.get(name)) for name in source_ids}
 
 
 def _appends(workspace_id: UUID, events: Sequence[Event]) -> list[Append]:

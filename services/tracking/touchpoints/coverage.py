@@ -12,7 +12,7 @@ from typing import Any, Literal
 from uuid import UUID
 
 from services.contracts.tracking import Channel
-from services.tracking.plans.store import Setting
+from services.tracking.sources.store import Setting
 
 Status = Literal["seen", "missing", "unplanned"]
 

@@ -16,7 +16,7 @@ from services.kit.postgres import Session
 from services.kit.problems import InvalidRequest, Unavailable, problem_responses
 from services.kit.strict import StrictRoute
 from services.tracking.errors import TooManyTouchpoints, TouchpointNotFound
-from services.tracking.plans import store as plans
+from services.tracking.sources import store as sources
 from services.tracking.touchpoints import service, store
 from services.tracking.touchpoints.coverage import Declared, Entry
 
@@ -195,7 +195,7 @@ async def set_source_channel(
     session: Session,
 ) -> SourceChannel:
     """Kept when tracking plans come and go."""
-    await plans.set_source(session, caller.workspace_id, source_id, channel=body.channel)
+    await sources.set_source(session, caller.workspace_id, source_id, channel=body.channel)
     return body
 
 

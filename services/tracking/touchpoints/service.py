@@ -5,7 +5,7 @@ from uuid import UUID
 
 from services.kit.clickhouse import ClickHouse
 from services.kit.postgres import SessionMaker, workspace_tx
-from services.tracking.plans import store as plans
+from services.tracking.sources import store as sources
 from services.tracking.touchpoints import store
 from services.tracking.touchpoints.coverage import Entry, inventory
 
@@ -15,7 +15,7 @@ async def take(
 ) -> list[Entry]:
     """Every touchpoint with what was received of it in the last ``days``."""
     async with workspace_tx(maker, workspace_id) as session:
-        settings = await plans.settings(session)
+        settings = await sources.settings(session)
         documents = await store.documents(session, settings)
         declared = await store.declared(session)
     since = datetime.now(UTC) - timedelta(days=days)

@@ -12,7 +12,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from services.contracts.tracking import Channel
 from services.kit.clickhouse import ClickHouse
-from services.tracking.plans.store import Setting
+from services.tracking.sources.store import Setting
 from services.tracking.tables import TouchpointRow, TrackingPlanVersionRow
 from services.tracking.touchpoints.coverage import Declared, Seen
 

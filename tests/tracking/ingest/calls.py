@@ -18,7 +18,7 @@ DEVICE = "0195d3a0-0000-7000-8000-00000000000d"
 
 def taken(adapter: Adapter, body: Any, **sent: Any) -> tuple[Append, Problem | None]:
     content = body if isinstance(body, bytes) else json.dumps(body).encode()
-    return accept_calls(adapter(Sent(content, received_at=RECEIVED, **sent)), SENDER)
+    return accept_calls(adapter(Sent(content, received_at=RECEIVED, **sent)), SENDER, None, "any")
 
 
 def hog(

@@ -11,8 +11,8 @@ import pytest
 
 from services.kit.problems import MalformedBody
 from services.tracking.errors import InvalidEvent
-from services.tracking.ingest.endpoint import PROTOCOLS
 from services.tracking.ingest.protocols.call import Adapter
+from services.tracking.ingest.protocols.registry import PROTOCOLS
 from tests.support.postgres import NewDatabase
 from tests.tracking.ingest.calls import CLOUD, hog, merge, taken
 from tests.tracking.service import Tracking, track

@@ -146,7 +146,7 @@ def test_a_bad_event_of_another_protocol_does_not_spoil_the_others() -> None:
         ("missing_id", "#/batch/2/userId"),
         ("invalid", "#/batch/3"),
     ]
-    assert append.quarantined[1].raw == b'{"event": "x"}'
+    assert append.quarantined[1].raw == b'{"event":"x"}'
 
 
 def test_the_surplus_of_a_batch_is_set_aside() -> None:

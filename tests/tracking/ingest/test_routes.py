@@ -89,7 +89,7 @@ async def test_a_gzip_bomb_is_refused(ingest: httpx2.AsyncClient, tracking: Trac
         gzip.compress(b'{"batch":[]}', mtime=0)[:-9],
         b"\x1f\x8bnot gzip at all",
         gzip.compress(b'{"batch":[]}', mtime=0)[:12],
-        zlib.compress(b'{"batch":[]}'),
+        zlib.compress(b'{"batch":[]}')[:-3],
     ],
 )
 async def test_broken_gzip_is_a_400(ingest: httpx2.AsyncClient, body: bytes) -> None:

@@ -5,7 +5,7 @@ from typing import Any
 from uuid import UUID
 
 from services.contracts.tracking import Channel
-from services.tracking.plans.store import Setting
+from services.tracking.sources.store import Setting
 from services.tracking.touchpoints.coverage import Declared, Entry, Seen, inventory
 
 PLAN = UUID(int=1)

@@ -1,6 +1,5 @@
 """What every protocol adapter takes and makes, and how bodies are cut into events. Pure."""
 
-import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -9,8 +8,9 @@ import msgspec
 
 from services.kit.problems import MalformedBody
 from services.tracking.errors import InvalidEvent
+from services.tracking.ingest import split
 from services.tracking.ingest.refused import Refused
-from services.tracking.ingest.wire import DECODE_ERRORS, MAX_EVENTS, explain
+from services.tracking.ingest.wire import DECODE_ERRORS, MAX_EVENTS, explain, lenient
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,6 +29,8 @@ class Call:
 
     raw: bytes
     said: dict[str, Any] | Refused
+    position: int | None = None
+    """In the list it came in, where that is not its place among the calls."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +44,22 @@ class Calls:
     sent_at: Any = None
     single: bool = False
     surplus: list[bytes] = field(default_factory=list)
+    list_at: str = "#/batch"
+    """JSON pointer to the list in the body."""
+    shared: bytes = b"null"
+    """JSON of what lies outside of an event and its translation reads."""
+
+    def position(self, index: int) -> int | None:
+        """Where the call's event was in its list; None where it came alone."""
+        if self.single:
+            return None
+        position = self.calls[index].position
+        return index if position is None else position
+
+    def place(self, index: int) -> str:
+        """JSON pointer to the call's event in the body."""
+        position = self.position(index)
+        return "#" if position is None else f"{self.list_at}/{position}"
 
 
 Adapter = Callable[[Sent], Calls]
@@ -72,7 +90,7 @@ _object = msgspec.json.Decoder(dict[str, Any])
 def cut(body: bytes) -> Cut:
     """One event, a list of events, or an object with a list of events under ``batch``.
 
-    A number that JSON does not know (NaN) spoils its event, not the others. Raises
+    What is no strict JSON (NaN, half a surrogate) spoils its event, not the others. Raises
     ``MalformedBody``, or ``InvalidEvent`` where ``batch`` is no list.
     """
     try:
@@ -108,20 +126,15 @@ def _bounded(events: list[msgspec.Raw], envelope: dict[str, Any]) -> Cut:
 
 
 def _salvage(body: bytes) -> Cut | None:
+    """Cut apart without being read, so that one bad event costs none of the others."""
     try:
-        loaded = json.loads(body)
-    except (ValueError, RecursionError):
+        if body.lstrip()[:1] == b"[":
+            return _bounded([msgspec.Raw(raw) for raw in split.elements(body)], {})
+        found = split.members(body)
+        events = [msgspec.Raw(raw) for raw in split.elements(found.pop(b"batch"))]
+    except (split.NotSplittable, KeyError):
         return None
-    events = loaded.pop("batch", None) if isinstance(loaded, dict) else loaded
-    if not isinstance(events, list):
-        return None
-    envelope = loaded if isinstance(loaded, dict) else {}
-    surplus = [
-        json.dumps(events[start : start + MAX_EVENTS]).encode()
-        for start in range(MAX_EVENTS, len(events), MAX_EVENTS)
-    ]
-    kept = [json.dumps(event).encode() for event in events[:MAX_EVENTS]]
-    return Cut(kept, envelope, surplus=surplus)
+    return _bounded(events, {name.decode("latin-1"): lenient(raw) for name, raw in found.items()})
 
 
 def _translated(raw: bytes, translate: Translate) -> Call:

@@ -1,11 +1,14 @@
-"""PostHog's clients: ``/batch``, ``/e``, ``/capture``. Pure.
+"""PostHog's clients: ``/batch``, ``/e``, ``/capture``, ``/i/v1/analytics/events``. Pure.
 
 One ``distinct_id`` names known and unknown people alike; which it is has to be told from what the
 clients say beside it.
 """
 
 import re
+from dataclasses import replace
 from typing import Any
+
+import msgspec
 
 from services.kit.wrapping import unwrap
 from services.tracking.ingest.protocols.call import (
@@ -20,6 +23,13 @@ from services.tracking.ingest.protocols.call import (
 _UUID = re.compile(r"[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
 # Said elsewhere in the call.
 _NOT_PROPERTIES = {"$set", "$set_once", "token", "distinct_id"}
+_OPTIONS = {
+    "process_person_profile": "$process_person_profile",
+    "disable_skew_correction": "$ignore_sent_at",
+    "cookieless_mode": "$cookieless_mode",
+    "product_tour_id": "$product_tour_id",
+}
+"""Typed options of newer clients, and the properties that older ones send for them."""
 _JSON_TIMES = str | int | float
 
 
@@ -36,6 +46,28 @@ def calls(sent: Sent) -> Calls:
     return found.translated(translate, found.envelope.get("sent_at") or sent_at)
 
 
+def events(sent: Sent) -> Calls:
+    """What newer clients post to ``/i/v1/analytics/events``: some properties stand beside the
+    others and the library is named in a header."""
+    found = cut(sent.body)
+    sdk = sent.headers.get("posthog-sdk-info", "")
+    name, _, version = sdk.partition("/")
+    library = given(**{"$lib": name, "$lib_version": version})
+
+    def translate(event: dict[str, Any]) -> dict[str, Any]:
+        return _call(_older(event, library), sent.received_at)
+
+    shared = msgspec.json.encode({"headers": given(**{"posthog-sdk-info": sdk})})
+    return replace(found.translated(translate), shared=shared)
+
+
+def _older(event: dict[str, Any], library: dict[str, Any]) -> dict[str, Any]:
+    options = mapping(event.get("options"))
+    moved = {name: options.get(option) for option, name in _OPTIONS.items()}
+    moved |= {f"${name}": event.get(name) for name in ("session_id", "window_id")}
+    return event | {"properties": {**library, **mapping(event.get("properties")), **given(**moved)}}
+
+
 def _call(event: dict[str, Any], received_at: int) -> dict[str, Any]:
     name = text(event.get("event"))
     properties = mapping(event.get("properties"))
@@ -46,7 +78,7 @@ def _call(event: dict[str, Any], received_at: int) -> dict[str, Any]:
         "messageId": event.get("uuid"),
         "timestamp": _time(event, received_at),
         "sentAt": event.get("sent_at"),
-        "channel": "server" if properties.get("$is_server") else None,
+        "channel": "server" if _keeps_time(properties) else None,
         "context": _context(properties, learned),
         "groupId": _only_group(properties),
         **_person(event, name, properties),
@@ -80,6 +112,10 @@ def _person(event: dict[str, Any], name: str, properties: dict[str, Any]) -> dic
     return (
         {"anonymousId": distinct} if _is_anonymous(distinct, properties) else {"userId": distinct}
     )
+
+
+def _keeps_time(properties: dict[str, Any]) -> bool:
+    return bool(properties.get("$is_server")) or properties.get("$ignore_sent_at") is True
 
 
 def _is_made_up(distinct: Any) -> bool:
