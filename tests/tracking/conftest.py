@@ -8,17 +8,26 @@ import pytest
 
 from services.kit.clickhouse import ClickHouse
 from services.tracking.clickhouse import migrate
+from tests.support.clickhouse import ClickHouseServer
 from tests.support.postgres import NewDatabase
 from tests.tracking.service import Running, Tracking
 
 
 @pytest.fixture
-async def clickhouse_dsn(chdb_path: str, clickhouse_database: str) -> str:
-    """An empty ClickHouse database."""
-    root = await ClickHouse.open(f"chdb://{chdb_path}", readers=0)
-    await root.command(f"CREATE DATABASE {clickhouse_database}")
-    await root.close()
-    return f"chdb://{chdb_path}?database={clickhouse_database}"
+async def clickhouse_dsn(
+    request: pytest.FixtureRequest, clickhouse_kind: str, clickhouse_database: str
+) -> str:
+    """An empty ClickHouse database, embedded or behind HTTP."""
+    if clickhouse_kind == "http":
+        server: ClickHouseServer = request.getfixturevalue("clickhouse_server")
+        root, dsn = server.dsn("default"), server.dsn(clickhouse_database)
+    else:
+        root = f"chdb://{request.getfixturevalue('chdb_path')}"
+        dsn = f"{root}?database={clickhouse_database}"
+    clickhouse = await ClickHouse.open(root, readers=0)
+    await clickhouse.command(f"CREATE DATABASE {clickhouse_database}")
+    await clickhouse.close()
+    return dsn
 
 
 @pytest.fixture

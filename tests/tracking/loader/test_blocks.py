@@ -17,9 +17,10 @@ from services.tracking.loader.worker import Loader
 from services.tracking.sequencer.ids import SeenIds
 from services.tracking.sequencer.worker import Sequencer
 from services.tracking.workers import Wake, Workers
+from tests.support.clickhouse import on_both
 from tests.tracking.service import Running, Tracking, track
 
-pytestmark = pytest.mark.anyio
+pytestmark = [pytest.mark.anyio, on_both]
 
 
 class Cut(ClickHouse):
