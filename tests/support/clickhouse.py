@@ -17,12 +17,14 @@ from uuid import uuid4
 import httpx2
 import pytest
 
+from services.tracking.clickhouse.cluster import Cluster
+from tests.support.clickhouse_http.engine import CLUSTER
 from tests.support.instance import REPOSITORY
 from tests.support.waiting import until
 
 START_SECONDS = 60.0
 
-on_both = pytest.mark.parametrize("clickhouse_kind", ["chdb", "http"])
+on_every_clickhouse = pytest.mark.parametrize("clickhouse_kind", ["chdb", "http", "cluster"])
 
 
 class ClickHouseServer:
@@ -95,8 +97,19 @@ def clickhouse_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Clic
 
 @pytest.fixture
 def clickhouse_kind() -> str:
-    """``chdb`` or ``http``."""
+    """``chdb``, ``http`` or ``cluster``."""
     return "chdb"
+
+
+@pytest.fixture
+def clickhouse_cluster(clickhouse_kind: str) -> Cluster | None:
+    return Cluster(CLUSTER) if clickhouse_kind == "cluster" else None
+
+
+@pytest.fixture
+def stored_events(clickhouse_kind: str) -> str:
+    """The table that holds the rows of ``events``."""
+    return "events_local" if clickhouse_kind == "cluster" else "events"
 
 
 @pytest.fixture

@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 
 from services.kit.clickhouse import ClickHouse
-from services.tracking.clickhouse import migrate
+from services.tracking.clickhouse.cluster import Cluster
+from services.tracking.clickhouse.migrate import open_clickhouse
 from tests.support.clickhouse import ClickHouseServer
 from tests.support.postgres import NewDatabase
 from tests.tracking.service import Running, Tracking
@@ -18,7 +19,7 @@ async def clickhouse_dsn(
     request: pytest.FixtureRequest, clickhouse_kind: str, clickhouse_database: str
 ) -> str:
     """An empty ClickHouse database, embedded or behind HTTP."""
-    if clickhouse_kind == "http":
+    if clickhouse_kind != "chdb":
         server: ClickHouseServer = request.getfixturevalue("clickhouse_server")
         root, dsn = server.dsn("default"), server.dsn(clickhouse_database)
     else:
@@ -31,17 +32,28 @@ async def clickhouse_dsn(
 
 
 @pytest.fixture
-async def events_table(clickhouse_dsn: str) -> AsyncIterator[ClickHouse]:
+async def events_table(
+    clickhouse_dsn: str, clickhouse_cluster: Cluster | None
+) -> AsyncIterator[ClickHouse]:
     """ClickHouse with tracking's schema and no rows."""
-    clickhouse = await ClickHouse.open(clickhouse_dsn)
-    await migrate.upgrade(clickhouse)
+    clickhouse = await open_clickhouse(clickhouse_dsn, clickhouse_cluster)
     yield clickhouse
     await clickhouse.close()
 
 
 @pytest.fixture
-def tracking(database: NewDatabase, clickhouse_dsn: str, tmp_path: Path) -> Tracking:
-    return Tracking(database("tracking"), clickhouse_dsn, seen_ids_dir=tmp_path / "seen-ids")
+def tracking(
+    database: NewDatabase,
+    clickhouse_dsn: str,
+    clickhouse_cluster: Cluster | None,
+    tmp_path: Path,
+) -> Tracking:
+    return Tracking(
+        database("tracking"),
+        clickhouse_dsn,
+        clickhouse_cluster and clickhouse_cluster.name,
+        seen_ids_dir=tmp_path / "seen-ids",
+    )
 
 
 @pytest.fixture

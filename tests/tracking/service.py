@@ -31,6 +31,7 @@ class Tracking:
 
     database: Database
     clickhouse_dsn: str
+    clickhouse_cluster: str | None = None
     workspace_id: UUID = field(default_factory=uuid4)
     profile_url: str | None = None
     seen_ids_dir: Path | None = None
@@ -41,6 +42,7 @@ class Tracking:
                 "role": role,
                 "postgres_dsn": self.database.app_dsn,
                 "clickhouse_dsn": self.clickhouse_dsn,
+                "clickhouse_cluster": self.clickhouse_cluster,
                 "seen_ids_dir": self.seen_ids_dir,
                 "signing_key": signing_key("tracking"),
                 "trusted_keys": trusted_keys(),

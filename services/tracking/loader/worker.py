@@ -42,7 +42,11 @@ goes to quarantine only for its own fault."""
 Refused = tuple[Entry, str]
 """An entry and what ClickHouse said about it."""
 
-_SETTINGS = {"async_insert": 0, "wait_end_of_query": 1}
+_SETTINGS = {
+    "async_insert": 0,
+    "wait_end_of_query": 1,
+    "deduplicate_blocks_in_dependent_materialized_views": 1,
+}
 
 
 class Loader:
@@ -151,10 +155,9 @@ class Loader:
         # The token names exactly these rows: what a bisection or a resumed block inserts is less.
         first, last = (f"{e.log_offset}.{e.log_index}" for e in (part[0], part[-1]))
         token = f"{block_id}:{first}-{last}:{len(part)}"
+        own = {"insert_deduplication_token": token, "query_id": block_id}
         try:
-            await self._clickhouse.insert_arrow(
-                "events", data, _SETTINGS | {"insert_deduplication_token": token}
-            )
+            await self._clickhouse.insert_arrow("events", data, _SETTINGS | own)
         except DatabaseError as error:
             if error.code not in _POISON_CODES:
                 raise

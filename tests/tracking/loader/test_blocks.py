@@ -1,6 +1,6 @@
 """The loader loses nothing and repeats nothing, whatever breaks around a block."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,15 +12,16 @@ from services.kit.clickhouse import ClickHouse, ClickHouseError, OperationalErro
 from services.kit.feeds import Bell
 from services.kit.postgres import SessionMaker, create_sessionmaker
 from services.tracking.clickhouse import migrate
+from services.tracking.clickhouse.cluster import Cluster
 from services.tracking.loader.store import loaded_offset
 from services.tracking.loader.worker import Loader
 from services.tracking.sequencer.ids import SeenIds
 from services.tracking.sequencer.worker import Sequencer
 from services.tracking.workers import Wake, Workers
-from tests.support.clickhouse import on_both
+from tests.support.clickhouse import on_every_clickhouse
 from tests.tracking.service import Running, Tracking, track
 
-pytestmark = [pytest.mark.anyio, on_both]
+pytestmark = [pytest.mark.anyio, on_every_clickhouse]
 
 
 class Cut(ClickHouse):
@@ -29,7 +30,7 @@ class Cut(ClickHouse):
     held: int | None = None
 
     async def insert_arrow(
-        self, table: str, data: pa.Table, settings: dict[str, Any] | None = None
+        self, table: str, data: pa.Table, settings: Mapping[str, Any] | None = None
     ) -> None:
         if self.held is None:
             await super().insert_arrow(table, data, settings)
@@ -67,10 +68,15 @@ class Pipeline:
 
 
 @pytest.fixture
-async def pipeline(tracking: Tracking) -> AsyncIterator[Pipeline]:
-    clickhouse = await Cut.open(tracking.clickhouse_dsn)
+async def pipeline(
+    tracking: Tracking, clickhouse_cluster: Cluster | None
+) -> AsyncIterator[Pipeline]:
+    clickhouse = await Cut.open(
+        tracking.clickhouse_dsn,
+        write_settings=clickhouse_cluster and clickhouse_cluster.write_settings,
+    )
     assert isinstance(clickhouse, Cut)
-    await migrate.upgrade(clickhouse)
+    await migrate.upgrade(clickhouse, clickhouse_cluster)
     engine = create_async_engine(tracking.database.app_dsn)
     yield Pipeline(tracking, clickhouse, create_sessionmaker(engine))
     await engine.dispose()
@@ -100,9 +106,11 @@ async def test_a_block_cut_between_insert_and_commit_is_completed_not_repeated(
     assert blocks == [(2,)]
 
 
-async def test_an_event_that_clickhouse_refuses_is_quarantined_alone(pipeline: Pipeline) -> None:
+async def test_an_event_that_clickhouse_refuses_is_quarantined_alone(
+    pipeline: Pipeline, stored_events: str
+) -> None:
     await pipeline.clickhouse.command(
-        "ALTER TABLE events ADD CONSTRAINT healthy CHECK event != 'Poison'"
+        f"ALTER TABLE {stored_events} ADD CONSTRAINT healthy CHECK event != 'Poison'"
     )
     good = [f"good{i:02}" for i in range(20)]
     await pipeline.append(*events(*good[:7]), *events("bad", event="Poison"), *events(*good[7:]))
