@@ -38,7 +38,8 @@ _INSERT_WITH_DATA = re.compile(
 )
 
 CLUSTER = "customers"
-_CONFIG = f"""<clickhouse><remote_servers><{CLUSTER}><shard><replica>
+# Nothing listens there: an address with the own port is taken for oneself.
+_CONFIG = f"""<clickhouse><tcp_port>9000</tcp_port><remote_servers><{CLUSTER}><shard><replica>
 <host>127.0.0.1</host><port>9000</port>
 </replica></shard></{CLUSTER}></remote_servers></clickhouse>"""
 _PLAYED = (
