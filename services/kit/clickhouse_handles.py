@@ -39,7 +39,7 @@ class Forked(Exception):
 
 
 def _note_fork() -> None:
-    global _engine_left_behind  
+    global _engine_left_behind
     # Loading chDB starts its threads already.
     _engine_left_behind = "chdb" in sys.modules
 

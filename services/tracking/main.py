@@ -17,7 +17,6 @@ from fastapi import FastAPI, Request
 from services.kit import app as kit_app
 from services.kit import postgres
 from services.kit.auth import TokenSigner
-from services.kit.clickhouse import ClickHouse
 from services.kit.feeds import Bell, FeedClient
 from services.kit.http import ServiceClient
 from services.tracking.analytics import routes as analytics

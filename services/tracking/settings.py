@@ -21,8 +21,9 @@ class TrackingSettings(PostgresSettings):
         description="`chdb:///absolute/path` or `clickhouse://…`; needed by the role `store`.",
     )
     clickhouse_read_dsn: SecretStr | None = Field(
-        None, description="The same database as a user who may only read; absent: `clickhouse_dsn`. Queries "
-        "are read-only in either case.",
+        None,
+        description="The same database as a user who may only read; absent: `clickhouse_dsn`. "
+        "Queries are read-only in either case.",
     )
     clickhouse_cluster: str | None = Field(
         None,

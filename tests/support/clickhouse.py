@@ -24,7 +24,17 @@ from tests.support.waiting import until
 
 START_SECONDS = 60.0
 
-on_every_clickhouse = pytest.mark.parametrize("clickhouse_kind", ["chdb", "http", "cluster"])
+on_every_clickhouse = pytest.mark.every_clickhouse
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    config.addinivalue_line("markers", "every_clickhouse: run on each kind of ClickHouse")
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    marked = metafunc.definition.get_closest_marker("every_clickhouse")
+    if marked and "clickhouse_kind" in metafunc.fixturenames:
+        metafunc.parametrize("clickhouse_kind", ["chdb", "http", "cluster"])
 
 
 class ClickHouseServer:

@@ -16,6 +16,7 @@ from sqlalchemy.ext.asyncio import create_async_engine
 from services.contracts.events import Event
 from services.kit.clickhouse import ClickHouse
 from services.kit.feeds import FeedPage, decode_page, unpack
+from services.tracking.clickhouse.cluster import Cluster
 from services.tracking.main import create_app
 from services.tracking.settings import TrackingSettings
 from tests.support.app import running, service_headers, signing_key, trusted_keys, user_headers
@@ -92,9 +93,19 @@ class Tracking:
         )
         return [event for (data,) in rows for event in unpack(data, Event)]
 
+    async def open_clickhouse(self, readers: int = 0) -> ClickHouse:
+        """With the settings of its kind, as the service opens it."""
+        cluster = Cluster(self.clickhouse_cluster) if self.clickhouse_cluster else None
+        return await ClickHouse.open(
+            self.clickhouse_dsn,
+            readers=readers,
+            write_settings=cluster and cluster.write_settings,
+            read_settings=cluster and cluster.read_settings,
+        )
+
     async def clickhouse(self, columns: str, tail: str = "") -> list[tuple[Any, ...]]:
         """Rows of the canonical view of this workspace."""
-        clickhouse = await ClickHouse.open(self.clickhouse_dsn, readers=1)
+        clickhouse = await self.open_clickhouse(readers=1)
         try:
             return await clickhouse.query(
                 f"SELECT {columns} FROM person_events(workspace_id={{workspace_id:UUID}}) {tail}",  # noqa: S608 - the test's own text

@@ -1,19 +1,18 @@
 """One DDL for a single ClickHouse and for a cluster of them: markers in SQL → statements. Pure.
 
-| marker                        | single node                         | on a cluster                           |
-|-------------------------------|-------------------------------------|----------------------------------------|
-| ``${sharded:T:KEY}``          | ``T``                               | ``T_local`` there, and then a          |
-|                               |                                     | ``Distributed`` ``T`` by ``KEY``       |
-| ``${everywhere:T}``           | ``T``                               | ``T`` there, the same on every node    |
-| ``${engine:E(args)}``         | ``E(args)``                         | ``ReplicatedE('path', 'replica', args)`` |
-| ``${deduplication_window:N}`` | ``non_replicated_…window = N``      | ``replicated_…window = N``, for a week |
-| ``${columns:T}``              | ``T``                               | once for ``T_local``, once for ``T``   |
-| ``${rows:T}``                 | ``T``                               | ``T_local`` there                      |
+| marker                      | single node                      | on a cluster                    |
+|-----------------------------|----------------------------------|---------------------------------|
+| `${sharded:T:KEY}`          | `T`                              | `T_local`, then `Distributed T` |
+| `${everywhere:T}`           | `T`                              | `T`, the same on every node     |
+| `${engine:E(args)}`         | `E(args)`                        | `ReplicatedE(path, name, args)` |
+| `${deduplication_window:N}` | `non_replicated_…_window = N`    | `replicated_…_window = N`       |
+| `${columns:T}`              | `T`                              | for `T_local`, again for `T`    |
+| `${rows:T}`                 | `T`                              | `T_local`                       |
 
-"There" is ``ON CLUSTER``. ``sharded`` and ``everywhere`` stand in a CREATE; ``columns`` and ``rows`` in what
-comes later for a sharded table: ``columns`` where both must know (ADD COLUMN), ``rows`` where only what
-is stored counts (indices, settings, TTL, DELETE). Later statements on a table that is everywhere use
-``everywhere`` again.
+Names of tables are followed by `ON CLUSTER` there. `sharded` and `everywhere` stand in a CREATE.
+What comes later for a sharded table says `columns` where both tables must know (ADD COLUMN) and
+`rows` where only what is stored counts (indices, settings, TTL, DELETE); for the others it is
+`everywhere` again.
 """
 
 import re

@@ -48,7 +48,8 @@ _PLAYED = (
     (re.compile(r", replicated_deduplication_window_seconds = \d+"), ""),
     (re.compile(r"\breplicated_deduplication_window\b"), "non_replicated_deduplication_window"),
 )
-"""It plays a cluster of one node without Keeper: ``Distributed`` is real, what needs Keeper is not."""
+"""It plays a cluster of one node: ``Distributed`` is real; there is no Keeper, so replicas and
+``ON CLUSTER`` are not."""
 
 
 class Refused(Exception):

@@ -14,10 +14,11 @@ from services.contracts.rules import EventNode
 from services.kit.clickhouse import ClickHouse
 from services.rules import EMPTY, LeafState, normalise, update
 from services.tracking.events import store
+from tests.support.clickhouse import on_every_clickhouse
 from tests.tracking.events_table import StoredRow, store_events, store_mapping
 from tests.tracking.service import Tracking
 
-pytestmark = pytest.mark.anyio
+pytestmark = [pytest.mark.anyio, on_every_clickhouse]
 
 START = datetime(2024, 3, 1, tzinfo=UTC)
 
@@ -27,7 +28,7 @@ async def store_with(
     tracking: Tracking, rows: list[StoredRow], profile_of: dict[UUID, UUID]
 ) -> AsyncIterator[httpx2.AsyncClient]:
     async with tracking.store() as api:
-        clickhouse = await ClickHouse.open(tracking.clickhouse_dsn, readers=0)
+        clickhouse = await tracking.open_clickhouse()
         await store_events(clickhouse, tracking.workspace_id, rows)
         await store_events(clickhouse, uuid4(), rows)
         await store_mapping(clickhouse, tracking.workspace_id, profile_of)

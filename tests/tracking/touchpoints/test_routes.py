@@ -6,9 +6,10 @@ from uuid import uuid4
 import pytest
 
 from tests.support.app import user_headers
+from tests.support.clickhouse import on_every_clickhouse
 from tests.tracking.service import Running, track
 
-pytestmark = pytest.mark.anyio
+pytestmark = [pytest.mark.anyio, on_every_clickhouse]
 
 TOUCHPOINTS = "/api/v1/touchpoints"
 
