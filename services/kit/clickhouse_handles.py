@@ -1,8 +1,10 @@
 """Opens the driver's handles on ClickHouse: for writing, for reading only, for a sign of life."""
 
+import fcntl
 import os
 import sys
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -19,7 +21,8 @@ _WRITE_SECONDS = 200
 """Beyond the 180 seconds that ClickHouse gives a statement on all nodes of a cluster."""
 _PING_SECONDS = 5
 
-_ALREADY_OPEN = "Cannot lock file"
+_LOCKED_FILE = "status"
+"""The engine's owner holds a lock on this file of the directory."""
 _engine_left_behind = False
 
 
@@ -88,12 +91,24 @@ def _open_embedded(dsn: str) -> Client:
     try:
         return clickhouse_connect.get_client(dsn=dsn)
     except ProgrammingError as error:
-        if _ALREADY_OPEN not in str(error):
+        path = Path(urlsplit(dsn).path)
+        if not _is_locked(path / _LOCKED_FILE):
             raise
         raise DirectoryInUse(
-            f"Another process has the ClickHouse directory {urlsplit(dsn).path} open. One process "
-            "owns it: stop the other one, or give this one a directory of its own."
+            f"Another process has the ClickHouse directory {path} open. One process owns it: stop "
+            "the other one, or give this one a directory of its own."
         ) from error
+
+
+def _is_locked(file: Path) -> bool:
+    try:
+        with file.open("rb") as opened:
+            fcntl.flock(opened, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    except FileNotFoundError:
+        return False
+    return False
 
 
 def _set(client: Client, settings: Settings) -> None:
