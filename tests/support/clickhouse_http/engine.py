@@ -3,7 +3,7 @@
 import re
 import tempfile
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -108,9 +108,11 @@ class Engine:
         self._running: set[str] = set()
         self._lock = threading.Lock()
 
-    def run(self, statement: Statement) -> Answer:
-        """Raises ``Refused``."""
+    def run(self, statement: Statement, before: Callable[[], None] | None = None) -> Answer:
+        """Raises ``Refused``. ``before`` is called when the query counts as running already."""
         with self._known_as(statement.url.get("query_id", "")):
+            if before:
+                before()
             try:
                 return self._run(statement)
             except RuntimeError as error:

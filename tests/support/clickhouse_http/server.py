@@ -73,9 +73,8 @@ class Handler(BaseHTTPRequestHandler):
             raise Cut
         if fault and kind == "refuse":
             raise Refused(fault.code, f"Code: {fault.code}. {fault.text}")
-        if kind == "hold":
-            self.server.faults.hold()
-        answer = self.server.engine.run(statement)
+        hold = self.server.faults.hold if kind == "hold" else None
+        answer = self.server.engine.run(statement, hold)
         if statement.inserts:
             self.server.faults.rows.append(answer.rows)
         if kind == "cut_after":

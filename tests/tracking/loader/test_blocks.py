@@ -1,90 +1,14 @@
 """The loader loses nothing and repeats nothing, whatever breaks around a block."""
 
-from collections.abc import AsyncIterator, Mapping
-from dataclasses import dataclass
-from typing import Any
-
-import pyarrow as pa
 import pytest
-from sqlalchemy.ext.asyncio import create_async_engine
 
-from services.kit.clickhouse import ClickHouse, ClickHouseError, OperationalError
-from services.kit.feeds import Bell
-from services.kit.postgres import SessionMaker, create_sessionmaker
-from services.tracking.clickhouse import migrate
-from services.tracking.clickhouse.cluster import Cluster
+from services.kit.clickhouse import ClickHouseError, OperationalError
 from services.tracking.loader.store import loaded_offset
-from services.tracking.loader.worker import Loader
-from services.tracking.sequencer.ids import SeenIds
-from services.tracking.sequencer.worker import Sequencer
-from services.tracking.workers import Wake, Workers
 from tests.support.clickhouse import on_every_clickhouse
-from tests.tracking.service import Running, Tracking, track
+from tests.tracking.loader.pipeline import Pipeline, events
+from tests.tracking.service import Running, track
 
 pytestmark = [pytest.mark.anyio, on_every_clickhouse]
-
-
-class Cut(ClickHouse):
-    """A connection that breaks: after ``held`` rows of the next insert have arrived."""
-
-    held: int | None = None
-
-    async def insert_arrow(
-        self, table: str, data: pa.Table, settings: Mapping[str, Any] | None = None
-    ) -> None:
-        if self.held is None:
-            await super().insert_arrow(table, data, settings)
-            return
-        if self.held:
-            await super().insert_arrow(table, data.slice(0, self.held), settings)
-        self.held = None
-        raise OperationalError("connection reset by peer")
-
-
-@dataclass
-class Pipeline:
-    """Sequencer and loader, stepped by hand."""
-
-    tracking: Tracking
-    clickhouse: Cut
-    maker: SessionMaker
-
-    def loader(self) -> Loader:
-        """A new one, as after a restart."""
-        return Loader(self.maker, self.clickhouse, Wake(), Workers())
-
-    async def append(self, *events: dict[str, Any]) -> None:
-        async with self.tracking.ingest() as client:
-            response = await client.post("/v1/batch", json={"batch": list(events)})
-        assert response.status_code == 200
-        assert self.tracking.seen_ids_dir is not None
-        ids = SeenIds(self.tracking.seen_ids_dir)
-        await Sequencer(self.maker, ids, Bell(), Wake(), lambda: None).sequence_all()
-        ids.close()
-
-    async def stored(self) -> list[str]:
-        rows = await self.clickhouse.query("SELECT message_id FROM events ORDER BY message_id")
-        return [row[0] for row in rows]
-
-
-@pytest.fixture
-async def pipeline(
-    tracking: Tracking, clickhouse_cluster: Cluster | None
-) -> AsyncIterator[Pipeline]:
-    clickhouse = await Cut.open(
-        tracking.clickhouse_dsn,
-        write_settings=clickhouse_cluster and clickhouse_cluster.write_settings,
-    )
-    assert isinstance(clickhouse, Cut)
-    await migrate.upgrade(clickhouse, clickhouse_cluster)
-    engine = create_async_engine(tracking.database.app_dsn)
-    yield Pipeline(tracking, clickhouse, create_sessionmaker(engine))
-    await engine.dispose()
-    await clickhouse.close()
-
-
-def events(*names: str, **fields: Any) -> list[dict[str, Any]]:
-    return [track(messageId=name, **fields) for name in names]
 
 
 @pytest.mark.parametrize("held", [0, 1, 2, 3])
