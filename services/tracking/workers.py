@@ -25,7 +25,10 @@ class Wake:
     async def wait(self, seconds: float) -> None:
         """Returns when rung, or after ``seconds``."""
         try:
-            await asyncio.wait_for(self._event.wait(), seconds)
+            # Not wait_for: before Python 3.12 it forgets a cancellation that comes with the ring,
+            # and the worker that is to stop waits again, for ever.
+            async with asyncio.timeout(seconds):
+                await self._event.wait()
         except TimeoutError:
             return
         finally:
