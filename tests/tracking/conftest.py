@@ -51,7 +51,7 @@ def tracking(
     return Tracking(
         database("tracking"),
         clickhouse_dsn,
-        clickhouse_cluster and clickhouse_cluster.name,
+        clickhouse_cluster.name if clickhouse_cluster else None,
         seen_ids_dir=tmp_path / "seen-ids",
     )
 

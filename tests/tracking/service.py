@@ -99,8 +99,8 @@ class Tracking:
         return await ClickHouse.open(
             self.clickhouse_dsn,
             readers=readers,
-            write_settings=cluster and cluster.write_settings,
-            read_settings=cluster and cluster.read_settings,
+            write_settings=cluster.write_settings if cluster else None,
+            read_settings=cluster.read_settings if cluster else None,
         )
 
     async def clickhouse(self, columns: str, tail: str = "") -> list[tuple[Any, ...]]:

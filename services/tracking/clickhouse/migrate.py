@@ -66,8 +66,8 @@ async def open_clickhouse(
     clickhouse = await ClickHouse.open(
         dsn,
         read_dsn=read_dsn,
-        write_settings=cluster and cluster.write_settings,
-        read_settings=cluster and cluster.read_settings,
+        write_settings=cluster.write_settings if cluster else None,
+        read_settings=cluster.read_settings if cluster else None,
     )
     try:
         await upgrade(clickhouse, cluster)

@@ -18,7 +18,7 @@ async def pipeline(
 ) -> AsyncIterator[Pipeline]:
     clickhouse = await Cut.open(
         tracking.clickhouse_dsn,
-        write_settings=clickhouse_cluster and clickhouse_cluster.write_settings,
+        write_settings=clickhouse_cluster.write_settings if clickhouse_cluster else None,
     )
     assert isinstance(clickhouse, Cut)
     await migrate.upgrade(clickhouse, clickhouse_cluster)
