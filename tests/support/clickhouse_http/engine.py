@@ -110,7 +110,8 @@ class Engine:
 
     def run(self, statement: Statement, before: Callable[[], None] | None = None) -> Answer:
         """Raises ``Refused``. ``before`` is called when the query counts as running already."""
-        with self._known_as(statement.url.get("query_id", "")):
+        url = statement.url
+        with self._known_as(url.get("query_id", ""), url.get("session_id", "")):
             if before:
                 before()
             try:
@@ -126,18 +127,26 @@ class Engine:
             return len(self._running)
 
     @contextmanager
-    def _known_as(self, query_id: str) -> Iterator[None]:
+    def _known_as(self, query_id: str, session_id: str) -> Iterator[None]:
+        names = {name for name in (query_id, session_id) if name}
         with self._lock:
             if query_id in self._running:
-                name = "QUERY_WITH_SAME_ID_IS_ALREADY_RUNNING"
-                text = f"Query with id = {query_id} is already running."
-                raise Refused(216, f"Code: 216. DB::Exception: {text} ({name})")
-            self._running.add(query_id)
+                raise _refused(
+                    216,
+                    f"Query with id = {query_id} is already running. "
+                    "(QUERY_WITH_SAME_ID_IS_ALREADY_RUNNING)",
+                )
+            if session_id in self._running:
+                raise _refused(
+                    373,
+                    f"Session {session_id} is locked by a concurrent client. (SESSION_IS_LOCKED)",
+                )
+            self._running |= names
         try:
             yield
         finally:
             with self._lock:
-                self._running.discard(query_id)
+                self._running -= names
 
     def _run(self, statement: Statement) -> Answer:
         handle = chdb.connect(self._path)
@@ -168,6 +177,10 @@ class Engine:
             head = _FORMAT.sub("", statement.sql)
             result = handle.query(f"{head} FROM INFILE '{file.name}' FORMAT {statement.format}")
         return Answer(b"", statement.format, result.rows_read())
+
+
+def _refused(code: int, text: str) -> Refused:
+    return Refused(code, f"Code: {code}. DB::Exception: {text}")
 
 
 def _quoted(value: str) -> str:

@@ -10,7 +10,10 @@ from typing import Any
 import pytest
 
 from services.kit.clickhouse import ClickHouse, ClickHouseError
+from services.kit.postgres import workspace_tx
 from services.tracking.loader import worker
+from services.tracking.loader.store import present
+from services.tracking.log.store import open_block
 from tests.support.app import user_headers
 from tests.support.clickhouse import ClickHouseServer
 from tests.tracking.loader.pipeline import Pipeline, events
@@ -97,7 +100,13 @@ async def test_a_block_is_not_looked_for_while_its_insert_may_still_arrive(
     with pytest.raises(ClickHouseError):
         await pipeline.loader().load_all()
     # The client gave up; the server has not. Asked now, it would say that nothing is there.
+    workspace_id = pipeline.tracking.workspace_id
+    async with workspace_tx(pipeline.maker, workspace_id) as session:
+        block = await open_block(session, str(workspace_id))
+    assert block is not None
     with pytest.raises(ClickHouseError, match="QUERY_WITH_SAME_ID_IS_ALREADY_RUNNING"):
+        await present(pipeline.clickhouse, workspace_id, block.block_id)
+    with pytest.raises(ClickHouseError):
         await pipeline.loader().load_all()
     server.heal()
 

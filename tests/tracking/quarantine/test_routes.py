@@ -10,10 +10,9 @@ import httpx2
 import pytest
 
 from tests.support.app import user_headers
-from tests.support.clickhouse import on_every_clickhouse
 from tests.tracking.service import Running, Tracking, track
 
-pytestmark = [pytest.mark.anyio, on_every_clickhouse]
+pytestmark = pytest.mark.anyio
 
 QUARANTINE = "/api/v1/quarantine"
 
