@@ -10,6 +10,7 @@ from http.client import HTTPConnection, HTTPException
 from pathlib import Path
 from time import monotonic
 
+from infra.runner.files import private_directory
 from infra.runner.ports import LOOPBACK
 from infra.runner.processes import Identity, identify
 from infra.runner.topology import ChildSpec
@@ -79,6 +80,8 @@ class Child:
     def spawn(self, *, hold: bool = False) -> None:
         """Start it; with `hold` it loads its code and then waits for `release`."""
         self._started = monotonic()
+        if "TMPDIR" in self.spec.fixed:
+            _empty(Path(self.spec.fixed["TMPDIR"]))
         app = [self.spec.app, str(self.spec.port), str(os.getpid())]
         self._process = start(
             ["-m", "infra.runner.serve", *app],
@@ -122,6 +125,12 @@ class Child:
     def last_words(self, lines: int = 20) -> str:
         """The end of its log."""
         return "\n".join(self.log.read_text(errors="replace").splitlines()[-lines:])
+
+
+def _empty(scratch: Path) -> None:
+    """What a killed process left there is gone before the next one starts."""
+    shutil.rmtree(scratch, ignore_errors=True)
+    private_directory(scratch)
 
 
 def rotate(log: Path) -> None:

@@ -1,7 +1,6 @@
 """Starts everything in order, keeps it running, stops everything in the opposite order."""
 
 import json
-import shutil
 import signal
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -67,9 +66,6 @@ class Supervisor:
         self._end_orphans()
         # Before anything is started: a taken port is the commonest reason to give up.
         port = self._ports.reserve(self._port)
-        scratch = self._data_dir / "tmp"
-        shutil.rmtree(scratch, ignore_errors=True)
-        private_directory(scratch)
         keys = instance_keys.load_or_create(self._data_dir / "keys")
         self._cluster.prepare()
         topology = plan(self._data_dir, port, self._ports, self._cluster, keys)

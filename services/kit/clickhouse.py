@@ -1,106 +1,171 @@
 """The one place that imports the ClickHouse driver: embedded chDB and servers, the same SQL.
 
-Every call runs in a thread. Writes share one handle; reads have a few of their own, which on chDB
-are set read-only for good (there, ``file()`` could otherwise read any file of the machine). For a
-server give the reads a DSN of a read-only user.
+Every call runs in a thread of its lane: writes share one handle, reads have a few of their own,
+readiness has one that nothing else can hold up. A call whose caller gave up keeps its handle and
+its thread until it ends, so a server that hangs never takes more threads than there are handles.
+
+Reads are read-only by the engine's own word. On a server each request of theirs carries
+``readonly=1`` (or the user's profile says so already), on chDB their handles are set so for good:
+no write, and no ``file()``, which could otherwise read any file of the machine.
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Mapping
-from contextlib import asynccontextmanager
+import os
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from queue import SimpleQueue
 from typing import Any, TypeVar
 
-import clickhouse_connect
 import pyarrow as pa
 from clickhouse_connect.driver.client import Client
 from clickhouse_connect.driver.exceptions import (
     ClickHouseError,
     DatabaseError,
+    Error,
     OperationalError,
+    ProgrammingError,
 )
+
+from services.kit import clickhouse_handles as handles
+from services.kit.clickhouse_handles import DirectoryInUse, Forked, Settings
+from services.kit.problems import Unavailable
 
 T = TypeVar("T")
 Params = Mapping[str, Any]
+Rows = list[tuple[Any, ...]]
 
-_LIMITS = {"max_execution_time": 60, "max_memory_usage": 2_000_000_000}
+_OVERLOADED = frozenset({202, 209, 210, 279, 999})
+"""ClickHouse's codes for: too many queries, a time-out or failure of its network, Keeper away."""
 
 
 class ClickHouse:
-    """Handles on one database. Errors are the driver's: ``ClickHouseError`` and its subclasses."""
+    """Handles on one database.
 
-    def __init__(self, writer: Client, readers: list[Client]) -> None:
-        self._writer = writer
-        self._writing = asyncio.Lock()
-        self._readers: asyncio.Queue[Client] = asyncio.Queue()
-        self._all = [writer, *readers]
-        for reader in readers:
-            self._readers.put_nowait(reader)
+    Writes raise the driver's ``ClickHouseError`` and its subclasses. So do reads, but that a
+    store which does not answer, or cannot now, is ``Unavailable``.
+    """
+
+    def __init__(self, writer: Client, readers: Sequence[Client], pinger: Client) -> None:
+        self._writes = _Lane([writer])
+        self._reads = _Lane(readers)
+        self._pings = _Lane([pinger])
 
     @classmethod
-    async def open(cls, dsn: str, *, read_dsn: str | None = None, readers: int = 2) -> "ClickHouse":
-        """Connects. A chDB path belongs to one process: a second one is refused by the engine."""
-        writer = await asyncio.to_thread(_connect, dsn)
-        handles = [
-            await asyncio.to_thread(_connect_reader, read_dsn or dsn) for _ in range(readers)
-        ]
-        return cls(writer, handles)
+    async def open(
+        cls,
+        dsn: str,
+        *,
+        read_dsn: str | None = None,
+        readers: int = 2,
+        write_settings: Settings | None = None,
+        read_settings: Settings | None = None,
+    ) -> "ClickHouse":
+        """Connects; the settings go with every write or read.
 
-    async def query(self, sql: str, params: Params | None = None) -> list[tuple[Any, ...]]:
+        A chDB directory belongs to one process: ``DirectoryInUse`` when another has it open,
+        ``Forked`` in a child of a process that had loaded chDB.
+        """
+
+        def connect() -> "ClickHouse":
+            reading = read_dsn or dsn
+            return cls(
+                handles.writer(dsn, write_settings or {}),
+                [handles.reader(reading, read_settings or {}) for _ in range(readers)],
+                handles.pinger(reading),
+            )
+
+        return await asyncio.to_thread(connect)
+
+    async def query(self, sql: str, params: Params | None = None) -> Rows:
         """Rows of a SELECT; ``params`` are bound on the server side as ``{name:Type}``."""
         return await self._read(lambda c: _rows(c, sql, params))
 
     async def arrow(self, sql: str, params: Params | None = None) -> pa.Table:
         return await self._read(lambda c: c.query_arrow(sql, parameters=_bound(params)))
 
+    async def query_written(
+        self, sql: str, params: Params | None = None, settings: Settings | None = None
+    ) -> Rows:
+        """Rows as the writer sees them: with ``write_settings``, after all earlier writes."""
+        return await self._writes.run(lambda c: _rows(c, sql, params, settings))
+
     async def command(self, sql: str, params: Params | None = None) -> None:
         """DDL and other statements without rows."""
-        async with self._writing:
-            await asyncio.to_thread(self._writer.command, sql, parameters=_bound(params))
+        await self._writes.run(lambda c: c.command(sql, parameters=_bound(params)))
 
     async def insert_arrow(
-        self, table: str, data: pa.Table, settings: dict[str, Any] | None = None
+        self, table: str, data: pa.Table, settings: Settings | None = None
     ) -> None:
-        async with self._writing:
-            await asyncio.to_thread(self._writer.insert_arrow, table, data, settings=settings)
+        own = dict(settings or {})
+        await self._writes.run(lambda c: c.insert_arrow(table, data, settings=own))
 
     async def ping(self) -> None:
-        await self.query("SELECT 1")
+        """``Unavailable`` when the store does not answer."""
+        try:
+            await self._pings.run(lambda c: _rows(c, "SELECT 1", None))
+        except Error as error:
+            raise Unavailable("The event store does not answer.") from error
 
     async def close(self) -> None:
-        for client in self._all:
-            await asyncio.to_thread(client.close)
+        for lane in (self._reads, self._pings, self._writes):
+            await lane.close()
 
     async def _read(self, run: Callable[[Client], T]) -> T:
-        async with self._reader() as client:
-            return await asyncio.to_thread(run, client)
-
-    @asynccontextmanager
-    async def _reader(self) -> AsyncIterator[Client]:
-        client = await self._readers.get()
         try:
-            yield client
+            return await self._reads.run(run)
+        except Error as error:
+            silent = error.code is None and not isinstance(error, ProgrammingError)
+            if silent or error.code in _OVERLOADED:
+                raise Unavailable("The event store does not answer.") from error
+            raise
+
+
+class _Lane:
+    """Handles of one kind, and as many threads."""
+
+    def __init__(self, clients: Sequence[Client]) -> None:
+        self._pid = os.getpid()
+        self._clients = clients
+        self._idle: SimpleQueue[Client] = SimpleQueue()
+        for client in clients:
+            self._idle.put(client)
+        self._threads = ThreadPoolExecutor(max(1, len(clients)), "clickhouse")
+
+    async def run(self, call: Callable[[Client], T]) -> T:
+        if os.getpid() != self._pid:
+            raise Forked
+        loop = asyncio.get_running_loop()
+        return await loop.run_in_executor(self._threads, self._lend, call)
+
+    def _lend(self, call: Callable[[Client], T]) -> T:
+        client = self._idle.get()
+        try:
+            return call(client)
         finally:
-            self._readers.put_nowait(client)
+            self._idle.put(client)
+
+    async def close(self) -> None:
+        self._threads.shutdown(wait=False, cancel_futures=True)
+        for client in self._clients:
+            await asyncio.to_thread(client.close)
 
 
-def _rows(client: Client, sql: str, params: Params | None) -> list[tuple[Any, ...]]:
-    return [tuple(row) for row in client.query(sql, parameters=_bound(params)).result_rows]
+def _rows(
+    client: Client, sql: str, params: Params | None, settings: Settings | None = None
+) -> Rows:
+    result = client.query(sql, parameters=_bound(params), settings=dict(settings or {}))
+    return [tuple(row) for row in result.result_rows]
 
 
 def _bound(params: Params | None) -> dict[str, Any]:
     return dict(params or {})
 
 
-def _connect(dsn: str) -> Client:
-    return clickhouse_connect.get_client(dsn=dsn)
-
-
-def _connect_reader(dsn: str) -> Client:
-    client = clickhouse_connect.get_client(dsn=dsn, settings=dict(_LIMITS))
-    if dsn.startswith("chdb:"):
-        # Not as a per-call setting: that would poison the handle half-way (and can't be undone).
-        client.command("SET readonly = 1")
-    return client
-
-
-__all__ = ["ClickHouse", "ClickHouseError", "DatabaseError", "OperationalError"]
+__all__ = [
+    "ClickHouse",
+    "ClickHouseError",
+    "DatabaseError",
+    "DirectoryInUse",
+    "Forked",
+    "OperationalError",
+]

@@ -16,12 +16,12 @@ from fastapi import FastAPI, Request
 from services.kit import app as kit_app
 from services.kit import postgres
 from services.kit.auth import TokenSigner
-from services.kit.clickhouse import ClickHouse
 from services.kit.feeds import Bell, FeedClient
 from services.kit.garbage import spare_collections
 from services.kit.http import ServiceClient
 from services.tracking.analytics import routes as analytics
 from services.tracking.clickhouse import migrate
+from services.tracking.clickhouse.cluster import Cluster
 from services.tracking.events import routes as events
 from services.tracking.evidence import routes as evidence
 from services.tracking.identity.worker import IdentityFollower
@@ -128,12 +128,12 @@ async def _start_store(settings: TrackingSettings, stack: AsyncExitStack) -> dic
     await lease.acquire()
     stack.push_async_callback(lease.release)
     read_dsn = settings.clickhouse_read_dsn
-    clickhouse = await ClickHouse.open(
+    clickhouse = await migrate.open_clickhouse(
         settings.clickhouse_dsn.get_secret_value(),
+        Cluster(settings.clickhouse_cluster) if settings.clickhouse_cluster else None,
         read_dsn=read_dsn.get_secret_value() if read_dsn else None,
     )
     stack.push_async_callback(clickhouse.close)
-    await migrate.upgrade(clickhouse)
     # Arrow's first table takes a second (it loads its kernels): not at the cost of an event.
     await asyncio.to_thread(table, UUID(int=0), "", [])
     engine = postgres.create_engine(settings)

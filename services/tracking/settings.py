@@ -23,7 +23,15 @@ class TrackingSettings(PostgresSettings):
         description="`chdb:///absolute/path` or `clickhouse://…`; needed by the role `store`.",
     )
     clickhouse_read_dsn: SecretStr | None = Field(
-        None, description="The same database as a read-only user; absent: `clickhouse_dsn`."
+        None,
+        description="The same database as a user who may only read; absent: `clickhouse_dsn`. "
+        "Queries are read-only in either case.",
+    )
+    clickhouse_cluster: str | None = Field(
+        None,
+        pattern=r"^[A-Za-z0-9_.-]+$",
+        description="Name of the cluster in the servers' `remote_servers`: tables are replicated, "
+        "events sharded by subject (docs/clickhouse.md). Absent: a single node.",
     )
     seen_ids_dir: Path | None = Field(
         None,

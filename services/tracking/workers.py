@@ -25,7 +25,8 @@ class Wake:
     async def wait(self, seconds: float) -> None:
         """Returns when rung, or after ``seconds``."""
         try:
-            # Not wait_for: up to Python 3.11 it forgets a cancellation that meets a ring.
+            # Not wait_for: before Python 3.12 it forgets a cancellation that comes with the ring,
+            # and the worker that is to stop waits again, for ever.
             async with asyncio.timeout(seconds):
                 await self._event.wait()
         except TimeoutError:

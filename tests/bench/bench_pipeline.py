@@ -41,6 +41,8 @@ from tests.support.app import user_headers
 EVENTS = 5_000_000
 KNOWN_IDS = 30_000_000
 LOADER_BLOCKS, LOADER_ROUNDS = 4, 3
+BACKLOG = 200_000
+"""What an hour without ClickHouse leaves at 55 events a second."""
 _FILL = 100_000
 _LOOK_SECONDS = 0.2
 _BEHIND = """
@@ -193,3 +195,20 @@ def test_sustained(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
         }
     with capsys.disabled():
         print(json.dumps({"bench": "sustained", "machine": before, "events": EVENTS, **figures}))
+
+
+def test_catch_up(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    before = stack.machine()
+    with stack.running(tmp_path) as running:
+        ingest = running.ingest()
+        accepted = post(ingest, uuid4(), BACKLOG, lambda: None)
+        store = running.store()
+        began = time.perf_counter()
+        asyncio.run(drained(running, 300, lambda: None))
+        figures = {
+            "accepted_per_s": round(accepted),
+            "drained_s": round(time.perf_counter() - began, 1),
+            "store_rss_mb": round(store.rss_bytes / 1e6),
+        }
+    with capsys.disabled():
+        print(json.dumps({"bench": "catch_up", "machine": before, "events": BACKLOG, **figures}))

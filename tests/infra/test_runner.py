@@ -106,6 +106,19 @@ def test_a_killed_child_comes_back(running: Instance, name: str) -> None:
     assert f"{name} ended" in running.output
 
 
+def test_events_that_a_killed_store_left_in_its_scratch_directory_are_gone(
+    running: Instance,
+) -> None:
+    scratch = running.data_dir / "tmp"
+    left = scratch / "tmpabc.raw"
+    left.write_text("events")
+    killed = running.running("tracking-store")
+    killed.kill()
+    until(lambda: not left.exists(), within=60.0, what="the scratch directory is emptied")
+    assert _mode(scratch) == 0o700
+    until(lambda: running.running("tracking-store") != killed, within=60.0, what="it runs again")
+
+
 def test_what_a_killed_runner_left_blocks_nothing(tmp_path: Path) -> None:
     instance = Instance(tmp_path / "data").start()
     credentials, left = instance.credentials, list(instance.processes.values())

@@ -7,26 +7,37 @@ from pathlib import Path
 import pytest
 
 from services.kit.clickhouse import ClickHouse
-from services.tracking.clickhouse import migrate
+from services.tracking.clickhouse.cluster import Cluster
+from services.tracking.clickhouse.migrate import open_clickhouse
+from tests.support.clickhouse import ClickHouseServer
 from tests.support.kafka import Brokers
 from tests.support.postgres import NewDatabase
 from tests.tracking.service import POSTGRES, Running, Tracking
 
 
 @pytest.fixture
-async def clickhouse_dsn(chdb_path: str, clickhouse_database: str) -> str:
-    """An empty ClickHouse database."""
-    root = await ClickHouse.open(f"chdb://{chdb_path}", readers=0)
-    await root.command(f"CREATE DATABASE {clickhouse_database}")
-    await root.close()
-    return f"chdb://{chdb_path}?database={clickhouse_database}"
+async def clickhouse_dsn(
+    request: pytest.FixtureRequest, clickhouse_kind: str, clickhouse_database: str
+) -> str:
+    """An empty ClickHouse database, embedded or behind HTTP."""
+    if clickhouse_kind != "chdb":
+        server: ClickHouseServer = request.getfixturevalue("clickhouse_server")
+        root, dsn = server.dsn("default"), server.dsn(clickhouse_database)
+    else:
+        root = f"chdb://{request.getfixturevalue('chdb_path')}"
+        dsn = f"{root}?database={clickhouse_database}"
+    clickhouse = await ClickHouse.open(root, readers=0)
+    await clickhouse.command(f"CREATE DATABASE {clickhouse_database}")
+    await clickhouse.close()
+    return dsn
 
 
 @pytest.fixture
-async def events_table(clickhouse_dsn: str) -> AsyncIterator[ClickHouse]:
+async def events_table(
+    clickhouse_dsn: str, clickhouse_cluster: Cluster | None
+) -> AsyncIterator[ClickHouse]:
     """ClickHouse with tracking's schema and no rows."""
-    clickhouse = await ClickHouse.open(clickhouse_dsn)
-    await migrate.upgrade(clickhouse)
+    clickhouse = await open_clickhouse(clickhouse_dsn, clickhouse_cluster)
     yield clickhouse
     await clickhouse.close()
 
@@ -43,10 +54,19 @@ def log_dsn(request: pytest.FixtureRequest) -> str | None:
 
 @pytest.fixture
 def tracking(
-    database: NewDatabase, clickhouse_dsn: str, tmp_path: Path, log_dsn: str | None
+    database: NewDatabase,
+    clickhouse_dsn: str,
+    clickhouse_cluster: Cluster | None,
+    tmp_path: Path,
+    log_dsn: str | None,
 ) -> Tracking:
-    ids = tmp_path / "seen-ids"
-    return Tracking(database("tracking"), clickhouse_dsn, seen_ids_dir=ids, log_dsn=log_dsn)
+    return Tracking(
+        database("tracking"),
+        clickhouse_dsn,
+        clickhouse_cluster.name if clickhouse_cluster else None,
+        seen_ids_dir=tmp_path / "seen-ids",
+        log_dsn=log_dsn,
+    )
 
 
 @pytest.fixture

@@ -18,6 +18,7 @@ from services.contracts.events import Event
 from services.kit.clickhouse import ClickHouse
 from services.kit.feeds import FeedPage, FeedRow, decode_page, unpack
 from services.kit.postgres import SessionMaker, create_sessionmaker
+from services.tracking.clickhouse.cluster import Cluster
 from services.tracking.log import adapters
 from services.tracking.log.port import Log
 from services.tracking.main import create_app
@@ -39,6 +40,7 @@ class Tracking:
 
     database: Database
     clickhouse_dsn: str
+    clickhouse_cluster: str | None = None
     workspace_id: UUID = field(default_factory=uuid4)
     profile_url: str | None = None
     seen_ids_dir: Path | None = None
@@ -50,6 +52,7 @@ class Tracking:
                 "role": role,
                 "postgres_dsn": self.database.app_dsn,
                 "clickhouse_dsn": self.clickhouse_dsn,
+                "clickhouse_cluster": self.clickhouse_cluster,
                 "seen_ids_dir": self.seen_ids_dir,
                 "signing_key": signing_key("tracking"),
                 "trusted_keys": trusted_keys(),
@@ -113,9 +116,19 @@ class Tracking:
             end = (await log.ends()).get(name, 0)
             return await log.read(name, 0, end, rows=end, size=1 << 62) if end else []
 
+    async def open_clickhouse(self, readers: int = 0) -> ClickHouse:
+        """With the settings of its kind, as the service opens it."""
+        cluster = Cluster(self.clickhouse_cluster) if self.clickhouse_cluster else None
+        return await ClickHouse.open(
+            self.clickhouse_dsn,
+            readers=readers,
+            write_settings=cluster.write_settings if cluster else None,
+            read_settings=cluster.read_settings if cluster else None,
+        )
+
     async def clickhouse(self, columns: str, tail: str = "") -> list[tuple[Any, ...]]:
         """Rows of the canonical view of this workspace."""
-        clickhouse = await ClickHouse.open(self.clickhouse_dsn, readers=1)
+        clickhouse = await self.open_clickhouse(readers=1)
         try:
             return await clickhouse.query(
                 f"SELECT {columns} FROM person_events(workspace_id={{workspace_id:UUID}}) {tail}",  # noqa: S608 - the test's own text

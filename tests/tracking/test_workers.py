@@ -75,3 +75,22 @@ async def test_a_ring_before_the_wait_is_not_missed() -> None:
     wake.ring()
     await asyncio.wait_for(wake.wait(60), 1)
     await asyncio.wait_for(wake.wait(0.01), 1)
+
+
+@pytest.mark.parametrize("turns", range(5))
+async def test_a_worker_that_is_rung_just_before_it_is_stopped_ends(turns: int) -> None:
+    wake, team = Wake(), Workers()
+    waiting = asyncio.Event()
+
+    async def run() -> None:
+        while True:
+            waiting.set()
+            await wake.wait(60)
+
+    team.start("rung", run)
+    await waiting.wait()
+    await asyncio.sleep(0)
+    wake.ring()
+    for _ in range(turns):
+        await asyncio.sleep(0)
+    await asyncio.wait_for(team.stop(), 5)

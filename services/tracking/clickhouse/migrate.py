@@ -1,7 +1,8 @@
 """Brings the ClickHouse schema up to date: numbered ``.sql`` files, forward only, each once.
 
 ClickHouse has no transactions around DDL, so every statement can be run again: a start that was
-killed half-way goes on where it stopped.
+killed half-way goes on where it stopped. Markers in the files say what is different on a cluster
+(``cluster.py``).
 """
 
 import hashlib
@@ -11,13 +12,14 @@ from importlib.resources import files
 import structlog
 
 from services.kit.clickhouse import ClickHouse
+from services.tracking.clickhouse.cluster import Cluster, alone, statements
 
 log = structlog.get_logger(__name__)
 
 _REGISTRY = """
-CREATE TABLE IF NOT EXISTS schema_migration (
+CREATE TABLE IF NOT EXISTS ${everywhere:schema_migration} (
   number UInt32, name String, checksum String, applied_at DateTime64(3, 'UTC') DEFAULT now64(3)
-) ENGINE = ReplacingMergeTree(applied_at) ORDER BY number
+) ENGINE = ${engine:ReplacingMergeTree(applied_at)} ORDER BY number
 """
 _RECORD = """
 INSERT INTO schema_migration (number, name, checksum)
@@ -37,12 +39,13 @@ class Migration:
 
     @property
     def checksum(self) -> str:
-        return hashlib.sha256(self.sql.encode()).hexdigest()
+        """Of what a single node runs: markers may come to a file that was applied before."""
+        return hashlib.sha256(alone(self.sql).encode()).hexdigest()
 
-    @property
-    def statements(self) -> list[str]:
+    def statements(self, cluster: Cluster | None) -> list[str]:
         """Statements end with a semicolon at the end of a line."""
-        return [part.strip() for part in (self.sql + "\n").split(";\n") if part.strip()]
+        parts = [part.strip() for part in (self.sql + "\n").split(";\n") if part.strip()]
+        return [each for part in parts for each in statements(part, cluster)]
 
 
 def migrations() -> list[Migration]:
@@ -54,15 +57,36 @@ def migrations() -> list[Migration]:
     ]
 
 
-async def upgrade(clickhouse: ClickHouse) -> None:
+async def open_clickhouse(
+    dsn: str, cluster: Cluster | None = None, *, read_dsn: str | None = None
+) -> ClickHouse:
+    """Connected, with the settings of its kind, and at the newest migration."""
+    if cluster and dsn.startswith("chdb:"):
+        raise ValueError("TRACKING_CLICKHOUSE_CLUSTER is for servers: an embedded one has none")
+    clickhouse = await ClickHouse.open(
+        dsn,
+        read_dsn=read_dsn,
+        write_settings=cluster.write_settings if cluster else None,
+        read_settings=cluster.read_settings if cluster else None,
+    )
+    try:
+        await upgrade(clickhouse, cluster)
+    except BaseException:
+        await clickhouse.close()
+        raise
+    return clickhouse
+
+
+async def upgrade(clickhouse: ClickHouse, cluster: Cluster | None = None) -> None:
     """Applies what is missing; ``ChangedMigration`` when history was edited."""
-    await clickhouse.command(_REGISTRY)
-    rows = await clickhouse.query("SELECT number, checksum FROM schema_migration FINAL")
+    for statement in statements(_REGISTRY, cluster):
+        await clickhouse.command(statement)
+    rows = await clickhouse.query_written("SELECT number, checksum FROM schema_migration FINAL")
     applied: dict[int, str] = dict(rows)
     for migration in migrations():
         known = applied.get(migration.number)
         if known is None:
-            for statement in migration.statements:
+            for statement in migration.statements(cluster):
                 await clickhouse.command(statement)
             await clickhouse.command(
                 _RECORD,

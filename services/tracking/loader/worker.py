@@ -48,7 +48,11 @@ Refused = tuple[Entry, str]
 Part = tuple[Sequence[Entry], pa.Table]
 """Entries that go in with one insert, and their columns."""
 
-_SETTINGS = {"async_insert": 0, "wait_end_of_query": 1}
+_SETTINGS = {
+    "async_insert": 0,
+    "wait_end_of_query": 1,
+    "deduplicate_blocks_in_dependent_materialized_views": 1,
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -197,10 +201,9 @@ class Loader:
         # The token names exactly these rows: what a bisection or a resumed block inserts is less.
         first, last = (f"{e.log_offset}.{e.log_index}" for e in (part[0], part[-1]))
         token = f"{block.block_id}:{first}-{last}:{len(part)}"
+        own = {"insert_deduplication_token": token, "query_id": block.block_id}
         try:
-            await self._clickhouse.insert_arrow(
-                "events", data, _SETTINGS | {"insert_deduplication_token": token}
-            )
+            await self._clickhouse.insert_arrow("events", data, _SETTINGS | own)
         except DatabaseError as error:
             if error.code not in _POISON_CODES:
                 raise

@@ -14,6 +14,7 @@ from services.contracts.rules import EventNode
 from services.kit.clickhouse import ClickHouse
 from services.rules import EMPTY, LeafState, normalise, update
 from services.tracking.events import store
+from tests.support.clickhouse import on_every_clickhouse
 from tests.tracking.events_table import StoredRow, store_events, store_mapping
 from tests.tracking.service import Tracking
 
@@ -27,7 +28,7 @@ async def store_with(
     tracking: Tracking, rows: list[StoredRow], profile_of: dict[UUID, UUID]
 ) -> AsyncIterator[httpx2.AsyncClient]:
     async with tracking.store() as api:
-        clickhouse = await ClickHouse.open(tracking.clickhouse_dsn, readers=0)
+        clickhouse = await tracking.open_clickhouse()
         await store_events(clickhouse, tracking.workspace_id, rows)
         await store_events(clickhouse, uuid4(), rows)
         await store_mapping(clickhouse, tracking.workspace_id, profile_of)
@@ -54,6 +55,7 @@ async def pages(api: httpx2.AsyncClient, path: str, **params: Any) -> list[list[
         params["cursor"] = answer["next_cursor"]
 
 
+@on_every_clickhouse
 async def test_search_pages_newest_first_without_gap_or_repeat(tracking: Tracking) -> None:
     rows = hourly(uuid4(), "View", 5) + hourly(uuid4(), "Buy", 2)
     async with store_with(tracking, rows, {}) as api:
@@ -68,6 +70,7 @@ async def test_search_pages_newest_first_without_gap_or_repeat(tracking: Trackin
         assert sorted(e["event"] for e in windowed[0]) == ["Buy", "View"]
 
 
+@on_every_clickhouse
 async def test_a_timeline_joins_what_happened_before_and_after_a_merge(tracking: Tracking) -> None:
     anonymous, known, stranger = uuid4(), uuid4(), uuid4()
     rows = hourly(anonymous, "View", 2) + hourly(known, "Buy", 2) + hourly(stranger, "View", 1)
@@ -80,6 +83,7 @@ async def test_a_timeline_joins_what_happened_before_and_after_a_merge(tracking:
             assert {e["profile_id"] for e in page} == {str(known)}
 
 
+@on_every_clickhouse
 async def test_a_scan_gives_every_event_in_order_of_time(tracking: Tracking) -> None:
     person, merged = uuid4(), uuid4()
     rows = hourly(person, "View", 3) + hourly(merged, "Buy", 3) + hourly(person, "Other", 3)
@@ -99,6 +103,7 @@ async def test_a_scan_gives_every_event_in_order_of_time(tracking: Tracking) -> 
     assert {row["profile_id"] for row in seen} == {str(person)}
 
 
+@on_every_clickhouse
 async def test_leaf_states_count_what_the_log_offset_allows(tracking: Tracking) -> None:
     person, merged = uuid4(), uuid4()
     node = EventNode.model_validate({"event": "Buy", "window": {"last_days": 30}})
@@ -124,6 +129,7 @@ async def test_leaf_states_count_what_the_log_offset_allows(tracking: Tracking) 
         assert ahead.headers["retry-after"] == "1"
 
 
+@on_every_clickhouse
 async def test_leaf_states_are_those_of_the_rule_library(
     tracking: Tracking, events_table: ClickHouse
 ) -> None:

@@ -13,10 +13,11 @@ from services.contracts.changes import Change, ChangeType
 from services.identifiers import subject_id
 from services.kit.feeds import MEDIA_TYPE, FeedPage, FeedRow, encode_page, pack
 from services.tracking.identity.fold import Link, LinkData, fold
+from tests.support.clickhouse import on_every_clickhouse
 from tests.tracking.service import Running, Tracking, eventually, track
 from tests.tracking.sockets import serving
 
-pytestmark = pytest.mark.anyio
+pytestmark = [pytest.mark.anyio, on_every_clickhouse]
 
 
 def change(kind: ChangeType, profile_id: UUID, **data: Any) -> Change:

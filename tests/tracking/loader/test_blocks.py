@@ -1,83 +1,14 @@
 """The loader loses nothing and repeats nothing, whatever breaks around a block."""
 
-from collections.abc import AsyncIterator
-from dataclasses import dataclass
-from typing import Any
-
-import pyarrow as pa
 import pytest
 
-from services.kit.clickhouse import ClickHouse, ClickHouseError, OperationalError
-from services.kit.feeds import Bell
-from services.kit.postgres import SessionMaker
-from services.tracking.clickhouse import migrate
+from services.kit.clickhouse import ClickHouseError, OperationalError
 from services.tracking.loader.store import loaded_offset
-from services.tracking.loader.worker import Loader
-from services.tracking.log.port import Log
-from services.tracking.sequencer.ids import SeenIds
-from services.tracking.sequencer.worker import Sequencer
-from services.tracking.workers import Wake, Workers
-from tests.tracking.service import Running, Tracking, each_log, track
+from tests.support.clickhouse import on_every_clickhouse
+from tests.tracking.loader.pipeline import Pipeline, events
+from tests.tracking.service import Running, each_log, track
 
-pytestmark = pytest.mark.anyio
-
-
-class Cut(ClickHouse):
-    """A connection that breaks: after ``held`` rows of the next insert have arrived."""
-
-    held: int | None = None
-
-    async def insert_arrow(
-        self, table: str, data: pa.Table, settings: dict[str, Any] | None = None
-    ) -> None:
-        if self.held is None:
-            await super().insert_arrow(table, data, settings)
-            return
-        if self.held:
-            await super().insert_arrow(table, data.slice(0, self.held), settings)
-        self.held = None
-        raise OperationalError("connection reset by peer")
-
-
-@dataclass
-class Pipeline:
-    """Sequencer and loader, stepped by hand."""
-
-    tracking: Tracking
-    clickhouse: Cut
-    maker: SessionMaker
-    log: Log
-
-    def loader(self) -> Loader:
-        """A new one, as after a restart."""
-        return Loader(self.maker, self.log, self.clickhouse, Wake(), Workers())
-
-    async def append(self, *events: dict[str, Any]) -> None:
-        async with self.tracking.ingest() as client:
-            response = await client.post("/v1/batch", json={"batch": list(events)})
-        assert response.status_code == 200
-        assert self.tracking.seen_ids_dir is not None
-        ids = SeenIds(self.tracking.seen_ids_dir)
-        await Sequencer(self.maker, self.log, ids, Bell(), Wake(), lambda: None).sequence_all()
-        ids.close()
-
-    async def stored(self) -> list[str]:
-        rows = await self.clickhouse.query("SELECT message_id FROM events ORDER BY message_id")
-        return [row[0] for row in rows]
-
-
-@pytest.fixture
-async def pipeline(tracking: Tracking) -> AsyncIterator[Pipeline]:
-    clickhouse = await Cut.open(tracking.clickhouse_dsn)
-    assert isinstance(clickhouse, Cut)
-    await migrate.upgrade(clickhouse)
-    async with tracking.log() as (maker, log):
-        yield Pipeline(tracking, clickhouse, maker, log)
-    await clickhouse.close()
-
-
-def events(*names: str, **fields: Any) -> list[dict[str, Any]]:
-    return [track(messageId=name, **fields) for name in names]
+pytestmark = [pytest.mark.anyio, on_every_clickhouse]
 
 
 @each_log
@@ -128,9 +59,11 @@ async def test_blocks_prepared_ahead_are_loaded_once_and_in_order(
 
 
 @each_log
-async def test_an_event_that_clickhouse_refuses_is_quarantined_alone(pipeline: Pipeline) -> None:
+async def test_an_event_that_clickhouse_refuses_is_quarantined_alone(
+    pipeline: Pipeline, stored_events: str
+) -> None:
     await pipeline.clickhouse.command(
-        "ALTER TABLE events ADD CONSTRAINT healthy CHECK event != 'Poison'"
+        f"ALTER TABLE {stored_events} ADD CONSTRAINT healthy CHECK event != 'Poison'"
     )
     good = [f"good{i:02}" for i in range(20)]
     await pipeline.append(*events(*good[:7]), *events("bad", event="Poison"), *events(*good[7:]))

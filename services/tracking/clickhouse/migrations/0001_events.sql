@@ -1,7 +1,7 @@
 -- One row per accepted event and per outcome. Deduplication happens before the insert (the
 -- sequencer); Replacing is the last net. Properties are JSON text with columns for what is read
 -- often: as fast to read as the JSON type and five times cheaper to write.
-CREATE TABLE IF NOT EXISTS events (
+CREATE TABLE IF NOT EXISTS ${sharded:events:cityHash64(subject_id)} (
   workspace_id UUID,
   source_id LowCardinality(String),
   message_id String CODEC(ZSTD(1)),
@@ -27,28 +27,28 @@ CREATE TABLE IF NOT EXISTS events (
   INDEX bf_block block_id TYPE bloom_filter(0.01) GRANULARITY 1,
   INDEX mm_received received_at TYPE minmax GRANULARITY 1
 )
-ENGINE = ReplacingMergeTree(received_at)
+ENGINE = ${engine:ReplacingMergeTree(received_at)}
 PARTITION BY clamp(toYYYYMM(occurred_at), 201501, 204912)
 PRIMARY KEY (workspace_id, toDate(occurred_at), event, cityHash64(subject_id))
 ORDER BY (workspace_id, toDate(occurred_at), event, cityHash64(subject_id), occurred_at, source_id, message_id)
 SAMPLE BY cityHash64(subject_id)
-SETTINGS non_replicated_deduplication_window = 1000;
+SETTINGS ${deduplication_window:1000};
 
 -- Which profile a subject belongs to, where it is not the one of its own id. The highest version
 -- counts; events are never rewritten.
-CREATE TABLE IF NOT EXISTS identity_map (
+CREATE TABLE IF NOT EXISTS ${everywhere:identity_map} (
   workspace_id UUID,
   subject_id UUID,
   profile_id UUID,
   version UInt64
 )
-ENGINE = ReplacingMergeTree(version)
+ENGINE = ${engine:ReplacingMergeTree(version)}
 ORDER BY (workspace_id, subject_id)
-SETTINGS index_granularity = 512, non_replicated_deduplication_window = 1000;
+SETTINGS index_granularity = 512, ${deduplication_window:1000};
 
 -- The only way to read events by person: every row with its canonical profile, of one workspace.
 -- argMax, not FINAL: right before any merge of parts, and cheap on a table of changes only.
-CREATE VIEW IF NOT EXISTS person_events AS
+CREATE VIEW IF NOT EXISTS ${everywhere:person_events} AS
 SELECT
   e.workspace_id AS workspace_id, e.source_id AS source_id, e.message_id AS message_id,
   e.type AS type, e.event AS event, e.user_id AS user_id, e.anonymous_id AS anonymous_id,
