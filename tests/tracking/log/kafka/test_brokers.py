@@ -12,7 +12,9 @@ from services.kit.feeds import pack, unpack
 from services.kit.problems import Unavailable
 from services.tracking.log import adapters
 from services.tracking.log.kafka import append as kafka_append
+from services.tracking.log.kafka import read as kafka_read
 from services.tracking.log.kafka.append import KafkaAppender
+from services.tracking.log.kafka.read import KafkaLog
 from services.tracking.log.port import Append, Quarantined, events_partition
 from services.tracking.workers import Workers
 from tests.support.kafka import Brokers
@@ -49,6 +51,26 @@ async def test_reading_goes_on_behind_what_was_trimmed(tracking: Tracking) -> No
         assert await log.appended_at_ms(name, 1) is None
         page = await log.read(name, 1, left[0] + 1, rows=rows, size=1 << 62)
         assert [row.offset for row in page] == left[:2]
+
+
+async def test_few_cursors_serve_readers_of_many_places(
+    tracking: Tracking, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(kafka_read, "MAX_CURSORS", 2)
+    name, rows = events_partition(tracking.workspace_id), 30
+    async with appending(tracking) as appender, tracking.log() as (_, log):
+        for number in range(rows):
+            await appender.append(entry(tracking, pack([number])))
+
+        async def page(after: int) -> list[int]:
+            # Two rows fit: what was fetched with them must not turn up for the next reader.
+            found = await log.read(name, after, rows, rows=10, size=2 * len(pack([1])))
+            return [row.offset for row in found]
+
+        pages = await asyncio.gather(*(page(after) for after in range(rows - 2)))
+        assert pages == [[after + 1, after + 2] for after in range(rows - 2)]
+        assert isinstance(log, KafkaLog)
+        assert len(log._idle) <= 2
 
 
 async def test_refused_events_of_a_request_that_was_not_taken_are_not_kept(
