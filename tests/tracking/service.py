@@ -20,9 +20,10 @@ from services.kit.feeds import FeedPage, FeedRow, decode_page, unpack
 from services.kit.postgres import SessionMaker, create_sessionmaker
 from services.tracking.clickhouse.cluster import Cluster
 from services.tracking.log import adapters
-from services.tracking.log.port import Log
+from services.tracking.log.port import Log, LogAppender
 from services.tracking.main import create_app
 from services.tracking.settings import TrackingSettings
+from services.tracking.workers import Workers
 from tests.support.app import running, service_headers, signing_key, trusted_keys, user_headers
 from tests.support.postgres import Database
 
@@ -88,6 +89,14 @@ class Tracking:
         async with AsyncExitStack() as stack:
             stack.push_async_callback(engine.dispose)
             yield maker, adapters.log(self.settings("store"), maker, stack)
+
+    @asynccontextmanager
+    async def appender(self) -> AsyncIterator[LogAppender]:
+        """An appender as each ingest process has one."""
+        appender, workers = adapters.appender(self.settings("ingest")), Workers()
+        workers.start("appender", appender.run)
+        yield appender
+        await workers.stop()
 
     async def sql(self, statement: str, **values: Any) -> list[Any]:
         """Rows as the workspace sees them, through the plain role."""

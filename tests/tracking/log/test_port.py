@@ -12,7 +12,7 @@ import pytest
 
 from services.kit.feeds import pack, unpack
 from services.kit.problems import Unavailable
-from services.tracking.log import adapters, commit
+from services.tracking.log import commit
 from services.tracking.log.commit import asyncpg_dsn
 from services.tracking.log.kafka import append as kafka_append
 from services.tracking.log.port import (
@@ -23,22 +23,12 @@ from services.tracking.log.port import (
     events_partition,
     outcomes_partition,
 )
-from services.tracking.workers import Workers
 from tests.support.kafka import Brokers
 from tests.tracking.service import Tracking, each_log, eventually
 
 pytestmark = [pytest.mark.anyio, each_log]
 
 _LOCK = "SELECT pg_advisory_xact_lock(hashtextextended('log:' || $1, 0))"
-
-
-@asynccontextmanager
-async def appending(tracking: Tracking) -> AsyncIterator[LogAppender]:
-    """An appender as each ingest process has one."""
-    appender, workers = adapters.appender(tracking.settings("ingest")), Workers()
-    workers.start("appender", appender.run)
-    yield appender
-    await workers.stop()
 
 
 @dataclass
@@ -63,7 +53,7 @@ class Opened:
 
 @pytest.fixture
 async def opened(tracking: Tracking) -> AsyncIterator[Opened]:
-    async with appending(tracking) as appender, tracking.log() as (_, log):
+    async with tracking.appender() as appender, tracking.log() as (_, log):
         yield Opened(appender, log, tracking.workspace_id)
 
 
@@ -107,9 +97,9 @@ async def test_offsets_are_dense_and_nothing_turns_up_behind_a_reader(tracking: 
                 return
 
     async with (
-        appending(tracking) as one,
-        appending(tracking) as two,
-        appending(tracking) as three,
+        tracking.appender() as one,
+        tracking.appender() as two,
+        tracking.appender() as three,
         tracking.log() as (_, log),
     ):
         following = asyncio.create_task(follow(log))
@@ -221,7 +211,7 @@ async def test_what_an_outage_leaves_unanswered_is_refused_and_the_rest_is_there
     async def clients(steps: range) -> None:
         await asyncio.gather(*(client(appender, number, steps) for number in range(8)))
 
-    async with appending(tracking) as appender:
+    async with tracking.appender() as appender:
         await clients(range(3))
         assert len(acknowledged) == 24
         async with silence():
@@ -246,10 +236,10 @@ async def _answers(appender: LogAppender, tracking: Tracking) -> bool:
 async def test_what_waits_when_the_process_stops_is_told_so(
     tracking: Tracking, silence: Silence
 ) -> None:
-    async with appending(tracking) as appender:
+    async with tracking.appender() as appender:
         await appender.append(entry(tracking.workspace_id, "x"))
     async with silence():
-        async with appending(tracking) as appender:
+        async with tracking.appender() as appender:
             waiting = asyncio.create_task(appender.append(entry(tracking.workspace_id, "y")))
             await asyncio.sleep(0)
         with pytest.raises(Unavailable):

@@ -41,10 +41,12 @@ class KafkaLog:
     def __init__(self, target: Target) -> None:
         self._target = target
         self._admin = AdminClient(target.client)
-        # Blocking calls have threads of their own: an outage must not fill the process's pool.
+        # Blocking calls have threads of their own: an outage must not fill the process's pool. As
+        # many as there are cursors, so that whoever needs one finds one.
         self._threads = ThreadPoolExecutor(MAX_CURSORS, "kafka-log")
         self._lock = threading.Lock()
         self._idle: list[Cursor] = []
+        self._made = 0
         self._partitions: tuple[float, dict[str, TopicPartition]] = (0.0, {})
 
     async def close(self) -> None:
@@ -170,6 +172,7 @@ class KafkaLog:
                 if cursor.stands_at(topic, after):
                     self._idle.remove(cursor)
                     return cursor
-            if len(self._idle) == MAX_CURSORS:
+            if self._made == MAX_CURSORS:
                 return self._idle.pop(0)
+            self._made += 1
         return Cursor(self._target)
