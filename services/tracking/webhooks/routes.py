@@ -40,7 +40,11 @@ SourcePath = Annotated[
 ]
 
 
-@router.put("", summary="Say how a source's webhooks are signed and read")
+@router.put(
+    "",
+    summary="Say how a source's webhooks are signed and read",
+    response_model_exclude_defaults=True,
+)
 async def put_webhook(
     source_id: SourcePath, body: WebhookPut, caller: UserCaller, session: Session
 ) -> Webhook:
@@ -51,7 +55,12 @@ async def put_webhook(
     return _webhook(source_id, await service.put(session, caller.workspace_id, source_id, body))
 
 
-@router.get("", summary="Read how a source's webhooks are signed and read", responses=_absent)
+@router.get(
+    "",
+    summary="Read how a source's webhooks are signed and read",
+    responses=_absent,
+    response_model_exclude_defaults=True,
+)
 async def read_webhook(source_id: SourcePath, caller: UserCaller, session: Session) -> Webhook:
     """Of the secrets only names and dates."""
     found = await store.find(session, source_id)
