@@ -31,7 +31,8 @@ REASONS = (
     "Why it was refused: `invalid`, `too_large`, `missing_id`, `missing_event`, `unknown_type`, "
     "`nul`, `too_deep`, `too_many_keys`, `out_of_range`, `too_many_events` (the rest of a batch, "
     "one array), `not_mapped` (a line of a webhook's mapping cannot be followed), `no_mapping` (a "
-    "webhook's whole body, for which there is none), `plan_violation`, `plan_blocked` (see `violations`), or `refused_by_store`."
+    "webhook's whole body, for which there is none), `plan_violation`, `plan_blocked` (see "
+    "`violations`), or `refused_by_store`."
 )
 
 
