@@ -30,7 +30,9 @@ Word = Annotated[str, Field(min_length=1, max_length=255, pattern=r"^[^\x00]*$")
 REASONS = (
     "Why it was refused: `invalid`, `too_large`, `missing_id`, `missing_event`, `unknown_type`, "
     "`nul`, `too_deep`, `too_many_keys`, `out_of_range`, `too_many_events` (the rest of a batch, "
-    "one array), `plan_violation`, `plan_blocked` (see `violations`), or `refused_by_store`."
+    "one array), `not_mapped` (a line of a webhook's mapping cannot be followed), `no_mapping` (a "
+    "webhook's whole body, for which there is none), `plan_violation`, `plan_blocked` (see "
+    "`violations`), or `refused_by_store`."
 )
 
 

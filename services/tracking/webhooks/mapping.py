@@ -9,14 +9,14 @@ from services.tracking.ingest import clock
 from services.tracking.ingest.protocols.call import given
 from services.tracking.ingest.refused import Refused
 from services.tracking.webhooks.mapping_model import (
-    Condition,
-    Constant,
+    ConstantValue,
     FromHeader,
     FromPointer,
+    MappedProperties,
+    MappedTimestamp,
+    MappingCondition,
     MappingDocument,
-    Properties,
-    Rule,
-    Timestamp,
+    MappingRule,
     Value,
 )
 from services.tracking.webhooks.values import CONVERSIONS, as_number, as_string, escape, resolve
@@ -67,7 +67,7 @@ def said(
     raise Skipped
 
 
-def _call(rule: Rule, reader: "_Reader", position: int | None) -> dict[str, Any]:
+def _call(rule: MappingRule, reader: "_Reader", position: int | None) -> dict[str, Any]:
     call: dict[str, Any] = {"type": rule.type, "channel": "server"}
     for name in _IDS + _NAMES:
         value = reader.text(getattr(rule, name), name)
@@ -86,7 +86,7 @@ def _call(rule: Rule, reader: "_Reader", position: int | None) -> dict[str, Any]
     )
 
 
-def _complain(rule: Rule, reader: "_Reader", call: dict[str, Any]) -> None:
+def _complain(rule: MappingRule, reader: "_Reader", call: dict[str, Any]) -> None:
     """What the call cannot do without: said of the mapping's line, not of the call it never was."""
     needed = _NEEDED.get(rule.type)
     if needed is not None and _CALLED.get(needed, needed) not in call:
@@ -107,11 +107,11 @@ class _Reader:
         self._item = item
         self._line = line
 
-    def holds(self, condition: Condition) -> bool:
+    def holds(self, condition: MappingCondition) -> bool:
         value = self._found(condition.value)
         return any(value == each and type(value) is type(each) for each in condition.among)
 
-    def missing(self, rule: Rule, name: str, why: str, reason: str) -> NotMapped:
+    def missing(self, rule: MappingRule, name: str, why: str, reason: str) -> NotMapped:
         value = getattr(rule, name)
         detail = f"The mapping has no {name}. {why}"
         if value is not None:
@@ -127,7 +127,7 @@ class _Reader:
             raise self._refusal(name, value, detail)
         return found
 
-    def time(self, stamp: Timestamp) -> str | None:
+    def time(self, stamp: MappedTimestamp) -> str | None:
         """ISO 8601."""
         found = self._value(stamp.value, "timestamp/value")
         if found in (None, ""):
@@ -142,7 +142,7 @@ class _Reader:
             raise self._refusal("timestamp/value", stamp.value, detail)
         return datetime.fromtimestamp(ms / 1000, UTC).isoformat(timespec="milliseconds")
 
-    def object(self, wanted: Properties | None, name: str) -> dict[str, Any]:
+    def object(self, wanted: MappedProperties | None, name: str) -> dict[str, Any]:
         if wanted is None:
             return {}
         whole: Any = {}
@@ -160,7 +160,7 @@ class _Reader:
         return {**whole, **{key: value for key, value in fields.items() if value is not None}}
 
     def _value(self, value: Value, name: str) -> Any:
-        if isinstance(value, Constant):
+        if isinstance(value, ConstantValue):
             return value.constant
         found = self._found(value)
         if found is None:
@@ -193,7 +193,7 @@ class _Reader:
     def _place(self, value: Value) -> str:
         if isinstance(value, FromHeader):
             return f"The header {value.header}"
-        if isinstance(value, Constant):
+        if isinstance(value, ConstantValue):
             return "The constant"
         return f"{value.pointer or 'The item'}{' of the body' if value.within == 'body' else ''}"
 

@@ -24,7 +24,7 @@ class _Strict(BaseModel):
     model_config = ConfigDict(extra="forbid", populate_by_name=True)
 
 
-class Constant(_Strict):
+class ConstantValue(_Strict):
     """The same for every event."""
 
     constant: Text | int | float | bool = Field(examples=["Order Placed"])
@@ -43,7 +43,7 @@ class _Looked(_Strict):
         description="Replaces the value found (as a text) by another.",
         examples=[{"orders/create": "Order Placed", "refunds/create": "Order Refunded"}],
     )
-    otherwise: Literal["keep", "skip"] | Constant = Field(
+    otherwise: Literal["keep", "skip"] | ConstantValue = Field(
         "keep",
         description="A value that is not in `table`: `keep` it as it is, `skip` the event, or take "
         "a constant.",
@@ -81,12 +81,12 @@ Found = Annotated[
 Value = Annotated[
     Annotated[FromPointer, Tag("pointer")]
     | Annotated[FromHeader, Tag("header")]
-    | Annotated[Constant, Tag("constant")],
+    | Annotated[ConstantValue, Tag("constant")],
     _one_of('an object with "pointer", "header" or "constant"'),
 ]
 
 
-class Condition(_Strict):
+class MappingCondition(_Strict):
     """Holds where the value is one of `in`; absent values are null."""
 
     value: Found
@@ -95,7 +95,7 @@ class Condition(_Strict):
     )
 
 
-class Timestamp(_Strict):
+class MappedTimestamp(_Strict):
     """When it happened. Absent: the moment of arrival."""
 
     value: Found
@@ -104,7 +104,7 @@ class Timestamp(_Strict):
     )
 
 
-class Properties(_Strict):
+class MappedProperties(_Strict):
     """A whole object, single fields, or both: fields are laid over the object."""
 
     pointer: JsonPointer | None = Field(None, examples=["/data/object"])
@@ -115,10 +115,10 @@ class Properties(_Strict):
     )
 
 
-class Rule(_Strict):
+class MappingRule(_Strict):
     """How an item becomes one event."""
 
-    when: list[Condition] = Field(
+    when: list[MappingCondition] = Field(
         default_factory=list, max_length=10, description="All of them hold; empty: always."
     )
     type: EventType = Field("track", description="The call it becomes.")
@@ -135,9 +135,9 @@ class Rule(_Strict):
         "Absent: the `webhook-id` of Standard Webhooks; without that an id made of what the event "
         "says, or of the request where it has no timestamp.",
     )
-    timestamp: Timestamp | None = None
-    properties: Properties | None = None
-    traits: Properties | None = Field(
+    timestamp: MappedTimestamp | None = None
+    properties: MappedProperties | None = None
+    traits: MappedProperties | None = Field(
         None, description="What is known of the person; of the account for `group`."
     )
 
@@ -206,7 +206,7 @@ class MappingDocument(BaseModel):
         'is one item. "": the body itself is the list.',
         examples=["/events"],
     )
-    rules: list[Rule] = Field(
+    rules: list[MappingRule] = Field(
         min_length=1,
         max_length=20,
         description="The first rule whose conditions hold makes the event. Items that no rule "

@@ -64,7 +64,7 @@ class SecretSet(BaseModel):
     set_at: datetime
 
 
-class Webhook(BaseModel):
+class SourceWebhook(BaseModel):
     """What partners post to `/v1/webhooks` with a write key of this source is read by this."""
 
     source_id: str

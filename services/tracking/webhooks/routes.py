@@ -20,7 +20,7 @@ from services.tracking.webhooks import service, store
 from services.tracking.webhooks.cache import ready
 from services.tracking.webhooks.model import (
     SecretSet,
-    Webhook,
+    SourceWebhook,
     WebhookPut,
     WebhookTest,
     WebhookTested,
@@ -40,10 +40,14 @@ SourcePath = Annotated[
 ]
 
 
-@router.put("", summary="Say how a source's webhooks are signed and read")
+@router.put(
+    "",
+    summary="Say how a source's webhooks are signed and read",
+    response_model_exclude_defaults=True,
+)
 async def put_webhook(
     source_id: SourcePath, body: WebhookPut, caller: UserCaller, session: Session
-) -> Webhook:
+) -> SourceWebhook:
     """In force within 5 seconds. The partner posts its own JSON to `/v1/webhooks/{write_key}` with
     a write key of the source; `docs/webhooks.md` walks through it. What came before there was a
     mapping, or could not be mapped, is in the quarantine and can be replayed.
@@ -51,8 +55,15 @@ async def put_webhook(
     return _webhook(source_id, await service.put(session, caller.workspace_id, source_id, body))
 
 
-@router.get("", summary="Read how a source's webhooks are signed and read", responses=_absent)
-async def read_webhook(source_id: SourcePath, caller: UserCaller, session: Session) -> Webhook:
+@router.get(
+    "",
+    summary="Read how a source's webhooks are signed and read",
+    responses=_absent,
+    response_model_exclude_defaults=True,
+)
+async def read_webhook(
+    source_id: SourcePath, caller: UserCaller, session: Session
+) -> SourceWebhook:
     """Of the secrets only names and dates."""
     found = await store.find(session, source_id)
     if found is None:
@@ -108,8 +119,8 @@ def _bytes(body: str | dict[str, Any] | list[Any]) -> bytes:
     return body.encode() if isinstance(body, str) else msgspec.json.encode(body)
 
 
-def _webhook(source_id: str, stored: StoredWebhook) -> Webhook:
-    return Webhook(
+def _webhook(source_id: str, stored: StoredWebhook) -> SourceWebhook:
+    return SourceWebhook(
         source_id=source_id,
         signature=stored.signature,
         secrets=[

@@ -49,6 +49,8 @@ async def test_secrets_are_never_shown_and_rotate_without_a_gap(both: Running) -
     newer = "whsec_" + "bmV3ZXIgc2VjcmV0IG9mIDI0IGJ5dGVz"
     made = await configure(both, signature=STANDARD, secrets={"old": SECRET})
     assert [s["name"] for s in made.json()["secrets"]] == ["old"]
+    # Everything else comes back as it was written.
+    assert made.json()["mapping"] == {"rules": [ORDER_RULE]}
     await configure(both, signature=STANDARD, secrets={"old": None, "new": newer})
     body = json.dumps(order()).encode()
     assert (await post(both, body, **standard(body))).status_code == 200
