@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 from starlette.types import Scope
 
+from gateway.admission import Admission
 from gateway.ingest_client import IngestClient
 from gateway.keys.ring import KeyRing
 from gateway.proxy import Headers, Upstream
@@ -16,6 +17,7 @@ class Context:
     keys: KeyRing
     signer: TokenSigner
     ingest: IngestClient
+    admission: Admission
     services: Mapping[str, Upstream]
     """By name; ``tracking`` is its store role."""
 

@@ -17,6 +17,8 @@ from services.kit.problems import MethodNotAllowed, Problem, refusal
 
 # The largest batch of a supported SDK. A smaller cap makes clients throw whole batches away.
 MAX_BODY_BYTES = 5 * 1024 * 1024
+UNDECLARED_BYTES = 256 * 1024
+"""What a body that comes in chunks is taken for until it is there."""
 PREFLIGHT_SECONDS = 900
 _HEADER_NAMES = re.compile(r"[A-Za-z0-9!#$%&'*+.^`|~, \t-]{1,2000}")
 _MIRRORED = (b"access-control-allow-origin", b"access-control-allow-credentials", b"vary")
@@ -55,16 +57,23 @@ async def _forward(
         found: write_key.Found | None = write_key.Found(target.key, "path")
     else:
         found = write_key.outside_body(headers, scope["query_string"], target.family)
+    declared = headers.get(b"content-length")
     record = await check(context, found.key) if found else None
-    content = await body.read(receive, MAX_BODY_BYTES, headers.get(b"content-length"))
     if found is None or record is None:
+        content = await body.read(receive, MAX_BODY_BYTES, declared)
         found = _in_body(headers, content, target.family)
         record = await check(context, found.key)
+    else:
+        content = None
     # Tells server-side clients (Basic) from browsers: it decides how clocks are read.
     place = "basic" if target.server_side else found.place
     query = write_key.without_key(scope["query_string"])
     path = target.path.encode() + (b"?" + query if query else b"")
-    answer = await deliver(context, scope, record, place, path, content, request_id)
+    size = min(int(declared), MAX_BODY_BYTES) if declared else UNDECLARED_BYTES
+    with context.admission.under_way(record.workspace_id, size):
+        if content is None:
+            content = await body.read(receive, MAX_BODY_BYTES, declared)
+        answer = await deliver(context, scope, record, place, path, content, request_id)
     await send(
         {
             "type": "http.response.start",
@@ -99,16 +108,16 @@ async def deliver(
         (b"x-key-place", place.encode()),
         *context.forwarded(scope),
     ]
-    return await context.ingest.send(
-        Outgoing(
-            "POST",
-            path,
-            request_headers(scope["headers"]) + own,
-            content,
-            # Events carry their message id, so a second delivery is a duplicate, not a loss.
-            repeatable=True,
-        )
+    outgoing = Outgoing(
+        "POST",
+        path,
+        request_headers(scope["headers"]) + own,
+        content,
+        # Events carry their message id, so a second delivery is a duplicate, not a loss.
+        repeatable=True,
     )
+    async with context.admission.turn(record.workspace_id, len(content)):
+        return await context.ingest.send(outgoing)
 
 
 async def check(context: Context, key: str) -> KeyRecord:

@@ -9,6 +9,7 @@ import httpx2
 import prometheus_client
 from fastapi import FastAPI, Request
 
+from gateway.admission import Admission
 from gateway.audit import routes as audit
 from gateway.clients import routes as clients
 from gateway.context import Context
@@ -91,14 +92,12 @@ def _context(
         read = settings.upstream_read_timeout_seconds
         return Upstream(name, _addresses(url), transport, read)
 
+    ingest_urls = _addresses(settings.tracking_ingest_url)
     return Context(
         keys=ring,
         signer=TokenSigner("gateway", settings.signing_key.get_secret_value()),
-        ingest=IngestClient(
-            "tracking-ingest",
-            _addresses(settings.tracking_ingest_url),
-            settings.ingest_read_timeout_seconds,
-        ),
+        ingest=IngestClient("tracking-ingest", ingest_urls, settings.ingest_read_timeout_seconds),
+        admission=Admission(len(ingest_urls)),
         services={
             "tracking": upstream("tracking", settings.tracking_store_url),
             "profile": upstream("profile", settings.profile_url),
