@@ -11,11 +11,12 @@ from confluent_kafka import TopicPartition
 from confluent_kafka.admin import AdminClient
 
 from services.contracts.events import Event
-from services.kit.postgres import SessionMaker
-from services.tracking.log import port, postgres
+from services.kit.postgres import SessionMaker, workspace_tx
+from services.tracking.log import port, postgres, store
 from services.tracking.log.port import events_partition, outcomes_partition
 from services.tracking.log.readers import Readers
 from services.tracking.log.retention import Limits, Retention
+from services.tracking.log.store import Partition
 from tests.support.app import user_headers
 from tests.tracking.service import Running, Tracking, each_log, eventually, track
 
@@ -114,6 +115,16 @@ async def test_a_reader_that_never_came_holds_everything(log: Log) -> None:
 async def test_ids_that_no_file_holds_yet_hold_their_rows(log: Log) -> None:
     log.files = 5
     assert await log.trim() == [6, 7]
+
+
+@each_log
+async def test_verdicts_go_with_their_rows(log: Log) -> None:
+    async with workspace_tx(log.maker, log.tracking.workspace_id) as session:
+        partition = Partition(log.name, 0, ROWS)
+        await store.add_verdicts(session, partition, {2: b"\x01", 6: b"\x01"})
+    log.at("loader", 4)
+    assert await log.trim() == [5, 6, 7]
+    assert await log.tracking.sql('SELECT "offset" FROM log_verdict') == [(6,)]
 
 
 async def test_size_takes_the_oldest_rows_and_waits_for_readers_too(log: Log) -> None:
