@@ -2,9 +2,11 @@
 
 import asyncio
 import os
+import signal
 import subprocess
 import sys
 from collections.abc import AsyncIterator
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -160,7 +162,17 @@ def run(dsn: str, what: str) -> "subprocess.Popen[str]":
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         text=True,
+        start_new_session=True,
     )
+
+
+def said(process: "subprocess.Popen[str]") -> str:
+    """What it prints until its end; nothing of it is left, should it hang."""
+    try:
+        return process.communicate("", timeout=60)[0]
+    finally:
+        with suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
 
 
 def test_a_second_owner_of_a_directory_is_told_who_holds_it(tmp_path: Path) -> None:
@@ -168,17 +180,17 @@ def test_a_second_owner_of_a_directory_is_told_who_holds_it(tmp_path: Path) -> N
     owner = run(dsn, "own")
     assert owner.stdout is not None
     assert owner.stdout.readline() == "open\n"
-    said, _ = run(dsn, "second").communicate(timeout=60)
-    assert said.startswith("DirectoryInUse Another process has the ClickHouse directory")
-    assert str(tmp_path / "chdb") in said
-    owner.communicate("", timeout=60)
-    assert run(dsn, "second").communicate(timeout=60)[0] == ""
+    refusal = said(run(dsn, "second"))
+    assert refusal.startswith("DirectoryInUse Another process has the ClickHouse directory")
+    assert str(tmp_path / "chdb") in refusal
+    said(owner)
+    assert said(run(dsn, "second")) == ""
 
 
 @pytest.mark.parametrize(("what", "refusals"), [("opened", 2), ("loaded", 1)])
 def test_a_forked_child_is_refused_and_does_not_hang(
     tmp_path: Path, what: str, refusals: int
 ) -> None:
-    said, _ = run(f"chdb://{tmp_path / 'chdb'}", what).communicate(timeout=60)
-    assert [line.split()[0] for line in said.splitlines()] == ["Forked"] * refusals
-    assert "by spawn" in said
+    lines = said(run(f"chdb://{tmp_path / 'chdb'}", what)).splitlines()
+    assert [line.split()[0] for line in lines] == ["Forked"] * refusals
+    assert all("by spawn" in line for line in lines)
