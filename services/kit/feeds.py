@@ -19,6 +19,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from services.kit.http import ServiceClient
 from services.kit.problems import Unavailable
+from services.kit.waiting import came
 
 T = TypeVar("T")
 
@@ -130,11 +131,7 @@ class Bell:
 
     async def wait(self, partition: str, seconds: float) -> None:
         """Returns when rung or after ``seconds``; callers read again either way."""
-        event = self.listen(partition)
-        try:
-            await asyncio.wait_for(event.wait(), seconds)
-        except TimeoutError:
-            return
+        await came(self.listen(partition), seconds)
 
 
 class FeedClient:

@@ -14,6 +14,7 @@ from services.kit.feeds import FeedClient
 from services.kit.http import ServiceClient
 from services.kit.postgres import SessionMaker, workspace_tx
 from services.kit.problems import Problem
+from services.kit.waiting import came
 from services.orchestrator.delivery import store as delivery
 from services.orchestrator.delivery.sender import Sender
 from services.orchestrator.engine import participant_store, position_store, trace_store
@@ -185,10 +186,7 @@ async def _loop(
             seconds, backoff = backoff, min(5.0, backoff * 2)
             await asyncio.sleep(seconds)
             continue
-        try:
-            await asyncio.wait_for(event.wait(), seconds)
-        except TimeoutError:
-            continue
+        await came(event, seconds)
 
 
 async def _follow(engine: Engine, workspace: Workspace) -> None:

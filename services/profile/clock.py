@@ -4,6 +4,8 @@ import asyncio
 from datetime import UTC, datetime
 from typing import Protocol
 
+from services.kit.waiting import came
+
 
 class Clock(Protocol):
     def now(self) -> datetime:
@@ -24,10 +26,7 @@ class SystemClock:
         seconds = self.LONGEST_WAIT_SECONDS
         if until_ms is not None:
             seconds = min(seconds, max(0.0, until_ms / 1000 - self.now().timestamp()))
-        try:
-            await asyncio.wait_for(event.wait(), seconds)
-        except TimeoutError:
-            return
+        await came(event, seconds)
 
 
 def to_ms(moment: datetime) -> int:

@@ -6,6 +6,7 @@ from collections.abc import Awaitable, Callable
 import structlog
 
 from services.kit.problems import Unavailable
+from services.kit.waiting import came
 
 log = structlog.get_logger(__name__)
 
@@ -25,12 +26,7 @@ class Wake:
     async def wait(self, seconds: float) -> None:
         """Returns when rung, or after ``seconds``."""
         try:
-            # Not wait_for: before Python 3.12 it forgets a cancellation that comes with the ring,
-            # and the worker that is to stop waits again, for ever.
-            async with asyncio.timeout(seconds):
-                await self._event.wait()
-        except TimeoutError:
-            return
+            await came(self._event, seconds)
         finally:
             self._event.clear()
 

@@ -14,6 +14,7 @@ from services.kit.auth import ServiceCaller
 from services.kit.postgres import SET_WORKSPACE, SessionMaker
 from services.kit.problems import Unavailable
 from services.kit.strict import StrictRoute
+from services.kit.waiting import came
 from services.profile.clock import to_ms
 from services.profile.facts import service
 
@@ -49,10 +50,7 @@ async def _facts(request: Request, workspace_id: UUID, body: FactsRequest) -> di
         remaining = deadline - asyncio.get_running_loop().time()
         if remaining <= 0:
             raise Unavailable(f"The feed is at {position}, before {body.min_position}.")
-        try:
-            await asyncio.wait_for(rung.wait(), remaining)
-        except TimeoutError:
-            continue
+        await came(rung, remaining)
 
 
 @asynccontextmanager

@@ -1,7 +1,5 @@
 """The change feed over HTTP, for the other services."""
 
-import asyncio
-import contextlib
 from typing import Annotated
 from uuid import UUID
 
@@ -12,6 +10,7 @@ from services.kit.auth import ServiceCaller
 from services.kit.postgres import SessionMaker, workspace_tx
 from services.kit.problems import InvalidRequest
 from services.kit.strict import StrictRoute
+from services.kit.waiting import came
 from services.profile.feed import store
 
 router = APIRouter(
@@ -39,8 +38,7 @@ async def read_feed(
     rung = request.state.bell.listen(partition)
     page = await _page(request.state.sessionmaker, workspace_id, after, limit)
     if not page.rows and wait:
-        with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(rung.wait(), wait)
+        await came(rung, wait)
         page = await _page(request.state.sessionmaker, workspace_id, after, limit)
     return Response(feeds.encode_page(page), media_type=feeds.MEDIA_TYPE)
 

@@ -1,6 +1,5 @@
 """The log for the other services: rows behind the sequencer, by long poll; its lag for all."""
 
-import asyncio
 from time import monotonic
 from typing import Annotated
 
@@ -11,6 +10,7 @@ from services.kit import feeds
 from services.kit.auth import ServiceCaller, UserCaller
 from services.kit.postgres import SessionMaker, workspace_tx
 from services.kit.strict import StrictRoute
+from services.kit.waiting import came
 from services.tracking.errors import UnknownPartition
 from services.tracking.log import store
 from services.tracking.log.port import Log, workspace_of
@@ -59,7 +59,7 @@ async def read_log(
         left = deadline - monotonic()
         if page.rows or left <= 0:
             return Response(feeds.encode_page(page), media_type=feeds.MEDIA_TYPE)
-        await _wait(grown, left)
+        await came(grown, left)
 
 
 @internal_router.get("/partitions")
@@ -80,10 +80,3 @@ async def _page(request: Request, partition: str, after: int, limit: int) -> fee
     rows = await events.read(partition, after, end, rows=limit, size=feeds.MAX_PAGE_BYTES)
     async with workspace_tx(maker, workspace_of(partition)) as session:
         return feeds.FeedPage(list(await store.apply_verdicts(session, partition, rows)), end)
-
-
-async def _wait(grown: asyncio.Event, seconds: float) -> None:
-    try:
-        await asyncio.wait_for(grown.wait(), seconds)
-    except TimeoutError:
-        return

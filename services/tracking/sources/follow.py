@@ -16,6 +16,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from services.contracts.tracking import PlanMode
 from services.kit.postgres import SessionMaker
 from services.kit.problems import Unavailable
+from services.kit.waiting import came
 from services.tracking import metrics
 from services.tracking.sources import store
 from services.tracking.sources.store import Change
@@ -82,10 +83,8 @@ class SourceSettings:
         return self._running.get((workspace_id, source_id), _NOTHING)
 
     async def _first(self) -> None:
-        try:
-            await asyncio.wait_for(self._known.wait(), _FIRST_SECONDS)
-        except TimeoutError as error:
-            raise Unavailable("The settings of sources are not read yet.") from error
+        if not await came(self._known, _FIRST_SECONDS):
+            raise Unavailable("The settings of sources are not read yet.")
 
     async def _follow(self) -> None:
         async with self._maker.begin() as session:
