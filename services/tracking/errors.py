@@ -72,3 +72,14 @@ class TooManyTouchpoints(Problem):
     type = "/problems/too-many-touchpoints"
     title = "No more touchpoints can be declared"
     status = HTTPStatus.CONFLICT
+
+
+class TooManyExports(Problem):
+    """An export reads whole tables, so few may run at once; one per workspace."""
+
+    type = "/problems/too-many-exports"
+    title = "Another export is running"
+    status = HTTPStatus.TOO_MANY_REQUESTS
+
+    def __init__(self, detail: str) -> None:
+        super().__init__(detail, headers={"Retry-After": "30"})

@@ -24,6 +24,8 @@ from services.tracking.analytics import routes as analytics
 from services.tracking.clickhouse import migrate
 from services.tracking.events import routes as events
 from services.tracking.evidence import routes as evidence
+from services.tracking.exports import routes as exports
+from services.tracking.exports.service import Exports
 from services.tracking.identity.worker import IdentityFollower
 from services.tracking.ingest import routes as ingest
 from services.tracking.lease import StoreLease
@@ -106,8 +108,8 @@ def _store(settings: TrackingSettings) -> FastAPI:
             yield await _start_store(settings, stack)
 
     app = _app(settings, "Tracking", STORE, lifespan, {"clickhouse": _clickhouse})
-    public = (log_routes, analytics, events, plans_traffic, plans_routes, quarantine, touchpoints)
-    for routes in public:
+    public = (log_routes, analytics, events, exports, plans_traffic, plans_routes, quarantine)
+    for routes in (*public, touchpoints):
         app.include_router(routes.router)
     for internal in (analytics, events, evidence, log_routes):
         app.include_router(internal.internal_router)
@@ -161,6 +163,7 @@ async def _start_store(settings: TrackingSettings, stack: AsyncExitStack) -> dic
     return {
         "sessionmaker": maker,
         "clickhouse": clickhouse,
+        "exports": Exports(clickhouse),
         "signer": signer,
         "bell": bell,
         "readers": readers,
