@@ -6,7 +6,7 @@ server give the reads a DSN of a read-only user.
 """
 
 import asyncio
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Generator, Mapping
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Generator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
 from functools import partial
@@ -23,6 +23,8 @@ from clickhouse_connect.driver.exceptions import (
 
 T = TypeVar("T")
 Params = Mapping[str, Any]
+Columns = Sequence[Sequence[Any]]
+"""A block, column by column."""
 
 _LIMITS = {"max_execution_time": 60, "max_memory_usage": 2_000_000_000}
 
@@ -65,11 +67,12 @@ class ClickHouse:
 
     async def stream(
         self, sql: str, params: Params | None = None, settings: dict[str, Any] | None = None
-    ) -> AsyncGenerator[pa.RecordBatch, None]:
+    ) -> AsyncGenerator[Columns, None]:
         """Blocks of a SELECT as the engine makes them, through a handle of its own.
 
         Close the iterator to stop the query. ``settings`` may loosen the limits of the other reads.
         """
+        # Native, not Arrow: chDB makes an Arrow answer as a whole before it gives out any of it.
         # One thread for all: closing waits there until the block being read is complete.
         thread = ThreadPoolExecutor(1, "clickhouse-stream")
         loop = asyncio.get_running_loop()
@@ -114,10 +117,10 @@ def _rows(client: Client, sql: str, params: Params | None) -> list[tuple[Any, ..
 
 def _blocks(
     dsn: str, sql: str, params: dict[str, Any], settings: dict[str, Any]
-) -> Generator[pa.RecordBatch, None, None]:
+) -> Generator[Columns, None, None]:
     client = _connect_reader(dsn, settings)
     try:
-        with client.query_arrow_stream(sql, parameters=params) as stream:
+        with client.query_column_block_stream(sql, parameters=params) as stream:
             yield from stream
     finally:
         client.close()

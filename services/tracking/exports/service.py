@@ -5,12 +5,10 @@ from collections.abc import AsyncGenerator
 from contextlib import aclosing
 from uuid import UUID
 
-import pyarrow as pa
-
-from services.kit.clickhouse import ClickHouse
+from services.kit.clickhouse import ClickHouse, Columns
 from services.tracking.errors import TooManyExports
 from services.tracking.exports import store
-from services.tracking.exports.formats import ENCODERS, Format
+from services.tracking.exports.formats import ENCODERS, Encoder, Format
 from services.tracking.exports.store import SCHEMA, Selection
 
 MAX_RUNNING = 4
@@ -37,9 +35,8 @@ class Exports:
         try:
             encoder = ENCODERS[kind](SCHEMA)
             async with aclosing(store.events(self._clickhouse, workspace_id, wanted)) as blocks:
-                async for block in blocks:
-                    piece = await asyncio.to_thread(encoder.block, _shaped(block))
-                    if piece:
+                async for columns in blocks:
+                    if piece := await asyncio.to_thread(_encoded, encoder, columns):
                         yield piece
             if piece := await asyncio.to_thread(encoder.end):
                 yield piece
@@ -47,6 +44,5 @@ class Exports:
             self._running.discard(workspace_id)
 
 
-def _shaped(block: pa.RecordBatch) -> pa.RecordBatch:
-    """Without what the engine says of itself in the schema."""
-    return pa.record_batch(block.columns, schema=SCHEMA)
+def _encoded(encoder: Encoder, columns: Columns) -> bytes:
+    return encoder.block(store.block(columns))

@@ -8,7 +8,7 @@ from uuid import UUID
 
 import pyarrow as pa
 
-from services.kit.clickhouse import ClickHouse
+from services.kit.clickhouse import ClickHouse, Columns
 from services.tracking.events.store import FAR_FUTURE_MS, to_ms
 
 _EVENTS = files(__package__).joinpath("events.sql").read_text()
@@ -46,8 +46,8 @@ class Selection:
 
 def events(
     clickhouse: ClickHouse, workspace_id: UUID, wanted: Selection
-) -> AsyncGenerator[pa.RecordBatch, None]:
-    """Blocks of ``SCHEMA`` with some thousand events each."""
+) -> AsyncGenerator[Columns, None]:
+    """Blocks of some thousand events each, for ``block``."""
     values = {
         "workspace_id": workspace_id,
         "event": wanted.event or "",
@@ -56,3 +56,9 @@ def events(
         "until_ms": to_ms(wanted.until, FAR_FUTURE_MS),
     }
     return clickhouse.stream(_EVENTS, values, _SETTINGS)
+
+
+def block(columns: Columns) -> pa.RecordBatch:
+    """Times come as milliseconds."""
+    fields = zip(columns, SCHEMA, strict=True)
+    return pa.record_batch([pa.array(c, field.type) for c, field in fields], schema=SCHEMA)
