@@ -15,7 +15,8 @@ import pytest
 from starlette.requests import ClientDisconnect
 from starlette.types import Message, Scope
 
-from services.kit.clickhouse import ClickHouse
+from services.kit.clickhouse import ClickHouse, Columns
+from services.tracking.exports import store
 from services.tracking.exports.routes import FileAnswer
 from services.tracking.exports.service import Exports
 from services.tracking.exports.store import Selection
@@ -105,21 +106,28 @@ async def test_memory_does_not_grow_with_the_export(
     events_table: ClickHouse, kind: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("services.tracking.exports.formats.ROW_GROUP_ROWS", 10_000)
+    seen: list[int] = []
+
+    def block(columns: Columns) -> pa.RecordBatch:
+        # What is read is Python's memory, what is written Arrow's.
+        seen.append(tracemalloc.get_traced_memory()[0] + pa.total_allocated_bytes())
+        return make_block(columns)
+
+    make_block = store.block
+    monkeypatch.setattr(store, "block", block)
 
     async def held(rows: int) -> tuple[int, int]:
         """(the most bytes that were held at once, bytes of the file)"""
         workspace_id = uuid4()
         await _many(events_table, workspace_id, rows)
         gc.collect()
-        arrow, most, size = pa.total_allocated_bytes(), 0, 0
+        before = pa.total_allocated_bytes()
+        seen.clear()
         tracemalloc.start()
-        async for piece in Exports(events_table).file(workspace_id, Selection(), kind):
-            # Blocks are Python's, files in the making are Arrow's.
-            own, _ = tracemalloc.get_traced_memory()
-            most = max(most, own + pa.total_allocated_bytes() - arrow)
-            size += len(piece)
+        file = Exports(events_table).file(workspace_id, Selection(), kind)
+        size = sum([len(piece) async for piece in file])
         tracemalloc.stop()
-        return most, size
+        return max(seen) - before, size
 
     small, large = await held(40_000), await held(200_000)
     assert large[1] > 4 * small[1]
