@@ -83,3 +83,9 @@ class TooManyExports(Problem):
 
     def __init__(self, detail: str) -> None:
         super().__init__(detail, headers={"Retry-After": "30"})
+
+
+class ErasureNotFound(Problem):
+    type = "/problems/erasure-not-found"
+    title = "There is no such erasure"
+    status = HTTPStatus.NOT_FOUND

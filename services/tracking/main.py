@@ -22,6 +22,10 @@ from services.kit.feeds import Bell, FeedClient
 from services.kit.http import ServiceClient
 from services.tracking.analytics import routes as analytics
 from services.tracking.clickhouse import migrate
+from services.tracking.erasure import routes as erasure
+from services.tracking.erasure.seal import Seal
+from services.tracking.erasure.steps import Resources
+from services.tracking.erasure.worker import Eraser
 from services.tracking.events import routes as events
 from services.tracking.evidence import routes as evidence
 from services.tracking.exports import routes as exports
@@ -108,10 +112,10 @@ def _store(settings: TrackingSettings) -> FastAPI:
             yield await _start_store(settings, stack)
 
     app = _app(settings, "Tracking", STORE, lifespan, {"clickhouse": _clickhouse})
-    public = (log_routes, analytics, events, exports, plans_traffic, plans_routes, quarantine)
-    for routes in (*public, touchpoints):
+    public = (log_routes, analytics, events, erasure, exports, plans_traffic, plans_routes)
+    for routes in (*public, quarantine, touchpoints):
         app.include_router(routes.router)
-    for internal in (analytics, events, evidence, log_routes):
+    for internal in (analytics, events, erasure, evidence, log_routes):
         app.include_router(internal.internal_router)
     return app
 
@@ -121,7 +125,10 @@ async def _start_store(settings: TrackingSettings, stack: AsyncExitStack) -> dic
         raise ValueError("TRACKING_CLICKHOUSE_DSN is needed for the role store")
     if settings.seen_ids_dir is None:
         raise ValueError("TRACKING_SEEN_IDS_DIR is needed for the role store")
-    appended, sequenced = Wake(), Wake()
+    if settings.erasure_key is None:
+        raise ValueError("TRACKING_ERASURE_KEY is needed for the role store")
+    appended, sequenced, erase = Wake(), Wake(), Wake()
+    seal = Seal(settings.erasure_key.get_secret_value())
     lease = StoreLease(settings.postgres_dsn.get_secret_value(), appended.ring)
     # First: an embedded ClickHouse must be closed by the old store before it opens here.
     await lease.acquire()
@@ -142,7 +149,7 @@ async def _start_store(settings: TrackingSettings, stack: AsyncExitStack) -> dic
     bell, workers = Bell(), Workers()
     ids = await asyncio.to_thread(SeenIds, settings.seen_ids_dir)
     stack.push_async_callback(asyncio.to_thread, ids.close)
-    sequencer = Sequencer(maker, ids, bell, appended, sequenced.ring)
+    sequencer = Sequencer(maker, ids, bell, appended, sequenced.ring, seal)
     readers = Readers(maker, settings.log_readers)
     keep = settings.log_keep_days
     limits = Limits(None if keep is None else timedelta(days=keep), settings.log_max_bytes)
@@ -152,6 +159,9 @@ async def _start_store(settings: TrackingSettings, stack: AsyncExitStack) -> dic
         stack.push_async_callback(profile.close)
         feed = FeedClient(profile, "/internal/v1/feed")
         workers.start("identity", IdentityFollower(maker, clickhouse, feed, workers).run)
+    resources = Resources(maker, clickhouse, seal)
+    eraser = Eraser(resources, erase, workers, settings.erasure_rest_minutes * 60)
+    workers.start("erasures", eraser.run)
     workers.start("lease", lease.run)
     workers.start("sequencer", sequencer.run)
     workers.start("loader", loader.run)
@@ -163,7 +173,9 @@ async def _start_store(settings: TrackingSettings, stack: AsyncExitStack) -> dic
     return {
         "sessionmaker": maker,
         "clickhouse": clickhouse,
+        "erase": erase,
         "exports": Exports(clickhouse),
+        "seal": seal,
         "signer": signer,
         "bell": bell,
         "readers": readers,

@@ -22,6 +22,7 @@ from services.kit.clickhouse import ClickHouse
 from services.kit.feeds import Bell
 from services.kit.postgres import create_sessionmaker, workspace_tx
 from services.tracking.clickhouse import migrate
+from services.tracking.erasure.seal import Seal
 from services.tracking.loader.block import entries, table
 from services.tracking.loader.worker import BLOCK_EVENTS, Loader
 from services.tracking.log import store as log
@@ -102,7 +103,7 @@ async def loader_against_insert(running: Stack, workspace_id: UUID) -> dict[str,
     clickhouse = await ClickHouse.open(f"chdb://{running.home / 'chdb-loader'}")
     await migrate.upgrade(clickhouse)
     ids = SeenIds(running.home / "seen-ids-loader")
-    sequencer = Sequencer(maker, ids, Bell(), Wake(), lambda: None)
+    sequencer = Sequencer(maker, ids, Bell(), Wake(), lambda: None, Seal("test"))
     while await sequencer.sequence_all():
         pass
     await clickhouse.command("CREATE TABLE bare AS events")

@@ -42,10 +42,12 @@ class Tracking:
                 "postgres_dsn": self.database.app_dsn,
                 "clickhouse_dsn": self.clickhouse_dsn,
                 "seen_ids_dir": self.seen_ids_dir,
+                "erasure_key": "a key of this test run",
+                "erasure_rest_minutes": 0,
                 "signing_key": signing_key("tracking"),
                 "trusted_keys": trusted_keys(),
                 "profile_url": self.profile_url,
-                "log_level": "ERROR",
+                "log_level": "INFO",
             }
         )
 

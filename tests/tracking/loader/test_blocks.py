@@ -12,6 +12,7 @@ from services.kit.clickhouse import ClickHouse, ClickHouseError, OperationalErro
 from services.kit.feeds import Bell
 from services.kit.postgres import SessionMaker, create_sessionmaker
 from services.tracking.clickhouse import migrate
+from services.tracking.erasure.seal import Seal
 from services.tracking.loader.store import loaded_offset
 from services.tracking.loader.worker import Loader
 from services.tracking.sequencer.ids import SeenIds
@@ -57,7 +58,7 @@ class Pipeline:
         assert response.status_code == 200
         assert self.tracking.seen_ids_dir is not None
         ids = SeenIds(self.tracking.seen_ids_dir)
-        await Sequencer(self.maker, ids, Bell(), Wake(), lambda: None).sequence_all()
+        await Sequencer(self.maker, ids, Bell(), Wake(), lambda: None, Seal("test")).sequence_all()
         ids.close()
 
     async def stored(self) -> list[str]:

@@ -12,6 +12,7 @@ from sqlalchemy.ext.asyncio import create_async_engine
 from services.contracts.events import Event
 from services.kit.feeds import Bell, FeedRow, pack
 from services.kit.postgres import create_sessionmaker
+from services.tracking.erasure.seal import Seal
 from services.tracking.sequencer.ids import SeenIds
 from services.tracking.sequencer.verdict import bitmaps
 from services.tracking.sequencer.worker import Sequencer
@@ -81,7 +82,8 @@ async def sequence(tracking: Tracking, folder: Path, *message_ids: str) -> list[
         await ingest.post("/v1/batch", json={"batch": [track(messageId=m) for m in message_ids]})
     engine = create_async_engine(tracking.database.app_dsn)
     ids = SeenIds(folder)
-    sequencer = Sequencer(create_sessionmaker(engine), ids, Bell(), Wake(), lambda: None)
+    maker = create_sessionmaker(engine)
+    sequencer = Sequencer(maker, ids, Bell(), Wake(), lambda: None, Seal("test"))
     while await sequencer.sequence_all():
         pass
     await ids.flush()
