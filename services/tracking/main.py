@@ -30,7 +30,7 @@ from services.tracking.events import routes as events
 from services.tracking.evidence import routes as evidence
 from services.tracking.exports import routes as exports
 from services.tracking.exports.service import Exports
-from services.tracking.identity.worker import IdentityFollower
+from services.tracking.identity.worker import Erasures, IdentityFollower
 from services.tracking.ingest import routes as ingest
 from services.tracking.lease import StoreLease
 from services.tracking.loader.block import table
@@ -158,7 +158,9 @@ async def _start_store(settings: TrackingSettings, stack: AsyncExitStack) -> dic
         profile = ServiceClient("profile", settings.profile_url, signer)
         stack.push_async_callback(profile.close)
         feed = FeedClient(profile, "/internal/v1/feed")
-        workers.start("identity", IdentityFollower(maker, clickhouse, feed, workers).run)
+        erasures = Erasures(seal, erase.ring)
+        follower = IdentityFollower(maker, clickhouse, feed, workers, erasures)
+        workers.start("identity", follower.run)
     resources = Resources(maker, clickhouse, seal)
     eraser = Eraser(resources, erase, workers, settings.erasure_rest_minutes * 60)
     workers.start("erasures", eraser.run)

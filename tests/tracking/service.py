@@ -47,7 +47,7 @@ class Tracking:
                 "signing_key": signing_key("tracking"),
                 "trusted_keys": trusted_keys(),
                 "profile_url": self.profile_url,
-                "log_level": "INFO",
+                "log_level": "ERROR",
             }
         )
 
