@@ -21,6 +21,7 @@ from services.kit.clickhouse import ClickHouse
 from services.kit.feeds import Bell, FeedClient
 from services.kit.http import ServiceClient
 from services.tracking.analytics import routes as analytics
+from services.tracking.archive.archive import Archive
 from services.tracking.clickhouse import migrate
 from services.tracking.erasure import routes as erasure
 from services.tracking.erasure.seal import Seal
@@ -174,6 +175,7 @@ async def _start_store(settings: TrackingSettings, stack: AsyncExitStack) -> dic
     stack.push_async_callback(workers.stop)
     return {
         "sessionmaker": maker,
+        "archive": Archive(clickhouse),
         "clickhouse": clickhouse,
         "erase": erase,
         "exports": Exports(clickhouse),

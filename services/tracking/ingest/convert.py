@@ -9,11 +9,12 @@ from uuid import UUID
 import msgspec
 
 from services.contracts.events import Event, EventType
-from services.identifiers import normalise, subject_id
+from services.identifiers import subject_id
 from services.tracking.ingest import clock
 from services.tracking.ingest.canonical import NotCanonical, canonical
 from services.tracking.ingest.context import Context, read_context
 from services.tracking.ingest.wire import DECODE_ERRORS, Text, WireEvent, explain
+from services.tracking.named import identifiers, normalised
 
 MAX_ID_LENGTH = 255
 MAX_NAME_LENGTH = 500
@@ -57,20 +58,16 @@ def convert(wire: WireEvent, origin: Origin) -> Event:
     traits = wire.traits or {}
     if kind == "identify" and context.traits:
         traits = {**context.traits, **traits}
-    user = _identifier("user_id", _id(wire.user_id, "userId"))
-    anonymous = _identifier("anonymous_id", _id(wire.anonymous_id, "anonymousId"))
+    user = normalised("user_id", _id(wire.user_id, "userId"))
+    anonymous = normalised("anonymous_id", _id(wire.anonymous_id, "anonymousId"))
     if not user and not anonymous and origin.anonymous_id:
-        anonymous = _identifier("anonymous_id", _id(origin.anonymous_id, "anonymousId"))
+        anonymous = normalised("anonymous_id", _id(origin.anonymous_id, "anonymousId"))
     if not user and not anonymous:
         raise Refused("missing_id", "/userId", "A usable userId or anonymousId is needed.")
     person = traits if kind == "identify" else context.traits
-    identifiers = _identifiers(user, anonymous, person)
     previous = _previous(kind, wire, user)
-    # What an alias names is an id of before the person was known; were it a known one, nothing may
-    # join the two.
-    before = ("anonymous_id", _identifier("anonymous_id", previous))
-    if before[1] and before not in identifiers:
-        identifiers.append(before)
+    email, phone = (_said(person, namespace) for namespace in ("email", "phone"))
+    named = identifiers(user, email, phone, anonymous, previous)
     original = clock.parse(wire.timestamp)
     if original is None:
         original = clock.parse(wire.original_timestamp)
@@ -83,8 +80,8 @@ def convert(wire: WireEvent, origin: Origin) -> Event:
         source_id=origin.source_id,
         type=kind,
         event=_name(kind, wire),
-        subject_id=_subject(origin.workspace_id, *identifiers[0]),
-        identifiers=identifiers,
+        subject_id=_subject(origin.workspace_id, *named[0]),
+        identifiers=named,
         user_id=user,
         anonymous_id=anonymous,
         occurred_at=times.occurred_at,
@@ -142,22 +139,9 @@ def _canonical(value: dict[str, Any] | None, pointer: str) -> str:
         raise Refused(error.reason, pointer + error.pointer, error.detail) from error
 
 
-def _identifiers(user: str, anonymous: str, person: dict[str, Any]) -> list[tuple[str, str]]:
-    """In the order of ``services.identifiers.PRIORITY``."""
-    found = [("user_id", user)] if user else []
-    if person:
-        for namespace in ("email", "phone"):
-            raw = person.get(namespace)
-            if isinstance(raw, str) and (value := _identifier(namespace, raw)):
-                found.append((namespace, value))
-    if anonymous:
-        found.append(("anonymous_id", anonymous))
-    return found
-
-
-@lru_cache(maxsize=65_536)
-def _identifier(namespace: str, raw: str) -> str:
-    return normalise(namespace, raw) or ""
+def _said(person: dict[str, Any], namespace: str) -> str:
+    raw = person.get(namespace) if person else None
+    return normalised(namespace, raw) if isinstance(raw, str) and raw else ""
 
 
 @lru_cache(maxsize=65_536)

@@ -6,7 +6,7 @@ from datetime import datetime
 from uuid import UUID
 
 from pydantic import BaseModel, Field
-from sqlalchemy import select
+from sqlalchemy import func, select
 from sqlalchemy.dialects import postgresql
 from sqlalchemy.ext.asyncio import AsyncSession
 
@@ -127,8 +127,15 @@ async def lag(session: AsyncSession, readers: Readers, workspace_id: UUID) -> Lo
 async def _appended_after(
     session: AsyncSession, partition: str, positions: Collection[int]
 ) -> dict[int, datetime]:
-    """When the row behind each position was appended, where there is one."""
-    statement = select(LogRow.offset, LogRow.received_at).where(
-        LogRow.partition == partition, LogRow.offset.in_([each + 1 for each in positions])
+    """When the row behind each position was appended, where there is one. What is in the log no
+    more is at least as old as the first row that is."""
+    first = select(func.min(LogRow.offset)).where(LogRow.partition == partition).scalar_subquery()
+    statement = select(LogRow.offset, LogRow.received_at, first == LogRow.offset).where(
+        LogRow.partition == partition,
+        LogRow.offset.in_([each + 1 for each in positions]) | (LogRow.offset == first),
     )
-    return {offset - 1: at for offset, at in await session.execute(statement)}
+    found: dict[int, datetime] = {}
+    for offset, at, is_first in await session.execute(statement):
+        before = [each for each in positions if each < offset] if is_first else [offset - 1]
+        found |= dict.fromkeys(before, at)
+    return found

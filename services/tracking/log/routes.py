@@ -12,6 +12,7 @@ from services.kit import feeds
 from services.kit.auth import ServiceCaller, UserCaller
 from services.kit.postgres import Session, SessionMaker, workspace_tx
 from services.kit.strict import StrictRoute
+from services.tracking.archive.archive import Archive
 from services.tracking.errors import UnknownPartition
 from services.tracking.log import store
 from services.tracking.log.readers import LogLag, Readers, lag
@@ -44,7 +45,8 @@ async def read_log(
     wait: Annotated[float, Query(ge=0, le=feeds.MAX_WAIT_SECONDS)] = 0,
     done: Annotated[int | None, Query(ge=0, lt=2**63)] = None,
 ) -> Response:
-    """msgpack of ``kit.feeds.FeedPage``; duplicates are marked in each row's bitmap.
+    """msgpack of ``kit.feeds.FeedPage``; what does not count is marked in each row's bitmap. Rows
+    that were trimmed are made again from ClickHouse, without what does not count.
 
     A caller that tells ``done`` is a reader from then on: the log is kept for it from there.
     """
@@ -54,7 +56,7 @@ async def read_log(
     deadline = monotonic() + wait
     while True:
         grown = bell.listen(partition)
-        page = await _page(maker, partition, after, limit)
+        page = await _page(maker, request.state.archive, partition, after, limit)
         if done is not None:
             readers.note(caller.issuer, partition, done, page.end)
         left = deadline - monotonic()
@@ -70,7 +72,9 @@ async def list_partitions(request: Request, caller: ServiceCaller) -> Partitions
         return Partitions(partitions=await store.partition_names(session))
 
 
-async def _page(maker: SessionMaker, partition: str, after: int, limit: int) -> feeds.FeedPage:
+async def _page(
+    maker: SessionMaker, archive: Archive, partition: str, after: int, limit: int
+) -> feeds.FeedPage:
     async with maker.begin() as session:
         statement = select(LogPartitionRow.workspace_id).where(LogPartitionRow.name == partition)
         workspace_id = await session.scalar(statement)
@@ -81,7 +85,12 @@ async def _page(maker: SessionMaker, partition: str, after: int, limit: int) -> 
         return feeds.FeedPage([], end)
     async with workspace_tx(maker, workspace_id) as session:
         found = await store.rows(session, partition, after, end, limit, feeds.MAX_PAGE_BYTES)
-    return feeds.FeedPage(found, end)
+    # Offsets have no gaps but for what was trimmed, and that is in ClickHouse by then.
+    trimmed = found[0].offset - 1 if found else end
+    old = await archive.rows(
+        partition, workspace_id, after, trimmed, limit=limit, max_bytes=feeds.MAX_PAGE_BYTES
+    )
+    return feeds.FeedPage(old or found, end)
 
 
 async def _wait(grown: asyncio.Event, seconds: float) -> None:
