@@ -45,7 +45,7 @@ async def test_clickhouse_migrations_run_once_and_can_be_resumed(
     events_table: ClickHouse, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     await migrate.upgrade(events_table)
-    recorded = await events_table.query("SELECT number, name FROM schema_migration")
+    recorded = await events_table.query("SELECT number, name FROM schema_migration ORDER BY 1")
     assert recorded == [(m.number, m.name) for m in migrate.migrations()]
     # Killed after the statements, before the record: everything is run again.
     await events_table.command("TRUNCATE TABLE schema_migration")
