@@ -13,12 +13,14 @@ SERVICES = ("gateway", "tracking", "profile", "orchestrator", "assessment")
 
 @dataclass(frozen=True)
 class ServiceKeys:
-    """One service's secrets: its private JWK (JSON) and the passwords of its two database roles."""
+    """One service's secrets: its private JWK (JSON), the passwords of its two database roles, and
+    the key of hashes that must mean the same for ever."""
 
     signing_key: str
     public_key: dict[str, str]
     owner_password: str
     app_password: str
+    hash_key: str
 
 
 def load_or_create(directory: Path) -> dict[str, ServiceKeys]:
@@ -34,15 +36,13 @@ def trusted_keys(keys: dict[str, ServiceKeys]) -> str:
 
 def create() -> ServiceKeys:
     signing_key, public_key = generate_key()
-    return ServiceKeys(
-        signing_key, public_key, secrets.token_urlsafe(24), secrets.token_urlsafe(24)
-    )
+    return ServiceKeys(signing_key, public_key, *(secrets.token_urlsafe(24) for _ in range(3)))
 
 
 def _service(path: Path) -> ServiceKeys:
-    stored = read_json(path)
-    if stored is not None:
-        return ServiceKeys(**stored)
-    made = create()
-    write_private(path, json.dumps(made.__dict__))
-    return made
+    # Instances from before a secret was added get that one alone.
+    stored = read_json(path) or {}
+    keys = ServiceKeys(**{**create().__dict__, **stored})
+    if keys.__dict__ != stored:
+        write_private(path, json.dumps(keys.__dict__))
+    return keys

@@ -68,6 +68,7 @@ def plan(
         "tracking": {
             "CLICKHOUSE_DSN": f"chdb://{data_dir / 'chdb'}",
             "SEEN_IDS_DIR": str(data_dir / "seen-ids"),
+            "ERASURE_KEY": keys["tracking"].hash_key,
         },
     }
 

@@ -32,6 +32,7 @@ class Change:
     - ``segment.entered`` / ``segment.exited``: ``segment_id``
     - ``stage.changed``: ``model_id, from, to`` (stage ids, either may be null)
     - ``rule.matched``: ``rule_id, value`` (the new truth of a watched rule)
+    - ``profile.erased``: ``subject_ids`` (all subjects of the person; ids only, no identifiers)
     - ``consent.changed``: ``purpose, state`` (``granted`` or ``withdrawn``)
     """
 

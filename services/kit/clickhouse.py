@@ -11,8 +11,9 @@ no write, and no ``file()``, which could otherwise read any file of the machine.
 
 import asyncio
 import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import AsyncGenerator, Callable, Generator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from queue import SimpleQueue
 from typing import Any, TypeVar
 
@@ -33,6 +34,8 @@ from services.kit.problems import Unavailable
 T = TypeVar("T")
 Params = Mapping[str, Any]
 Rows = list[tuple[Any, ...]]
+Columns = Sequence[Sequence[Any]]
+"""A block, column by column."""
 
 _OVERLOADED = frozenset({202, 209, 210, 279, 999})
 """ClickHouse's codes for: too many queries, a time-out or failure of its network, Keeper away."""
@@ -45,10 +48,18 @@ class ClickHouse:
     store which does not answer, or cannot now, is ``Unavailable``.
     """
 
-    def __init__(self, writer: Client, readers: Sequence[Client], pinger: Client) -> None:
+    def __init__(
+        self,
+        writer: Client,
+        readers: Sequence[Client],
+        pinger: Client,
+        open_reader: Callable[[Settings], Client],
+    ) -> None:
+        """``open_reader``: one more handle that reads, with settings over those of the others."""
         self._writes = _Lane([writer])
         self._reads = _Lane(readers)
         self._pings = _Lane([pinger])
+        self._open_reader = open_reader
 
     @classmethod
     async def open(
@@ -72,6 +83,7 @@ class ClickHouse:
                 handles.writer(dsn, write_settings or {}),
                 [handles.reader(reading, read_settings or {}) for _ in range(readers)],
                 handles.pinger(reading),
+                lambda own: handles.reader(reading, {**(read_settings or {}), **own}),
             )
 
         return await asyncio.to_thread(connect)
@@ -89,9 +101,32 @@ class ClickHouse:
         """Rows as the writer sees them: with ``write_settings``, after all earlier writes."""
         return await self._writes.run(lambda c: _rows(c, sql, params, settings))
 
-    async def command(self, sql: str, params: Params | None = None) -> None:
+    async def command(
+        self, sql: str, params: Params | None = None, settings: Settings | None = None
+    ) -> None:
         """DDL and other statements without rows."""
-        await self._writes.run(lambda c: c.command(sql, parameters=_bound(params)))
+        own = dict(settings or {})
+        await self._writes.run(lambda c: c.command(sql, parameters=_bound(params), settings=own))
+
+    async def stream(
+        self, sql: str, params: Params | None = None, settings: Settings | None = None
+    ) -> AsyncGenerator[Columns, None]:
+        """Blocks of a SELECT as the engine makes them, through a handle of its own.
+
+        Close the iterator to stop the query. ``settings`` may loosen the limits of the other reads.
+        """
+        # Native, not Arrow: chDB makes an Arrow answer as a whole before it gives out any of it.
+        # One thread for all: closing waits there until the block being read is complete.
+        thread = ThreadPoolExecutor(1, "clickhouse-stream")
+        loop = asyncio.get_running_loop()
+        blocks = _blocks(partial(self._open_reader, settings or {}), sql, _bound(params))
+        try:
+            while (block := await loop.run_in_executor(thread, next, blocks, None)) is not None:
+                yield block
+        finally:
+            # Not awaited: a task that is being cancelled would be interrupted again.
+            thread.submit(blocks.close)
+            thread.shutdown(wait=False)
 
     async def insert_arrow(
         self, table: str, data: pa.Table, settings: Settings | None = None
@@ -155,6 +190,17 @@ def _rows(
 ) -> Rows:
     result = client.query(sql, parameters=_bound(params), settings=dict(settings or {}))
     return [tuple(row) for row in result.result_rows]
+
+
+def _blocks(
+    connect: Callable[[], Client], sql: str, params: dict[str, Any]
+) -> Generator[Columns, None, None]:
+    client = connect()
+    try:
+        with client.query_column_block_stream(sql, parameters=params) as stream:
+            yield from stream
+    finally:
+        client.close()
 
 
 def _bound(params: Params | None) -> dict[str, Any]:

@@ -86,3 +86,20 @@ class InvalidSignature(Problem):
     type = "/problems/invalid-signature"
     title = "The webhook is not signed as its source asks for"
     status = HTTPStatus.UNAUTHORIZED
+
+
+class TooManyExports(Problem):
+    """An export reads whole tables, so few may run at once; one per workspace."""
+
+    type = "/problems/too-many-exports"
+    title = "Another export is running"
+    status = HTTPStatus.TOO_MANY_REQUESTS
+
+    def __init__(self, detail: str) -> None:
+        super().__init__(detail, headers={"Retry-After": "30"})
+
+
+class ErasureNotFound(Problem):
+    type = "/problems/erasure-not-found"
+    title = "There is no such erasure"
+    status = HTTPStatus.NOT_FOUND

@@ -20,11 +20,18 @@ from services.kit.feeds import Bell, FeedClient
 from services.kit.garbage import spare_collections
 from services.kit.http import ServiceClient
 from services.tracking.analytics import routes as analytics
+from services.tracking.archive.archive import Archive
 from services.tracking.clickhouse import migrate
 from services.tracking.clickhouse.cluster import Cluster
+from services.tracking.erasure import routes as erasure
+from services.tracking.erasure.seal import Seal
+from services.tracking.erasure.steps import Resources
+from services.tracking.erasure.worker import Eraser
 from services.tracking.events import routes as events
 from services.tracking.evidence import routes as evidence
-from services.tracking.identity.worker import IdentityFollower
+from services.tracking.exports import routes as exports
+from services.tracking.exports.service import Exports
+from services.tracking.identity.worker import Erasures, IdentityFollower
 from services.tracking.ingest import posthog_events
 from services.tracking.ingest import routes as ingest
 from services.tracking.lease import StoreLease
@@ -107,12 +114,12 @@ def _store(settings: TrackingSettings) -> FastAPI:
 
     app = _app(settings, "Tracking", STORE, lifespan, {"clickhouse": _clickhouse})
     public = (
-        *(log_routes, analytics, events, plans_traffic, plans_routes, quarantine),
-        *(touchpoints, webhooks),
+        *(log_routes, analytics, events, erasure, exports, plans_traffic, plans_routes),
+        *(quarantine, touchpoints, webhooks),
     )
     for routes in public:
         app.include_router(routes.router)
-    for internal in (analytics, events, evidence, log_routes):
+    for internal in (analytics, events, erasure, evidence, log_routes):
         app.include_router(internal.internal_router)
     return app
 
@@ -122,7 +129,10 @@ async def _start_store(settings: TrackingSettings, stack: AsyncExitStack) -> dic
         raise ValueError("TRACKING_CLICKHOUSE_DSN is needed for the role store")
     if settings.seen_ids_dir is None:
         raise ValueError("TRACKING_SEEN_IDS_DIR is needed for the role store")
-    appended, sequenced = Wake(), Wake()
+    if settings.erasure_key is None:
+        raise ValueError("TRACKING_ERASURE_KEY is needed for the role store")
+    appended, sequenced, erase = Wake(), Wake(), Wake()
+    seal = Seal(settings.erasure_key.get_secret_value())
     lease = StoreLease(settings.postgres_dsn.get_secret_value())
     # First: an embedded ClickHouse must be closed by the old store before it opens here.
     await lease.acquire()
@@ -144,7 +154,7 @@ async def _start_store(settings: TrackingSettings, stack: AsyncExitStack) -> dic
     ids = await asyncio.to_thread(SeenIds, settings.seen_ids_dir)
     stack.push_async_callback(asyncio.to_thread, ids.close)
     events_log, appender = adapters.log(settings, maker, stack), adapters.appender(settings)
-    sequencer = Sequencer(maker, events_log, ids, bell, appended, sequenced.ring)
+    sequencer = Sequencer(maker, events_log, ids, bell, appended, sequenced.ring, seal)
     readers = Readers(maker, settings.log_readers)
     keep = settings.log_keep_days
     limits = Limits(None if keep is None else timedelta(days=keep), settings.log_max_bytes)
@@ -153,7 +163,12 @@ async def _start_store(settings: TrackingSettings, stack: AsyncExitStack) -> dic
         profile = ServiceClient("profile", settings.profile_url, signer)
         stack.push_async_callback(profile.close)
         feed = FeedClient(profile, "/internal/v1/feed")
-        workers.start("identity", IdentityFollower(maker, clickhouse, feed, workers).run)
+        erasures = Erasures(seal, erase.ring)
+        follower = IdentityFollower(maker, clickhouse, feed, workers, erasures)
+        workers.start("identity", follower.run)
+    resources = Resources(maker, clickhouse, seal)
+    eraser = Eraser(resources, erase, workers, settings.erasure_rest_minutes * 60)
+    workers.start("erasures", eraser.run)
     workers.start("lease", lease.run)
     workers.start("appender", appender.run)
     workers.start("log", lambda: events_log.watch(appended.ring))
@@ -166,9 +181,13 @@ async def _start_store(settings: TrackingSettings, stack: AsyncExitStack) -> dic
     stack.push_async_callback(workers.stop)
     return {
         "sessionmaker": maker,
+        "archive": Archive(clickhouse),
         "clickhouse": clickhouse,
         "log": events_log,
         "appender": appender,
+        "erase": erase,
+        "exports": Exports(clickhouse),
+        "seal": seal,
         "signer": signer,
         "bell": bell,
         "readers": readers,

@@ -61,6 +61,19 @@ class TrackingSettings(PostgresSettings):
         description="Compressed bytes of a workspace's log beyond which its oldest rows are "
         "removed once every reader is done with them. Not with a log on Kafka.",
     )
+    erasure_key: SecretStr | None = Field(
+        None,
+        min_length=16,
+        description="Secret under which erased people are remembered by hashes alone; needed by "
+        "the role `store`. Never change it and keep a copy: with another key their late events "
+        "are taken again.",
+    )
+    erasure_rest_minutes: float = Field(
+        60,
+        ge=0,
+        description="At least so long after erased bytes were removed from the files it is done "
+        "again: PostgreSQL writes the log anew for it and takes no event meanwhile.",
+    )
     profile_url: str | None = Field(
         None, description="Base URL of the profile service, whose feed the identity map follows."
     )

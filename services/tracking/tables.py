@@ -12,6 +12,7 @@ from sqlalchemy import (
     Index,
     LargeBinary,
     MetaData,
+    text,
 )
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
@@ -153,6 +154,55 @@ class TouchpointRow(Table):
     channel: Mapped[str]
     event: Mapped[str | None]
     created_at: Mapped[datetime] = mapped_column(Moment)
+
+
+class SuppressionRow(Table):
+    """A subject whose events are dropped, as a keyed hash; once lifted, only older events are."""
+
+    __tablename__ = "suppression"
+
+    workspace_id: Mapped[UUID] = mapped_column(primary_key=True)
+    mark: Mapped[bytes] = mapped_column(LargeBinary, primary_key=True)
+    suppressed_at: Mapped[datetime] = mapped_column(Moment)
+    lifted_at: Mapped[datetime | None] = mapped_column(Moment)
+
+
+class ErasureRow(Table):
+    """One erasure of one person: how far it is, and in the end its certificate."""
+
+    __tablename__ = "erasure"
+    __table_args__ = (
+        Index("ix_erasure_mark", "workspace_id", "mark"),
+        Index("ix_erasure_open", "id", postgresql_where=text("finished_at IS NULL")),
+    )
+
+    id: Mapped[UUID] = mapped_column(primary_key=True)
+    workspace_id: Mapped[UUID]
+    mark: Mapped[bytes] = mapped_column(LargeBinary)
+    """Keyed hash of the profile's id."""
+    state: Mapped[str]
+    work: Mapped[bytes | None] = mapped_column(LargeBinary)
+    """Sealed: the person's subjects and identifiers. Gone when the erasure is finished."""
+    stops: Mapped[dict[str, int]] = mapped_column(JSON)
+    """By partition, the last row that was sequenced before the person was suppressed."""
+    stores: Mapped[list[dict[str, Any]]] = mapped_column(JSON)
+    requested_at: Mapped[datetime] = mapped_column(Moment)
+    hidden_at: Mapped[datetime | None] = mapped_column(Moment)
+    purged_at: Mapped[datetime | None] = mapped_column(Moment)
+    """By ClickHouse's clock."""
+    finished_at: Mapped[datetime | None] = mapped_column(Moment)
+    verified: Mapped[bool | None]
+
+
+class ErasurePlaceRow(Table):
+    """A log row that holds events of a person who is being erased."""
+
+    __tablename__ = "erasure_place"
+
+    erasure_id: Mapped[UUID] = mapped_column(primary_key=True)
+    partition: Mapped[str] = mapped_column(primary_key=True)
+    offset: Mapped[int] = mapped_column(BigInteger, primary_key=True)
+    workspace_id: Mapped[UUID]
 
 
 class IdentityRow(Table):

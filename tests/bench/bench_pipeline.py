@@ -23,6 +23,7 @@ from services.kit.feeds import Bell
 from services.kit.garbage import spare_collections
 from services.kit.postgres import create_sessionmaker
 from services.tracking.clickhouse import migrate
+from services.tracking.erasure.seal import Seal
 from services.tracking.loader.block import entries, table
 from services.tracking.loader.worker import BLOCK_EVENTS, Loader
 from services.tracking.log import store as log
@@ -106,7 +107,7 @@ async def loader_against_insert(running: Stack, workspace_id: UUID) -> dict[str,
     await migrate.upgrade(clickhouse)
     ids = SeenIds(running.home / "seen-ids-loader")
     events_log = PostgresLog(maker, running.tracking.app_dsn)
-    sequencer = Sequencer(maker, events_log, ids, Bell(), Wake(), lambda: None)
+    sequencer = Sequencer(maker, events_log, ids, Bell(), Wake(), lambda: None, Seal("bench"))
     while await sequencer.sequence_all():
         pass
     await clickhouse.command("CREATE TABLE bare AS events")

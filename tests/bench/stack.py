@@ -118,6 +118,7 @@ class Stack:
             "TRACKING_POSTGRES_DSN": self.tracking.app_dsn,
             "TRACKING_CLICKHOUSE_DSN": f"chdb://{self.home / 'chdb'}",
             "TRACKING_SEEN_IDS_DIR": str(self.seen_ids()),
+            "TRACKING_ERASURE_KEY": "a key of this benchmark",
             "TRACKING_SIGNING_KEY": signing_key("tracking"),
             "TRACKING_TRUSTED_KEYS": json.dumps(trusted_keys()),
             "TRACKING_LOG_LEVEL": "WARNING",

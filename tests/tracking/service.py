@@ -55,6 +55,8 @@ class Tracking:
                 "clickhouse_dsn": self.clickhouse_dsn,
                 "clickhouse_cluster": self.clickhouse_cluster,
                 "seen_ids_dir": self.seen_ids_dir,
+                "erasure_key": "a key of this test run",
+                "erasure_rest_minutes": 0,
                 "signing_key": signing_key("tracking"),
                 "trusted_keys": trusted_keys(),
                 "profile_url": self.profile_url,

@@ -73,12 +73,17 @@ class Interrupted(ClickHouse):
 
     left: int | None = None
 
-    async def command(self, sql: str, params: Mapping[str, Any] | None = None) -> None:
+    async def command(
+        self,
+        sql: str,
+        params: Mapping[str, Any] | None = None,
+        settings: Mapping[str, Any] | None = None,
+    ) -> None:
         if self.left == 0:
             raise Killed
         if self.left is not None:
             self.left -= 1
-        await super().command(sql, params)
+        await super().command(sql, params, settings)
 
 
 async def schema(clickhouse: ClickHouse) -> dict[str, str]:

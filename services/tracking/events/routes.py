@@ -49,6 +49,13 @@ Until = Annotated[
 ]
 
 
+def check_zones(since: datetime | None, until: datetime | None) -> None:
+    """``InvalidRequest`` at the parameter whose time names no zone."""
+    for name, at in (("since", since), ("until", until)):
+        if at is not None and at.tzinfo is None:
+            raise InvalidRequest.at(f"#/query/{name}", "Write the time with its zone.")
+
+
 @router.get("/events", summary="Search events, newest first")
 async def search_events(
     request: Request,
@@ -59,9 +66,7 @@ async def search_events(
     until: Until = None,
 ) -> Page[StoredEvent]:
     """Everything that was accepted, optionally of one event name and one interval of time."""
-    for name, at in (("since", since), ("until", until)):
-        if at is not None and at.tzinfo is None:
-            raise InvalidRequest.at(f"#/query/{name}", "Write the time with its zone.")
+    check_zones(since, until)
     found = await store.search(
         request.state.clickhouse,
         caller.workspace_id,

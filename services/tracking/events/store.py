@@ -43,8 +43,8 @@ async def search(
         {
             "workspace_id": workspace_id,
             "event": event or "",
-            "since_ms": _ms(since, -1),
-            "until_ms": _ms(until, FAR_FUTURE_MS),
+            "since_ms": to_ms(since, -1),
+            "until_ms": to_ms(until, FAR_FUTURE_MS),
             "before_ms": before[0],
             "before_offset": before[1],
             "before_index": before[2],
@@ -90,8 +90,8 @@ async def scan(
         {
             "workspace_id": workspace_id,
             "events": query.events,
-            "since_ms": _ms(query.since, -1),
-            "until_ms": _ms(query.until, FAR_FUTURE_MS),
+            "since_ms": to_ms(query.since, -1),
+            "until_ms": to_ms(query.until, FAR_FUTURE_MS),
             "after_ms": after[0],
             "after_offset": after[1],
             "after_index": after[2],
@@ -119,7 +119,8 @@ async def leaf_states(
     )
 
 
-def _ms(at: datetime | None, default: int) -> int:
+def to_ms(at: datetime | None, default: int) -> int:
+    """Milliseconds since the epoch; ``default`` where there is no bound."""
     return default if at is None else int(at.timestamp() * 1000)
 
 

@@ -9,14 +9,16 @@ import msgspec
 class LinkData(msgspec.Struct):
     subject_id: str | None = None
     merged_id: str | None = None
+    subject_ids: list[str] = msgspec.field(default_factory=list)
 
 
 class Link(msgspec.Struct):
-    """The part of a change that says who belongs to whom."""
+    """The part of a change that says who belongs to whom, or who is to be erased."""
 
     type: str
     profile_id: str
     data: LinkData
+    at: int = 0
 
 
 @dataclass(slots=True)

@@ -12,12 +12,13 @@ from uuid import UUID
 import msgspec
 
 from services.contracts.events import Event, EventType
-from services.identifiers import normalise, subject_id
+from services.identifiers import subject_id
 from services.tracking.ingest import clock
 from services.tracking.ingest.canonical import NotCanonical, canonical
 from services.tracking.ingest.context import Context, read_context
 from services.tracking.ingest.refused import Refused
 from services.tracking.ingest.wire import DECODE_ERRORS, Text, WireEvent, explain
+from services.tracking.named import identifiers, normalised
 
 MAX_ID_LENGTH = 255
 MAX_NAME_LENGTH = 500
@@ -61,13 +62,13 @@ def convert(wire: WireEvent, origin: Origin) -> Event:
         if not anonymous.id:
             raise Refused("missing_id", "/userId", "A usable userId or anonymousId is needed.")
     person = traits if kind == "identify" else context.traits
-    identifiers, subject = _identity(origin.workspace_id, user, anonymous, person)
+    email, phone = _contacts(person) if person else ("", "")
     previous = _previous(wire, user.id) if kind == "alias" else ""
-    if previous:
-        # What an alias names is an id of before the person was known; were it a known one, nothing
-        # may join the two.
-        before = _named(origin.workspace_id, "anonymous_id", previous).identifiers
-        identifiers += [each for each in before if each not in identifiers]
+    named = identifiers(user.id, email, phone, anonymous.id, previous)
+    subject = user.subject_id or anonymous.subject_id
+    if not user.id and (email or phone):
+        # The first of its identifiers, by ``services.identifiers.PRIORITY``.
+        subject = _subject(origin.workspace_id, *named[0])
     original = clock.parse(wire.timestamp)
     if original is None:
         original = clock.parse(wire.original_timestamp)
@@ -86,7 +87,7 @@ def convert(wire: WireEvent, origin: Origin) -> Event:
         kind,
         _track_name(wire.event) if kind == "track" else _VIEWS.get(kind, kind),
         subject,
-        identifiers,
+        named,
         user.id,
         anonymous.id,
         times.occurred_at,
@@ -100,17 +101,6 @@ def convert(wire: WireEvent, origin: Origin) -> Event:
         _canonical(traits, "/traits") if traits else "{}",
         context.text,
     )
-
-
-def _identity(
-    workspace_id: UUID, user: "_Named", anonymous: "_Named", person: dict[str, Any]
-) -> tuple[list[tuple[str, str]], str]:
-    """Identifiers in the order of ``services.identifiers.PRIORITY``; the first one's subject."""
-    contacts = _contacts(person) if person else []
-    identifiers = [*user.identifiers, *contacts, *anonymous.identifiers]
-    if contacts and not user.id:
-        return identifiers, _subject(workspace_id, *contacts[0])
-    return identifiers, user.subject_id or anonymous.subject_id
 
 
 def own_id(event: Event, origin: Origin, wire: WireEvent) -> str:
@@ -157,7 +147,6 @@ class _Named(NamedTuple):
 
     id: str = ""
     subject_id: str = ""
-    identifiers: tuple[tuple[str, str], ...] = ()
 
 
 _NOBODY = _Named()
@@ -170,24 +159,17 @@ def _named(workspace_id: UUID, namespace: str, raw: Text) -> _Named:
 
 @lru_cache(maxsize=65_536)
 def _remembered(workspace_id: UUID, namespace: str, raw: Text) -> _Named:
-    value = normalise(namespace, _id(raw, _FIELDS[namespace]))
-    if not value:
-        return _NOBODY
-    return _Named(value, _subject(workspace_id, namespace, value), ((namespace, value),))
+    value = normalised(namespace, _id(raw, _FIELDS[namespace]))
+    return _Named(value, _subject(workspace_id, namespace, value)) if value else _NOBODY
 
 
-def _contacts(person: dict[str, Any]) -> list[tuple[str, str]]:
-    found = []
-    for namespace in ("email", "phone"):
-        raw = person.get(namespace)
-        if isinstance(raw, str) and (value := _contact(namespace, raw)):
-            found.append((namespace, value))
-    return found
-
-
-@lru_cache(maxsize=65_536)
-def _contact(namespace: str, raw: str) -> str:
-    return normalise(namespace, raw) or ""
+def _contacts(person: dict[str, Any]) -> tuple[str, str]:
+    """Email and phone, normalised; empty where there is none."""
+    email, phone = person.get("email"), person.get("phone")
+    return (
+        normalised("email", email) if isinstance(email, str) and email else "",
+        normalised("phone", phone) if isinstance(phone, str) and phone else "",
+    )
 
 
 @lru_cache(maxsize=65_536)

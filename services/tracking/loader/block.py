@@ -73,6 +73,9 @@ def table(workspace_id: UUID, block_id: str, block: Sequence[Entry]) -> pa.Table
     def texts(name: str) -> pa.Array:
         return pa.array([getattr(e, name) for e in events], pa.string())
 
+    def named(namespace: str) -> pa.Array:
+        return pa.array([_named(e, namespace) for e in events], pa.string())
+
     def times(name: str) -> pa.Array:
         return pa.array([getattr(e, name) for e in events], pa.int64()).cast(_TIME)
 
@@ -85,6 +88,10 @@ def table(workspace_id: UUID, block_id: str, block: Sequence[Entry]) -> pa.Table
             "event": texts("event"),
             "user_id": texts("user_id"),
             "anonymous_id": texts("anonymous_id"),
+            "email": named("email"),
+            "phone": named("phone"),
+            "previous_id": texts("previous_id"),
+            "group_id": texts("group_id"),
             "subject_id": pa.array(
                 [bytes.fromhex(e.subject_id.replace("-", "")) for e in events], _UUID
             ),
@@ -101,6 +108,10 @@ def table(workspace_id: UUID, block_id: str, block: Sequence[Entry]) -> pa.Table
             "block_id": pa.array([block_id] * size, pa.string()),
         }
     )
+
+
+def _named(event: Event, namespace: str) -> str:
+    return next((value for found, value in event.identifiers if found == namespace), "")
 
 
 def split(block: Sequence[Entry]) -> list[Sequence[Entry]]:

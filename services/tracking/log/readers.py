@@ -124,11 +124,15 @@ async def lag(maker: SessionMaker, events: Log, readers: Readers, workspace_id: 
 async def _appended_after(
     events: Log, partition: str, end: int, positions: Collection[int]
 ) -> dict[int, datetime]:
-    """When the row behind each position was appended, where there is one."""
+    """When the row behind each position was appended, where there is one. What is in the log no
+    more is at least as old as the first row that is."""
     found = {}
     for position in positions:
         if position < end:
             at_ms = await events.appended_at_ms(partition, position + 1)
+            if at_ms is None:
+                first = await events.read(partition, position, end, rows=1, size=0)
+                at_ms = first[0].at if first else None
             if at_ms is not None:
                 found[position] = datetime.fromtimestamp(at_ms / 1000, UTC)
     return found

@@ -11,6 +11,7 @@ from services.kit.auth import ServiceCaller, UserCaller
 from services.kit.postgres import SessionMaker, workspace_tx
 from services.kit.strict import StrictRoute
 from services.kit.waiting import came
+from services.tracking.archive.archive import Archive
 from services.tracking.errors import UnknownPartition
 from services.tracking.log import store
 from services.tracking.log.port import Log, workspace_of
@@ -44,7 +45,8 @@ async def read_log(
     wait: Annotated[float, Query(ge=0, le=feeds.MAX_WAIT_SECONDS)] = 0,
     done: Annotated[int | None, Query(ge=0, lt=2**63)] = None,
 ) -> Response:
-    """msgpack of ``kit.feeds.FeedPage``; duplicates are marked in each row's bitmap.
+    """msgpack of ``kit.feeds.FeedPage``; what does not count is marked in each row's bitmap. Rows
+    that were trimmed are made again from ClickHouse, without what does not count.
 
     A caller that tells ``done`` is a reader from then on: the log is kept for it from there.
     """
@@ -77,6 +79,14 @@ async def _page(request: Request, partition: str, after: int, limit: int) -> fee
         raise UnknownPartition(f"Nothing was ever appended to {partition!r}.")
     if end <= after:
         return feeds.FeedPage([], end)
-    rows = await events.read(partition, after, end, rows=limit, size=feeds.MAX_PAGE_BYTES)
-    async with workspace_tx(maker, workspace_of(partition)) as session:
+    archive: Archive = request.state.archive
+    most = feeds.MAX_PAGE_BYTES
+    rows = await events.read(partition, after, end, rows=limit, size=most)
+    # Offsets have no gaps but for what was trimmed, and that is in ClickHouse by then.
+    trimmed = rows[0].offset - 1 if rows else end
+    workspace_id = workspace_of(partition)
+    old = await archive.rows(partition, workspace_id, after, trimmed, limit=limit, max_bytes=most)
+    if old:
+        return feeds.FeedPage(old, end)
+    async with workspace_tx(maker, workspace_id) as session:
         return feeds.FeedPage(list(await store.apply_verdicts(session, partition, rows)), end)

@@ -1,6 +1,6 @@
 """Which entries of a block are duplicates. Pure."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from uuid import UUID
 
 import msgspec
@@ -41,3 +41,12 @@ def bitmaps(
         if any(drop):
             found[row.offset] = bytes(drop)
     return found
+
+
+def united(one: Mapping[int, bytes], other: Mapping[int, bytes]) -> dict[int, bytes]:
+    """What either of two verdicts leaves out."""
+    both = {
+        offset: bytes(a | b for a, b in zip(one[offset], other[offset], strict=True))
+        for offset in one.keys() & other.keys()
+    }
+    return {**one, **other, **both}

@@ -1,4 +1,5 @@
-"""The sequencer: walks partitions in offset order and decides duplicates for all readers."""
+"""The sequencer: walks partitions in offset order and decides for all readers what is left out:
+duplicates, and events of people who were erased."""
 
 import asyncio
 import time
@@ -10,12 +11,14 @@ import structlog
 from services.kit.feeds import Bell
 from services.kit.postgres import SessionMaker, workspace_tx
 from services.tracking import metrics
+from services.tracking.erasure import suppression
+from services.tracking.erasure.seal import Seal
 from services.tracking.log import store
 from services.tracking.log.port import Log
 from services.tracking.log.store import SEQUENCER, Partition
 from services.tracking.sequencer.ids import KEEP_WEEKS, WEEK_SECONDS, SeenIds
 from services.tracking.sequencer.manifest import Covered
-from services.tracking.sequencer.verdict import bitmaps, block_keys
+from services.tracking.sequencer.verdict import bitmaps, block_keys, united
 from services.tracking.workers import Wake
 
 log = structlog.get_logger(__name__)
@@ -46,10 +49,12 @@ class Sequencer:
         bell: Bell,
         wake: Wake,
         on_progress: Callable[[], None],
+        seal: Seal,
     ) -> None:
         self._maker = maker
         self._events = events
         self._ids = ids
+        self._seal = seal
         self._bell = bell
         self._wake = wake
         self._on_progress = on_progress
@@ -133,7 +138,9 @@ class Sequencer:
         distinct = list(dict.fromkeys(chain.from_iterable(keys)))
         new = await asyncio.to_thread(self._ids.unknown, distinct)
         async with workspace_tx(self._maker, partition.workspace_id) as session:
-            await store.add_verdicts(session, partition, bitmaps(rows, keys, new))
+            drops = bitmaps(rows, keys, new)
+            erased = await suppression.drops(session, self._seal, partition.workspace_id, rows)
+            await store.add_verdicts(session, partition, united(drops, erased))
             await store.advance(
                 session, SEQUENCER, partition.name, partition.position, rows[-1].offset
             )

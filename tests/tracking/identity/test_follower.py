@@ -136,6 +136,30 @@ async def test_only_subjects_of_another_profile_are_in_the_map(
         assert await eventually(mapped) == [(other, u1)]
 
 
+async def test_whom_profile_has_erased_is_erased_here_once(
+    profile: FakeProfile, tracking: Tracking
+) -> None:
+    u1, u2 = (subject(tracking, "user_id", u) for u in ("u1", "u2"))
+    an1 = subject(tracking, "anonymous_id", "an1")
+    async with tracking.ingest() as ingest, tracking.store() as store:
+        await send(Running(ingest, store, tracking))
+        erased = Change("profile.erased", str(u1), 0, {"subject_ids": [str(u1), str(an1)]})
+        profile.rows += [[linked(an1, u1)], [erased]]
+        await Running(ingest, store, tracking).loaded(1)
+        assert await tracking.clickhouse("profile_id") == [(u2,)]
+    # The feed is read again from its start.
+    await tracking.sql("DELETE FROM log_reader WHERE reader = 'identity' RETURNING 1")
+    async with tracking.store():
+
+        async def followed() -> list[Any]:
+            return await tracking.sql(
+                "SELECT 1 FROM log_reader WHERE reader = 'identity' AND position = 2"
+            )
+
+        await eventually(followed)
+    assert await tracking.sql("SELECT count(*) FROM erasure") == [(1,)]
+
+
 @pytest.mark.parametrize(
     ("links", "profiles", "subjects"),
     [

@@ -9,6 +9,7 @@ import pyarrow as pa
 from services.kit.clickhouse import ClickHouse, OperationalError
 from services.kit.feeds import Bell
 from services.kit.postgres import SessionMaker
+from services.tracking.erasure.seal import Seal
 from services.tracking.loader.worker import Loader
 from services.tracking.log.port import Log
 from services.tracking.sequencer.ids import SeenIds
@@ -53,7 +54,9 @@ class Pipeline:
         assert response.status_code == 200
         assert self.tracking.seen_ids_dir is not None
         ids = SeenIds(self.tracking.seen_ids_dir)
-        await Sequencer(self.maker, self.log, ids, Bell(), Wake(), lambda: None).sequence_all()
+        await Sequencer(
+            self.maker, self.log, ids, Bell(), Wake(), lambda: None, Seal("test")
+        ).sequence_all()
         ids.close()
 
     async def stored(self) -> list[str]:

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from services.contracts.events import Event
 from services.kit.feeds import Bell, FeedRow, pack
 from services.kit.postgres import workspace_tx
+from services.tracking.erasure.seal import Seal
 from services.tracking.log import store
 from services.tracking.sequencer.ids import SeenIds
 from services.tracking.sequencer.verdict import bitmaps
@@ -85,7 +86,7 @@ async def sequence(tracking: Tracking, folder: Path, *message_ids: str) -> list[
     ids = SeenIds(folder)
     async with tracking.log() as (maker, log):
         try:
-            sequencer = Sequencer(maker, log, ids, Bell(), Wake(), lambda: None)
+            sequencer = Sequencer(maker, log, ids, Bell(), Wake(), lambda: None, Seal("test"))
             while await sequencer.sequence_all():
                 pass
             await ids.flush()

@@ -1,0 +1,73 @@
+"""Which refused events name a person; their bytes may be anything. Pure."""
+
+from collections.abc import Collection, Iterator
+from dataclasses import dataclass
+from typing import Any
+from uuid import UUID
+
+import msgspec
+
+from services.identifiers import normalise, subject_id
+
+_DECODE_ERRORS = (msgspec.MsgspecError, UnicodeDecodeError, RecursionError)
+
+
+@dataclass(frozen=True, slots=True)
+class Person:
+    workspace_id: UUID
+    subjects: Collection[UUID]
+    needles: Collection[bytes]
+    """Identifiers to look for where bytes are no JSON."""
+
+
+def cleaned(raw: bytes, origin: bytes | None, person: Person) -> bytes | None:
+    """``raw`` without what names the person: itself, an array of what is left, or None.
+
+    A row that holds many events is a JSON array (see ``ingest.accept.SURPLUS``).
+    """
+    if origin is not None and _names(origin, person):
+        return None
+    try:
+        value = msgspec.json.decode(raw)
+    except _DECODE_ERRORS:
+        return None if any(needle in raw for needle in person.needles) else raw
+    if not isinstance(value, list):
+        return None if _is_named(value, person) else raw
+    left = [item for item in value if not _is_named(item, person)]
+    if len(left) == len(value):
+        return raw
+    return msgspec.json.encode(left) if left else None
+
+
+def _names(data: bytes, person: Person) -> bool:
+    try:
+        return _is_named(msgspec.json.decode(data), person)
+    except _DECODE_ERRORS:
+        return any(needle in data for needle in person.needles)
+
+
+def _is_named(value: Any, person: Person) -> bool:
+    return any(
+        subject_id(person.workspace_id, namespace, normalised) in person.subjects
+        for namespace, normalised in _identifiers(value)
+    )
+
+
+def _identifiers(value: Any) -> Iterator[tuple[str, str]]:
+    """Everything that could identify somebody: emails and phones anywhere, ids under keys that say
+    so (``userId``, ``distinct_id``, ``id``): a 7 elsewhere is a number and not the user 7."""
+    stack: list[tuple[str, Any]] = [("", value)]
+    while stack:
+        key, item = stack.pop()
+        if isinstance(item, dict):
+            stack += item.items()
+        elif isinstance(item, list):
+            stack += [(key, inner) for inner in item]
+        elif isinstance(item, str | int) and not isinstance(item, bool):
+            namespaces = ["user_id", "anonymous_id"] if key.lower().endswith("id") else []
+            if isinstance(item, str):
+                namespaces += ["email"] if "@" in item else []
+                namespaces += ["phone"] if item.strip().startswith("+") else []
+            for namespace in namespaces:
+                if (found := normalise(namespace, item)) is not None:
+                    yield namespace, found

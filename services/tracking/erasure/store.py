@@ -1,0 +1,294 @@
+"""SQL of erasures: their rows, the log rows and identities they touch."""
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import delete, func, insert, select, text, tuple_, update
+from sqlalchemy.dialects import postgresql
+from sqlalchemy.exc import DBAPIError
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from services.kit.postgres import SessionMaker
+from services.tracking.tables import (
+    ErasurePlaceRow,
+    ErasureRow,
+    IdentityRow,
+    LogPartitionRow,
+    LogReaderRow,
+    LogRow,
+    LogVerdictRow,
+    QuarantineRow,
+)
+
+COMPACTED = ("log", "quarantine", "identity")
+"""Tables whose old rows could show something of the person."""
+
+_OPEN = text("SELECT workspace_id, id, state FROM erasure_open()")
+_COMPACT = text("SELECT erasure_compact(:name, CAST(:since AS xid8))")
+_ROWS = """
+FROM unnest(CAST(:partitions AS text[]), CAST(:offsets AS bigint[]), CAST(:datas AS bytea[]),
+            CAST(:drops AS bytea[])) AS new(partition, "offset", data, "drop")
+"""
+_WRITE = text(
+    f"UPDATE log SET data = new.data {_ROWS} "  # noqa: S608 - our own text
+    'WHERE log.partition = new.partition AND log."offset" = new."offset"'
+)
+_DROP = text(
+    'INSERT INTO log_verdict (partition, "offset", workspace_id, "drop") '
+    f'SELECT new.partition, new."offset", :workspace_id, new."drop" {_ROWS} '
+    'ON CONFLICT (partition, "offset") DO UPDATE SET "drop" = excluded."drop"'
+)
+_XID = text("SELECT pg_current_xact_id()")
+_LOCK_NOT_AVAILABLE = "55P03"
+
+
+@dataclass(frozen=True, slots=True)
+class Open:
+    workspace_id: UUID
+    id: UUID
+    state: str
+
+
+async def open_erasures(session: AsyncSession) -> list[Open]:
+    """Of all workspaces, the oldest first."""
+    return [Open(*row) for row in await session.execute(_OPEN)]
+
+
+async def person(session: AsyncSession, workspace_id: UUID, profile_id: UUID) -> list[UUID]:
+    """The canonical profile of ``profile_id`` first, then every other subject that belongs to it,
+    and ``profile_id`` itself."""
+    row = IdentityRow
+    own = select(row.profile_id).where(
+        row.workspace_id == workspace_id, row.subject_id == profile_id
+    )
+    canonical = await session.scalar(own) or profile_id
+    others = await session.scalars(
+        select(row.subject_id).where(row.workspace_id == workspace_id, row.profile_id == canonical)
+    )
+    return list(dict.fromkeys([canonical, profile_id, *others]))
+
+
+async def add(session: AsyncSession, values: Mapping[str, Any]) -> None:
+    await session.execute(insert(ErasureRow).values(**values))
+
+
+async def latest(session: AsyncSession, workspace_id: UUID, mark: bytes) -> ErasureRow | None:
+    """The last erasure of a profile."""
+    statement = (
+        select(ErasureRow)
+        .where(ErasureRow.workspace_id == workspace_id, ErasureRow.mark == mark)
+        .order_by(ErasureRow.id.desc())
+        .limit(1)
+    )
+    return (await session.scalars(statement)).one_or_none()
+
+
+async def find(session: AsyncSession, workspace_id: UUID, erasure_id: UUID) -> ErasureRow | None:
+    statement = select(ErasureRow).where(
+        ErasureRow.workspace_id == workspace_id, ErasureRow.id == erasure_id
+    )
+    return (await session.scalars(statement)).one_or_none()
+
+
+async def page(
+    session: AsyncSession, workspace_id: UUID, before: UUID | None, limit: int
+) -> list[ErasureRow]:
+    """The newest first."""
+    statement = select(ErasureRow).where(ErasureRow.workspace_id == workspace_id)
+    if before is not None:
+        statement = statement.where(ErasureRow.id < before)
+    statement = statement.order_by(ErasureRow.id.desc()).limit(limit)
+    return list(await session.scalars(statement))
+
+
+async def change(session: AsyncSession, erasure_id: UUID, **values: Any) -> None:
+    await session.execute(update(ErasureRow).where(ErasureRow.id == erasure_id).values(**values))
+
+
+async def positions(session: AsyncSession, workspace_id: UUID, reader: str) -> dict[str, int]:
+    """How far a reader is in each partition of the workspace; 0 where it never read."""
+    statement = (
+        select(LogPartitionRow.name, func.coalesce(LogReaderRow.position, 0).label("position"))
+        .outerjoin(
+            LogReaderRow,
+            (LogReaderRow.partition == LogPartitionRow.name) & (LogReaderRow.reader == reader),
+        )
+        .where(LogPartitionRow.workspace_id == workspace_id)
+    )
+    return {row.name: row.position for row in await session.execute(statement)}
+
+
+async def add_places(
+    session: AsyncSession,
+    workspace_id: UUID,
+    erasure_id: UUID,
+    partition: str,
+    offsets: Collection[int],
+) -> None:
+    values = [
+        {
+            "erasure_id": erasure_id,
+            "partition": partition,
+            "offset": offset,
+            "workspace_id": workspace_id,
+        }
+        for offset in offsets
+    ]
+    if values:
+        await session.execute(postgresql.insert(ErasurePlaceRow).on_conflict_do_nothing(), values)
+
+
+async def add_duplicates(
+    session: AsyncSession, workspace_id: UUID, erasure_id: UUID, stops: Mapping[str, int]
+) -> None:
+    """Rows that hold entries no reader got: what a client sent twice is in them once more."""
+    for partition, stop in stops.items():
+        rows = select(LogVerdictRow.offset).where(
+            LogVerdictRow.partition == partition, LogVerdictRow.offset <= stop
+        )
+        offsets = list(await session.scalars(rows))
+        await add_places(session, workspace_id, erasure_id, partition, offsets)
+
+
+@dataclass(frozen=True, slots=True)
+class Held:
+    """A log row that may hold events of the person."""
+
+    partition: str
+    offset: int
+    data: bytes
+    drop: bytes | None
+
+
+async def places(
+    session: AsyncSession, erasure_id: UUID, after: tuple[str, int], limit: int
+) -> list[Held]:
+    """The log rows of an erasure behind ``after`` (partition, offset), in that order."""
+    place, log, verdict = ErasurePlaceRow, LogRow, LogVerdictRow
+    same = (verdict.partition == log.partition) & (verdict.offset == log.offset)
+    statement = (
+        select(log.partition, log.offset, log.data, verdict.drop)
+        .join(place, (place.partition == log.partition) & (place.offset == log.offset))
+        .outerjoin(verdict, same)
+        .where(
+            place.erasure_id == erasure_id, tuple_(place.partition, place.offset) > tuple_(*after)
+        )
+        .order_by(place.partition, place.offset)
+        .limit(limit)
+    )
+    return [Held(*row) for row in await session.execute(statement)]
+
+
+async def log_rows(
+    session: AsyncSession, workspace_id: UUID, after: tuple[str, int], limit: int
+) -> list[Held]:
+    """All log rows of a workspace behind ``after``, in order of partition and offset."""
+    statement = (
+        select(LogRow.partition, LogRow.offset, LogRow.data)
+        .where(
+            LogRow.workspace_id == workspace_id,
+            tuple_(LogRow.partition, LogRow.offset) > tuple_(*after),
+        )
+        .order_by(LogRow.partition, LogRow.offset)
+        .limit(limit)
+    )
+    return [Held(*row, drop=None) for row in await session.execute(statement)]
+
+
+@dataclass(frozen=True, slots=True)
+class Written:
+    """A log row's new bytes and bitmap."""
+
+    partition: str
+    offset: int
+    data: bytes
+    drop: bytes
+
+
+async def rewrite(session: AsyncSession, workspace_id: UUID, rows: Sequence[Written]) -> None:
+    values = {
+        "partitions": [row.partition for row in rows],
+        "offsets": [row.offset for row in rows],
+        "datas": [row.data for row in rows],
+        "drops": [row.drop for row in rows],
+        "workspace_id": workspace_id,
+    }
+    for statement in (_WRITE, _DROP) if rows else ():
+        await session.execute(statement, values)
+
+
+@dataclass(frozen=True, slots=True)
+class Refused:
+    """A row of the quarantine."""
+
+    id: int
+    raw: bytes
+    origin: bytes | None
+
+
+async def quarantined(session: AsyncSession, after: int, limit: int) -> list[Refused]:
+    """Those behind ``after``, by id."""
+    row = QuarantineRow
+    statement = (
+        select(row.id, row.raw, row.origin).where(row.id > after).order_by(row.id).limit(limit)
+    )
+    return [Refused(*found) for found in await session.execute(statement)]
+
+
+async def clean_quarantined(session: AsyncSession, kept: Mapping[int, bytes | None]) -> None:
+    """By id what is kept of refused events; None: nothing."""
+    row = QuarantineRow
+    gone = [row_id for row_id, raw in kept.items() if raw is None]
+    if gone:
+        await session.execute(delete(row).where(row.id.in_(gone)))
+    for row_id, raw in kept.items():
+        if raw is not None:
+            await session.execute(update(row).where(row.id == row_id).values(raw=raw))
+
+
+async def forget_identity(
+    session: AsyncSession, workspace_id: UUID, subjects: Collection[UUID]
+) -> int:
+    statement = (
+        delete(IdentityRow)
+        .where(IdentityRow.workspace_id == workspace_id, IdentityRow.subject_id.in_(subjects))
+        .returning(IdentityRow.subject_id)
+    )
+    return len((await session.execute(statement)).all())
+
+
+async def identities(session: AsyncSession, workspace_id: UUID, subjects: Collection[UUID]) -> int:
+    """How many of ``subjects`` the map names, as a subject or as a profile."""
+    row = IdentityRow
+    statement = select(func.count()).where(
+        row.workspace_id == workspace_id,
+        row.subject_id.in_(subjects) | row.profile_id.in_(subjects),
+    )
+    return int(await session.scalar(statement) or 0)
+
+
+async def forget_places(session: AsyncSession, erasure_id: UUID) -> None:
+    await session.execute(delete(ErasurePlaceRow).where(ErasurePlaceRow.erasure_id == erasure_id))
+
+
+async def transaction_id(session: AsyncSession) -> int:
+    """Of this transaction; later ones are higher."""
+    found: int = (await session.scalars(_XID)).one()
+    return found
+
+
+async def compact(maker: SessionMaker, name: str, since: int) -> bool:
+    """Writes a table anew without dead rows, in a transaction of its own.
+
+    False while somebody could still see rows that were removed before transaction ``since``, or
+    has the table locked: to be tried again.
+    """
+    try:
+        async with maker.begin() as session:
+            return bool(await session.scalar(_COMPACT, {"name": name, "since": since}))
+    except DBAPIError as error:
+        if getattr(error.orig, "sqlstate", None) != _LOCK_NOT_AVAILABLE:
+            raise
+        return False

@@ -1,0 +1,85 @@
+"""Exports over HTTP: events as a file that is written while it is read."""
+
+from collections.abc import AsyncGenerator
+from typing import Annotated
+
+from fastapi import APIRouter, Query, Request
+from fastapi.responses import StreamingResponse
+from starlette.types import Receive, Scope, Send
+
+from services.kit.auth import UserCaller
+from services.kit.problems import InvalidRequest, Unavailable, problem_responses
+from services.kit.strict import StrictRoute
+from services.tracking.errors import TooManyExports
+from services.tracking.events.routes import EventName, Since, Until, check_zones
+from services.tracking.exports.formats import MEDIA_TYPES, Format
+from services.tracking.exports.service import Exports
+from services.tracking.exports.store import Selection
+
+router = APIRouter(
+    prefix="/api/v1/exports",
+    tags=["exports"],
+    route_class=StrictRoute,
+    responses=problem_responses(InvalidRequest, TooManyExports, Unavailable),
+)
+
+SourceId = Annotated[
+    str | None,
+    Query(
+        min_length=1,
+        max_length=200,
+        pattern=r"^[^\x00]*$",
+        description="Only events of this source.",
+    ),
+]
+_BINARY = {"schema": {"type": "string", "format": "binary"}}
+
+
+class FileAnswer(StreamingResponse):
+    """Closes the file however the answer ends, so that no query goes on for nobody."""
+
+    def __init__(self, first: bytes, rest: AsyncGenerator[bytes, None], kind: Format) -> None:
+        self._rest = rest
+        headers = {"Content-Disposition": f'attachment; filename="events.{kind}"'}
+        super().__init__(_chain(first, rest), media_type=MEDIA_TYPES[kind], headers=headers)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        try:
+            await super().__call__(scope, receive, send)
+        finally:
+            await self._rest.aclose()
+
+
+async def _chain(first: bytes, rest: AsyncGenerator[bytes, None]) -> AsyncGenerator[bytes, None]:
+    yield first
+    async for piece in rest:
+        yield piece
+
+
+@router.get(
+    "/events",
+    summary="Export events as Parquet, Arrow, CSV or NDJSON",
+    response_class=StreamingResponse,
+    responses={200: {"content": dict.fromkeys(MEDIA_TYPES.values(), _BINARY)}},
+)
+async def export_events(
+    request: Request,
+    caller: UserCaller,
+    format: Annotated[Format, Query(description="The file to write.")] = "parquet",
+    event: EventName = None,
+    source_id: SourceId = None,
+    since: Since = None,
+    until: Until = None,
+) -> StreamingResponse:
+    """Every event with the profile it belongs to now, in no particular order, as one file.
+
+    The file is sent while it is read: an answer that breaks off is incomplete. One export per
+    workspace runs at a time, six hours at most; choose an interval for more than that. In CSV a
+    cell that a spreadsheet could take for a formula (it begins with `=`, `+`, `-`, `@`, a tab, NUL,
+    or an apostrophe) gets an apostrophe in front; `properties`, `traits` and `context` are JSON.
+    """
+    check_zones(since, until)
+    exports: Exports = request.state.exports
+    file = exports.file(caller.workspace_id, Selection(event, source_id, since, until), format)
+    # What fails before the first piece is still a proper answer.
+    return FileAnswer(await anext(file, b""), file, format)

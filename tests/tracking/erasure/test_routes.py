@@ -1,0 +1,177 @@
+"""Erasing one person: nobody else is touched, and nothing brings them back."""
+
+from typing import Any
+from uuid import uuid4
+
+import pytest
+
+from services.contracts.events import Outcome
+from services.kit.clickhouse import ClickHouse
+from services.kit.feeds import pack
+from tests.support.app import service_headers, user_headers
+from tests.tracking.erasure.world import World
+from tests.tracking.events_table import store_mapping
+from tests.tracking.service import eventually, track
+
+pytestmark = pytest.mark.anyio
+
+OLD = "2026-03-01T00:00:00Z"
+
+
+def sent(user: str, message_id: str, **fields: Any) -> dict[str, Any]:
+    return track(user, messageId=message_id, **fields)
+
+
+async def test_only_the_person_goes_and_everybody_else_keeps_their_place(world: World) -> None:
+    await world.post(sent("bob", "b1"), sent("ada", "a1"), sent("bob", "b2"))
+    await world.post(sent("ada", "a2"))
+    await world.both.loaded(4)
+    erasure = await world.erase(world.subject("ada"))
+    assert await world.stored() == ["b1", "b2"]
+    assert await world.readable() == ["b1", "b2"]
+    assert [e.message_id for e in await world.both.tracking.logged()] == ["b1", "", "b2", ""]
+    assert erasure["hidden_at"] is not None
+    erased = {line["store"]: line["erased"] for line in erasure["stores"]}
+    assert erased == {"clickhouse:events": 2, "log": 2, "quarantine": 0, "identity": 0}
+    await world.post(sent("bob", "b3"))
+    await world.both.loaded(3)
+
+
+async def test_everything_that_belongs_to_the_profile_goes(world: World) -> None:
+    tracking = world.both.tracking
+    ada, phone = world.subject("ada"), world.subject("old-phone", "anonymous_id")
+    await tracking.sql(
+        "INSERT INTO identity VALUES (:w, :s, :p, 1) RETURNING 1",
+        w=world.workspace_id,
+        s=phone,
+        p=ada,
+    )
+    anonymous = {"type": "track", "event": "Viewed", "anonymousId": "old-phone"}
+    await world.post(sent("ada", "a1"), {**anonymous, "messageId": "a2"}, sent("bob", "b1"))
+    outcome = Outcome("o1", "Message Sent", str(phone), 1)
+    answer = await world.both.ingest.post(
+        "/internal/v1/outcomes",
+        content=pack([outcome]),
+        headers=service_headers("orchestrator", "tracking", world.workspace_id),
+    )
+    assert answer.status_code < 300, answer.text
+    await world.both.loaded(4)
+    # Asked for by an id that was merged away.
+    await world.erase(phone)
+    assert await world.stored() == ["b1"]
+    assert await tracking.sql("SELECT 1 FROM identity") == []
+    page = await world.both.read(partition=f"{world.workspace_id}:outcomes")
+    assert [o for row in page.rows for o in row.entries(Outcome)] == []
+
+
+async def test_what_comes_late_or_again_is_dropped_until_it_is_lifted(world: World) -> None:
+    await world.post(sent("ada", "a1"), sent("bob", "b1"))
+    await world.both.loaded(2)
+    await world.erase(world.subject("ada"))
+    email = world.subject("ada@example.com", "email")
+    await world.erase(email)
+    by_email = {"type": "identify", "userId": "new", "traits": {"email": "Ada@example.com"}}
+    device = {"anonymousId": "shared"}
+    await world.post(sent("ada", "a2"), sent("ada", "a3", timestamp=OLD), sent("bob", "b2"))
+    await world.post({**by_email, "messageId": "a4"}, {**sent("ada", "a5"), **device})
+    # The device passes on to somebody else.
+    await world.post({**sent("bob", "b3"), **device})
+    await world.both.loaded(3)
+    assert await world.readable() == ["b1", "b2", "b3"]
+    named = [{"namespace": "user_id", "value": "ada"}, {"namespace": "email", "value": "x@y.zz"}]
+    lifted = await world.call("POST", "/suppressions/lift", {"identifiers": named})
+    assert lifted.json() == {"lifted": 1}
+    await world.post(sent("ada", "a6", timestamp=OLD), sent("ada", "a7"))
+    await world.both.loaded(4)
+    assert await world.readable() == ["b1", "b2", "b3", "a7"]
+
+
+async def test_refused_events_of_the_person_go_too(world: World) -> None:
+    await world.post(sent("ada", "a1"), {"userId": "ada", "type": "odd"}, {"userId": "bob"})
+    await world.both.loaded(1)
+    assert len(await world.both.tracking.quarantined()) == 2
+    erasure = await world.erase(world.subject("ada"))
+    assert await world.both.tracking.sql("SELECT convert_from(raw, 'UTF8') FROM quarantine") == [
+        ('{"userId":"bob"}',)
+    ]
+    assert {"store": "quarantine", "erased": 1}.items() <= erasure["stores"][3].items()
+
+
+async def test_asking_again_changes_nothing(world: World) -> None:
+    await world.post(sent("ada", "a1"))
+    await world.both.loaded(1)
+    body = {"profile_id": str(world.subject("ada"))}
+    one, two = [(await world.call("POST", "/erasures", body)).json() for _ in range(2)]
+    assert one["id"] == two["id"]
+    await world.reached(one["id"], "purged")
+    listed = (await world.call("GET", "/erasures")).json()
+    assert [each["id"] for each in listed["items"]] == [one["id"]]
+
+
+async def test_erasures_are_paged_and_only_their_workspace_sees_them(world: World) -> None:
+    ids = []
+    for _ in range(3):
+        answer = await world.call("POST", "/erasures", {"profile_id": str(uuid4())})
+        ids.append(answer.json()["id"])
+    first = (await world.call("GET", "/erasures?limit=2")).json()
+    rest = (await world.call("GET", f"/erasures?limit=2&cursor={first['next_cursor']}")).json()
+    assert [e["id"] for e in first["items"] + rest["items"]] == ids[::-1]
+    assert rest["next_cursor"] is None
+    foreign = user_headers("tracking", uuid4())
+    path = f"/api/v1/events/erasures/{ids[0]}"
+    answer = await world.both.store.get(path, headers=foreign)
+    assert (answer.status_code, answer.json()["type"]) == (404, "/problems/erasure-not-found")
+    for each in ids:
+        await world.reached(each, "purged")
+
+
+async def test_profile_asks_with_the_subjects_it_knows(world: World) -> None:
+    await world.post(sent("ada", "a1"), sent("ada-at-work", "a2"), sent("bob", "b1"))
+    await world.both.loaded(3)
+    body = {
+        "profile_id": str(world.subject("ada")),
+        "subject_ids": [str(world.subject("ada-at-work"))],
+    }
+    answer = await world.both.store.post("/internal/v1/erasures", json=body)
+    assert answer.status_code == 202, answer.text
+    await world.reached(answer.json()["id"], "purged")
+    assert await world.stored() == ["b1"]
+    assert (await world.call("POST", "/erasures", {})).status_code == 422
+
+
+async def test_nothing_that_is_kept_says_who_was_erased(world: World) -> None:
+    await world.post(sent("ada", "a1"))
+    await world.both.loaded(1)
+    erasure = await world.erase(world.subject("ada"), until="finished")
+    tracking = world.both.tracking
+    for table in ("erasure", "suppression", "erasure_place"):
+        kept = str(await tracking.sql(f"SELECT t::text FROM {table} t"))  # noqa: S608
+        assert str(world.subject("ada")) not in kept
+        assert world.subject("ada").hex not in kept
+    assert await tracking.sql("SELECT work FROM erasure") == [(None,)]
+    assert erasure["verified"] is True
+
+
+async def test_others_who_name_the_person_are_told_of_and_stay(world: World) -> None:
+    await world.post(
+        sent("ada-lovelace", "a1"), sent("bob", "b1", properties={"by": "ada-lovelace"})
+    )
+    await world.both.loaded(2)
+    erasure = await world.erase(world.subject("ada-lovelace"), until="finished")
+    found = {line["store"]: (line["left"], line["mentions"]) for line in erasure["stores"]}
+    assert found["clickhouse:events"] == (0, 1)
+    assert found["log"] == (0, 1)
+    assert erasure["verified"] is True
+
+
+async def test_the_map_in_clickhouse_forgets_the_person(world: World) -> None:
+    clickhouse = await ClickHouse.open(world.both.tracking.clickhouse_dsn)
+    phone = world.subject("old-phone", "anonymous_id")
+    await store_mapping(clickhouse, world.workspace_id, {phone: world.subject("ada")})
+    await world.erase(phone)
+
+    async def gone() -> bool:
+        return await clickhouse.query("SELECT count() FROM identity_map") == [(0,)]
+
+    await eventually(gone)
+    await clickhouse.close()
