@@ -16,6 +16,8 @@ READER_LAG = Gauge(
 LOADED_EVENTS = Counter("waymark_loaded_events", "Events inserted into ClickHouse.")
 TRIMMED_ROWS = Counter("waymark_log_trimmed_rows", "Rows removed from the log by its retention.")
 POISONED_EVENTS = Counter("waymark_poisoned_events", "Events ClickHouse refused, in quarantine.")
+EXPIRED_EVENTS = Counter("waymark_expired_events", "Events removed by a workspace's policies.")
+EXPIRED_REFUSALS = Counter("waymark_expired_quarantine", "Refused events removed by their age.")
 PLANS_REVISION = Gauge(
     "waymark_plans_revision", "Revision of the sources' settings that this process acts on."
 )
