@@ -103,3 +103,15 @@ class ErasureNotFound(Problem):
     type = "/problems/erasure-not-found"
     title = "There is no such erasure"
     status = HTTPStatus.NOT_FOUND
+
+
+class RetentionPolicyNotFound(Problem):
+    type = "/problems/retention-policy-not-found"
+    title = "There is no such retention policy"
+    status = HTTPStatus.NOT_FOUND
+
+
+class TooManyRetentionPolicies(Problem):
+    type = "/problems/too-many-retention-policies"
+    title = "No more retention policies can be made"
+    status = HTTPStatus.CONFLICT

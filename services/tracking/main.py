@@ -45,6 +45,8 @@ from services.tracking.plans import routes as plans_routes
 from services.tracking.plans import traffic_routes as plans_traffic
 from services.tracking.plans.cache import Plans
 from services.tracking.quarantine import routes as quarantine
+from services.tracking.retention import routes as retention
+from services.tracking.retention.worker import Expiry
 from services.tracking.sequencer.ids import SeenIds
 from services.tracking.sequencer.worker import Sequencer
 from services.tracking.settings import TrackingSettings
@@ -115,7 +117,7 @@ def _store(settings: TrackingSettings) -> FastAPI:
     app = _app(settings, "Tracking", STORE, lifespan, {"clickhouse": _clickhouse})
     public = (
         *(log_routes, analytics, events, erasure, exports, plans_traffic, plans_routes),
-        *(quarantine, touchpoints, webhooks),
+        *(quarantine, retention, touchpoints, webhooks),
     )
     for routes in public:
         app.include_router(routes.router)
@@ -166,6 +168,9 @@ async def _start_store(settings: TrackingSettings, stack: AsyncExitStack) -> dic
         erasures = Erasures(seal, erase.ring)
         follower = IdentityFollower(maker, clickhouse, feed, workers, erasures)
         workers.start("identity", follower.run)
+    quarantine_days = settings.quarantine_keep_days
+    quarantine_age = None if quarantine_days is None else timedelta(days=quarantine_days)
+    workers.start("expiry", Expiry(maker, clickhouse, quarantine_age).run)
     resources = Resources(maker, clickhouse, seal)
     eraser = Eraser(resources, erase, workers, settings.erasure_rest_minutes * 60)
     workers.start("erasures", eraser.run)

@@ -19,6 +19,8 @@ POISONED_EVENTS = Counter("waymark_poisoned_events", "Events ClickHouse refused,
 SKIPPED_ITEMS = Counter(
     "waymark_webhook_skipped_items", "Items of webhooks that no rule of their mapping takes."
 )
+EXPIRED_EVENTS = Counter("waymark_expired_events", "Events removed by a workspace's policies.")
+EXPIRED_REFUSALS = Counter("waymark_expired_quarantine", "Refused events removed by their age.")
 PLANS_REVISION = Gauge(
     "waymark_plans_revision", "Revision of the sources' settings that this process acts on."
 )

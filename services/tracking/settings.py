@@ -61,6 +61,9 @@ class TrackingSettings(PostgresSettings):
         description="Compressed bytes of a workspace's log beyond which its oldest rows are "
         "removed once every reader is done with them. Not with a log on Kafka.",
     )
+    quarantine_keep_days: float | None = Field(
+        30, gt=0, description="Refused events older than this are removed; `null` keeps them."
+    )
     erasure_key: SecretStr | None = Field(
         None,
         min_length=16,

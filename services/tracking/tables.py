@@ -205,6 +205,29 @@ class ErasurePlaceRow(Table):
     workspace_id: Mapped[UUID]
 
 
+class RetentionPolicyRow(Table):
+    """For how many days events of a class are kept; null stands for any."""
+
+    __tablename__ = "retention_policy"
+    __table_args__ = (
+        Index(
+            "ix_retention_policy_class",
+            *("workspace_id", "type", "event", "source_id"),
+            unique=True,
+            postgresql_nulls_not_distinct=True,
+        ),
+    )
+
+    id: Mapped[UUID] = mapped_column(primary_key=True)
+    workspace_id: Mapped[UUID]
+    type: Mapped[str | None]
+    event: Mapped[str | None]
+    """A name, or a pattern in which ``*`` stands for any text."""
+    source_id: Mapped[str | None]
+    days: Mapped[int]
+    changed_at: Mapped[datetime] = mapped_column(Moment)
+
+
 class IdentityRow(Table):
     """Subjects that belong to another profile than the one of their own id."""
 

@@ -1,4 +1,5 @@
-"""Erasures, the ledger of suppressed subjects, and the rewriting of tables without dead rows."""
+"""Erasures, the ledger of suppressed subjects, the rewriting of tables without dead rows; how long
+events of a class and refused events are kept."""
 
 import sqlalchemy as sa
 from alembic import op
@@ -45,6 +46,30 @@ BEGIN
 END $$
 """
 
+# Workers look at these over all workspaces. Refused events have rising ids, so that the oldest are
+# found without reading the others.
+RETAINING = """
+CREATE FUNCTION retention_workspaces() RETURNS TABLE (workspace_id uuid)
+LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, public, pg_temp AS $$
+  SELECT DISTINCT p.workspace_id FROM public.retention_policy p ORDER BY 1
+$$
+"""
+EXPIRE = """
+CREATE FUNCTION quarantine_expire(before timestamptz, batch int) RETURNS int
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, public, pg_temp AS $$
+DECLARE
+  gone int;
+BEGIN
+  DELETE FROM public.quarantine q USING (
+    SELECT o.id FROM (
+      SELECT id, received_at FROM public.quarantine ORDER BY id LIMIT batch FOR UPDATE SKIP LOCKED
+    ) o WHERE o.received_at < before
+  ) old WHERE q.id = old.id;
+  GET DIAGNOSTICS gone = ROW_COUNT;
+  RETURN gone;
+END $$
+"""
+
 
 def upgrade() -> None:
     op.create_table(
@@ -83,7 +108,25 @@ def upgrade() -> None:
         sa.Column("workspace_id", sa.Uuid, nullable=False),
         sa.PrimaryKeyConstraint("erasure_id", "partition", "offset", name="pk_erasure_place"),
     )
-    for table in ("suppression", "erasure", "erasure_place"):
+    op.create_table(
+        "retention_policy",
+        sa.Column("id", sa.Uuid, nullable=False),
+        sa.Column("workspace_id", sa.Uuid, nullable=False),
+        sa.Column("type", sa.String),
+        sa.Column("event", sa.String),
+        sa.Column("source_id", sa.String),
+        sa.Column("days", sa.Integer, nullable=False),
+        sa.Column("changed_at", MOMENT, nullable=False),
+        sa.PrimaryKeyConstraint("id", name="pk_retention_policy"),
+    )
+    op.create_index(
+        "ix_retention_policy_class",
+        "retention_policy",
+        ["workspace_id", "type", "event", "source_id"],
+        unique=True,
+        postgresql_nulls_not_distinct=True,
+    )
+    for table in ("suppression", "erasure", "erasure_place", "retention_policy"):
         fence(table)
-    op.execute(OPEN)
-    op.execute(COMPACT)
+    for function in (OPEN, COMPACT, RETAINING, EXPIRE):
+        op.execute(function)
