@@ -2,6 +2,7 @@
 
 import asyncio
 import heapq
+import time
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from types import TracebackType
@@ -28,14 +29,17 @@ class Producer:
         requests: Iterator[Request],
         *,
         connections: int = CONNECTIONS,
+        think_seconds: float = 0.0,
     ) -> None:
+        """``think_seconds``: how long a connection rests between two requests."""
         self.ledger = Ledger()
         self._url, self._key = url, write_key
         self._requests = requests
         self._connections = connections
+        self._think_seconds = think_seconds
         self._again: list[tuple[int, int, Request]] = []
         self._newest = 0
-        self._stopped = False
+        self._ending = self._stopped = False
         self._executor = ThreadPoolExecutor(1, "producer")
         self._done: Future[None]
 
@@ -59,8 +63,12 @@ class Producer:
     def finished(self) -> bool:
         return self._done.done()
 
+    def end(self) -> None:
+        """Nothing new is sent from now on, but what was sent is carried to its acknowledgement."""
+        self._ending = True
+
     def stop(self) -> None:
-        """Nothing new is sent from now on; what was not acknowledged is left."""
+        """Nothing is sent from now on."""
         self._stopped = True
 
     async def _send_all(self) -> None:
@@ -84,11 +92,12 @@ class Producer:
     async def _work(self, client: httpx2.AsyncClient) -> None:
         while not self._stopped and (request := self._next()) is not None:
             await self._deliver(client, request)
+            await asyncio.sleep(self._think_seconds)
 
     def _next(self) -> Request | None:
         """A repetition that is due, else the next new request, else what is left to repeat."""
         if not self._again or self._again[0][0] > self._newest:
-            request = next(self._requests, None)
+            request = None if self._ending else next(self._requests, None)
             if request is not None:
                 self._newest = request.number
                 self.ledger.sends(request)
@@ -109,12 +118,13 @@ class Producer:
         self, client: httpx2.AsyncClient, request: Request, pause: float
     ) -> bool:
         """One try; where it fails, waits as long as the answer asked for, else ``pause``."""
+        began = time.monotonic()
         try:
             answer = await client.post(request.path, content=request.body)
         except httpx2.TransportError as error:
-            self.ledger.answered(request, type(error).__name__)
+            self.ledger.answered(request, type(error).__name__, began)
         else:
-            self.ledger.answered(request, str(answer.status_code))
+            self.ledger.answered(request, str(answer.status_code), began)
             if answer.status_code == ACKNOWLEDGED:
                 return True
             asked = answer.headers.get("retry-after")

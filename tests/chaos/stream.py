@@ -32,14 +32,15 @@ class Request:
     abandoned: bool
 
 
-def requests(seed: int, events: int, largest_batch: int) -> Iterator[Request]:
-    """``events`` events in batches of up to ``largest_batch`` and in single calls."""
+def requests(seed: str, events: int | None, largest_batch: int) -> Iterator[Request]:
+    """``events`` events (None: without end) in batches of up to ``largest_batch`` and singly."""
     made = _Events(seed)
     choose = random.Random(seed)  # noqa: S311 - a fault is to be repeated, not to be secret
     number = 0
-    while made.count < events:
+    while events is None or made.count < events:
         single = choose.random() < _SINGLE
-        size = 1 if single else min(choose.randint(1, largest_batch), events - made.count)
+        size = 1 if single else choose.randint(1, largest_batch)
+        size = size if events is None else min(size, events - made.count)
         batch = [made.next() for _ in range(size)]
         content = batch[0] if single else {"batch": batch}
         kind = str(batch[0]["type"])
@@ -55,7 +56,7 @@ def requests(seed: int, events: int, largest_batch: int) -> Iterator[Request]:
 
 
 class _Events:
-    def __init__(self, seed: int) -> None:
+    def __init__(self, seed: str) -> None:
         self._random = random.Random(f"events {seed}")  # noqa: S311
         self._prefix = f"chaos-{seed}"
         self.count = 0

@@ -1,66 +1,52 @@
 """One instance under faults: its start with an operator's view, and the reckoning at the end."""
 
-import json
 import os
 import time
+from collections import Counter
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from tests.bench.stack import machine
-from tests.chaos import analytics
+from tests.chaos import analytics, stream
 from tests.chaos.databases import Databases
-from tests.chaos.ledger import Ledger
-from tests.chaos.stream import EVENTS
+from tests.chaos.producer import CONNECTIONS, Producer
 from tests.support.instance import Instance
 from tests.support.platform import Platform
 from tests.support.waiting import until
 
 
-@dataclass
-class Figures:
-    """What an experiment found out. ``promise`` is its number; ``more`` the figures of its own."""
+@dataclass(frozen=True)
+class Reckoning:
+    """What is kept, held against what all producers of a world have in their ledgers."""
 
-    promise: str
-    seed: int
-    seconds: float = 0.0
-    sent: int = 0
-    acknowledged: int = 0
-    stored: int = 0
-    lost: int = 0
-    duplicated: int = 0
-    foreign: int = 0
-    view_off_by: int = 0
-    profile_off_by: int = 0
+    sent: int
+    acknowledged: int
+    stored: int
+    """Rows in ClickHouse, without FINAL."""
+    caught_up_seconds: float
+    """From the last acknowledgement until every reader had read all."""
+    answers: Mapping[str, int]
+    lost: int
+    """Acknowledged message ids that are not there."""
+    duplicated: int
+    foreign: int
+    """Rows that nobody sent like this."""
+    view_off_by: int
+    """By how much the materialised view's days differ from the events."""
+    trends_off_by: int
+    profile_off_by: int
     """How many events profile told of too few or too often."""
-    trends_off_by: int = 0
-    quarantined: int = 0
-    answers: Mapping[str, int] = field(default_factory=dict)
-    wrong_answers: Mapping[str, int] = field(default_factory=dict)
-    without_retry_after: int = 0
-    more: dict[str, Any] = field(default_factory=dict)
+    quarantined: int
+    wrong_answers: Mapping[str, int]
+    """Statuses that no fault excuses."""
+    without_retry_after: int
 
     @property
     def faults(self) -> dict[str, Any]:
-        """What may not be, empty when all is well."""
-        found = {
-            "lost": self.lost,
-            "duplicated": self.duplicated,
-            "foreign": self.foreign,
-            "view_off_by": self.view_off_by,
-            "profile_off_by": self.profile_off_by,
-            "trends_off_by": self.trends_off_by,
-            "quarantined": self.quarantined,
-            "wrong_answers": self.wrong_answers,
-            "without_retry_after": self.without_retry_after,
-        }
-        return {name: value for name, value in found.items() if value}
-
-    def __str__(self) -> str:
-        """One line of JSON."""
-        values = {k: v for k, v in vars(self).items() if k != "more"} | self.more
-        return json.dumps(values | {"machine": machine()}, default=str)
+        """What may not be; empty when all is well."""
+        harmless = ("sent", "acknowledged", "stored", "caught_up_seconds", "answers")
+        return {k: v for k, v in asdict(self).items() if v and k not in harmless}
 
 
 def seed(default: int) -> int:
@@ -73,10 +59,11 @@ class World:
 
     def __init__(self, directory: Path, environment: Mapping[str, str] | None = None) -> None:
         self.data_dir = directory / "data"
-        self._ledger_file = directory / "ledger.tsv"
         self.instance = Instance(self.data_dir, environment=environment)
         self.databases = Databases(self.data_dir)
         self.platform: Platform
+        self._ledgers_file = directory / "ledger.tsv"
+        self._producers: list[Producer] = []
 
     def __enter__(self) -> "World":
         self.data_dir.mkdir(mode=0o700, exist_ok=True)
@@ -89,39 +76,69 @@ class World:
         self.platform.close()
         self.instance.__exit__(*exit)
 
-    def reckon(self, figures: Figures, ledger: Ledger, within: float = 60.0) -> Figures:
-        """Waits for the readers, stops the instance and compares all that is kept with ``ledger``.
+    def producer(
+        self,
+        seed: str,
+        *,
+        events: int | None = None,
+        largest_batch: int = 60,
+        connections: int = CONNECTIONS,
+        think_seconds: float = 0.0,
+    ) -> Producer:
+        """A producer whose ledger counts at the end; ``seed`` is its own within this world."""
+        made = Producer(
+            self.platform.url,
+            self.platform.write_key,
+            stream.requests(seed, events, largest_batch),
+            connections=connections,
+            think_seconds=think_seconds,
+        )
+        self._producers.append(made)
+        return made
+
+    def reckon(self, within: float = 60.0) -> Reckoning:
+        """Waits for the readers, stops the instance and compares all it keeps with the ledgers.
 
         ``within``: seconds the readers may take.
         """
         began = time.monotonic()
         until(self.platform.ready, within=60.0, what="readiness after the faults")
         self.databases.await_readers(within)
-        figures.more["caught_up_seconds"] = round(time.monotonic() - began, 1)
+        caught_up = round(time.monotonic() - began, 1)
         held = self.databases.held()
         trends = self._tracked_by_trends()
         workspace_id = self.instance.credentials["workspace_id"]
         assert self.instance.stop() == 0
-        ledger.write(self._ledger_file)
-        compared = analytics.compare(self.data_dir, workspace_id, self._ledger_file)
-        figures.sent, figures.acknowledged = ledger.sent_events, ledger.acknowledged_events
-        figures.stored, figures.lost = compared.stored, compared.lost
-        figures.duplicated, figures.foreign = compared.duplicated, compared.foreign
-        figures.view_off_by, figures.quarantined = compared.view_off_by, held.quarantined
-        figures.profile_off_by = (held.profile_events - held.profile_distinct) + abs(
-            held.profile_distinct - compared.distinct
+        ledgers = [each.ledger for each in self._producers]
+        for each in ledgers:
+            each.write(self._ledgers_file)
+        compared = analytics.compare(self.data_dir, workspace_id, self._ledgers_file)
+        answers = sum((each.answers for each in ledgers), Counter[str]())
+        return Reckoning(
+            sent=sum(each.sent_events for each in ledgers),
+            acknowledged=sum(each.acknowledged_events for each in ledgers),
+            stored=compared.stored,
+            caught_up_seconds=caught_up,
+            answers=dict(answers),
+            lost=compared.lost,
+            duplicated=compared.duplicated,
+            foreign=compared.foreign,
+            view_off_by=compared.view_off_by,
+            trends_off_by=abs(trends - compared.tracked),
+            profile_off_by=held.profile_events
+            - held.profile_distinct
+            + abs(held.profile_distinct - compared.distinct),
+            quarantined=held.quarantined,
+            wrong_answers=sum((each.wrong_answers for each in ledgers), Counter[str]()),
+            without_retry_after=sum(each.without_retry_after for each in ledgers),
         )
-        figures.trends_off_by = abs(trends - compared.tracked)
-        figures.answers, figures.wrong_answers = dict(ledger.answers), ledger.wrong_answers
-        figures.without_retry_after = ledger.without_retry_after
-        return figures
 
     def _tracked_by_trends(self) -> int:
         query = {
             "since": "2000-01-01T00:00:00Z",
             "until": "2100-01-01T00:00:00Z",
             "interval": "total",
-            "series": [{"event": event} for event in EVENTS],
+            "series": [{"event": event} for event in stream.EVENTS],
         }
         points = self.platform.post("/analytics/trends", query)["points"]
         return int(sum(point["value"] for point in points))
