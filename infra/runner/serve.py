@@ -1,6 +1,12 @@
 """Runs one service's app: ``python -m infra.runner.serve APP PORT RUNNER_PID``."""
 
+import asyncio
+import ctypes
+import os
+import socket
+import struct
 import sys
+from contextlib import suppress
 from importlib import import_module
 
 import uvicorn
@@ -10,6 +16,55 @@ from infra.runner.ports import LOOPBACK
 
 # Open requests and streams get this long at a stop; the whole platform has 15 seconds.
 GRACE_SECONDS = 3
+DRAIN_SECONDS = 0.5
+"""A connection on which a request comes in so long after the signal is told that it ends."""
+LAST_SECONDS = 0.3
+"""And so long what came last has time to be accepted and read."""
+_LOOK_SECONDS = 0.05
+_SO_ATTACH_FILTER = 26
+
+
+class Draining(uvicorn.Server):
+    """Ends connections by telling their clients, in an answer, before it closes any.
+
+    uvicorn by itself closes what looks idle at once: a request that is on its way on such a
+    connection, or on a new one, is then reset instead of answered.
+    """
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        state = self.server_state
+        state.default_headers = [*state.default_headers, (b"connection", b"close")]
+        await self._drained(DRAIN_SECONDS)
+        for server in self.servers:
+            for listener in server.sockets:
+                _take_no_more(listener.fileno())
+        await self._drained(LAST_SECONDS)
+        await super().shutdown(sockets)
+
+    async def _drained(self, seconds: float) -> None:
+        """Returns after ``seconds``, or as soon as no connection is left."""
+        loop = asyncio.get_running_loop()
+        deadline = loop.time() + seconds
+        while True:
+            # At first, too: what waits in the listener is none of the connections yet.
+            await asyncio.sleep(_LOOK_SECONDS)
+            if not self.server_state.connections or loop.time() > deadline:
+                return
+
+
+def _take_no_more(listener: int) -> None:
+    """New connections are not begun on this socket; those that wait in it can still be accepted.
+
+    Closing it resets them, requests and all. So a filter that lets no packet pass goes on it
+    first: who comes now knocks again a second later and is refused. Only Linux knows how.
+    """
+    if sys.platform != "linux":
+        return
+    # One instruction of the kernel's packet filter: return 0, keep nothing.
+    nothing = ctypes.create_string_buffer(struct.pack("HBBI", 0x06, 0, 0, 0))
+    program = struct.pack("HP", 1, ctypes.addressof(nothing))
+    with socket.socket(fileno=os.dup(listener)) as ours:
+        ours.setsockopt(socket.SOL_SOCKET, _SO_ATTACH_FILTER, program)
 
 
 def main(app: str, port: int, parent: int) -> None:
@@ -18,7 +73,7 @@ def main(app: str, port: int, parent: int) -> None:
     # Loading takes longer than migrating, so the runner has us do it at the same time and closes
     # our input when the database is ready. A restarted child finds it closed already.
     sys.stdin.buffer.read()
-    uvicorn.run(
+    config = uvicorn.Config(
         app,
         factory=True,
         host=LOOPBACK,
@@ -29,6 +84,8 @@ def main(app: str, port: int, parent: int) -> None:
         server_header=False,
         timeout_graceful_shutdown=GRACE_SECONDS,
     )
+    with suppress(KeyboardInterrupt):
+        Draining(config).run()
 
 
 if __name__ == "__main__":

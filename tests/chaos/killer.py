@@ -49,8 +49,10 @@ def carry_out(kills: Sequence[Kill], instance: Instance, producer: Producer) -> 
     choose = random.Random(len(kills))  # noqa: S311
     for kill in kills:
         until(
-            lambda after=kill.after: producer.finished  # type: ignore[misc]
-            or producer.ledger.acknowledged_events >= after,
+            lambda after=kill.after: (
+                producer.finished  # type: ignore[misc]
+                or producer.ledger.acknowledged_events >= after
+            ),
             within=_PROGRESS_SECONDS,
             what=f"{kill.after} events acknowledged",
         )

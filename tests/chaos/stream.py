@@ -1,4 +1,4 @@
-"""What a producer sends, made from a seed alone: the same seed, the same requests in their order."""
+"""What a producer sends, made from a seed alone: the same seed, the same requests in order."""
 
 import json
 import random

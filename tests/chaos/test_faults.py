@@ -5,7 +5,6 @@ time; ``make chaos`` runs the same experiments at full length.
 """
 
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
