@@ -16,12 +16,20 @@ from infra.runner.ports import LOOPBACK
 
 # Open requests and streams get this long at a stop; the whole platform has 15 seconds.
 GRACE_SECONDS = 3
-DRAIN_SECONDS = 0.5
-"""A connection on which a request comes in so long after the signal is told that it ends."""
-LAST_SECONDS = 0.3
-"""And so long what came last has time to be accepted and read."""
 _LOOK_SECONDS = 0.05
+DRAIN_LOOKS = 10
+"""A connection on which a request comes in so long after the signal is told that it ends."""
+LAST_LOOKS = 6
+"""And so long what came last has time to be accepted and read. Counted in turns of the event loop,
+not in seconds: on a busy machine one turn may take longer than all of them should."""
 _SO_ATTACH_FILTER = 26
+_NO_SYN = (
+    (0x30, 0, 0, 13),  # load the flags of the TCP header
+    (0x45, 0, 1, 0x02),  # SYN set? the next one, else the one after it
+    (0x06, 0, 0, 0),  # keep nothing of the packet
+    (0x06, 0, 0, 0xFFFFFFFF),  # keep all of it
+)
+"""A program of the kernel's packet filter: operation, jumps if true and if false, operand."""
 
 
 class Draining(uvicorn.Server):
@@ -34,37 +42,34 @@ class Draining(uvicorn.Server):
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         state = self.server_state
         state.default_headers = [*state.default_headers, (b"connection", b"close")]
-        await self._drained(DRAIN_SECONDS)
+        await self._drained(DRAIN_LOOKS)
         for server in self.servers:
             for listener in server.sockets:
                 _take_no_more(listener.fileno())
-        await self._drained(LAST_SECONDS)
+        await self._drained(LAST_LOOKS)
         await super().shutdown(sockets)
 
-    async def _drained(self, seconds: float) -> None:
-        """Returns after ``seconds``, or as soon as no connection is left."""
-        loop = asyncio.get_running_loop()
-        deadline = loop.time() + seconds
-        while True:
-            # At first, too: what waits in the listener is none of the connections yet.
+    async def _drained(self, looks: int) -> None:
+        """Returns after ``looks``, or as soon as no connection is left."""
+        for _ in range(looks):
+            # Before the first look, too: what waits in the listener is no connection yet.
             await asyncio.sleep(_LOOK_SECONDS)
-            if not self.server_state.connections or loop.time() > deadline:
+            if not self.server_state.connections:
                 return
 
 
 def _take_no_more(listener: int) -> None:
-    """New connections are not begun on this socket; those that wait in it can still be accepted.
+    """New connections are not begun on this socket; those that were can still be accepted.
 
-    Closing it resets them, requests and all. So a filter that lets no packet pass goes on it
-    first: who comes now knocks again a second later and is refused. Only Linux knows how.
+    Closing it resets them, requests and all. So a filter that keeps only SYN packets out goes on
+    it first: who comes now knocks again a second later and is refused. Only Linux knows how.
     """
     if sys.platform != "linux":
         return
-    # One instruction of the kernel's packet filter: return 0, keep nothing.
-    nothing = ctypes.create_string_buffer(struct.pack("HBBI", 0x06, 0, 0, 0))
-    program = struct.pack("HP", 1, ctypes.addressof(nothing))
+    program = ctypes.create_string_buffer(b"".join(struct.pack("HBBI", *each) for each in _NO_SYN))
+    attached = struct.pack("HP", len(_NO_SYN), ctypes.addressof(program))
     with socket.socket(fileno=os.dup(listener)) as ours:
-        ours.setsockopt(socket.SOL_SOCKET, _SO_ATTACH_FILTER, program)
+        ours.setsockopt(socket.SOL_SOCKET, _SO_ATTACH_FILTER, attached)
 
 
 def main(app: str, port: int, parent: int) -> None:

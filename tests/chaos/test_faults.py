@@ -28,7 +28,7 @@ def faced(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Found, Rec
         found = {
             "crashes": crashes.run(world, number, events=20_000, kills=KILLS, largest_batch=60),
             "network": network.run(world, links, number, cycles=5, half_open_60_s=False),
-            "stops": stops.run(world, number, rounds=4),
+            "stops": stops.run(world, number, rounds=2),
         }
         reckoning = world.reckon()
         print(found, reckoning)
