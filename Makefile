@@ -16,7 +16,7 @@ PY := $(BIN)/python
 INSTALLED := $(VENV)/.installed
 ARGS ?=
 
-.PHONY: help run demo test lint format types imports openapi bench env lock check clean
+.PHONY: help run demo test lint format types imports openapi bench chaos env lock check clean
 
 help: ## Show this list.
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
@@ -50,6 +50,9 @@ openapi: $(INSTALLED) ## Write docs/openapi, docs/settings.md and docs/problems.
 
 bench: $(INSTALLED) ## Run the benchmarks.
 	@$(PY) -m pytest tests/bench --override-ini=python_files='bench_*.py' -s $(ARGS)
+
+chaos: $(INSTALLED) ## Break everything at full length (ARGS="crashes stops" SEED=1 SCALE=0.1).
+	@$(PY) -m tests.chaos $(ARGS)
 
 check: lint types imports test ## All that CI runs.
 

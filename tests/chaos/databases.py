@@ -10,6 +10,7 @@ from typing import TypeVar
 import asyncpg
 
 from infra.runner.cluster import SUPERUSER
+from infra.runner.keys import load_or_create
 from services.contracts.changes import Change
 from services.kit.feeds import unpack
 from services.tracking.log.commit import OUTAGES
@@ -39,6 +40,15 @@ class Databases:
     def __init__(self, data_dir: Path) -> None:
         self._home = data_dir / "postgres"
 
+    def dsn(self, service: str) -> str:
+        """SQLAlchemy's URL of a service's database, as the service itself has it."""
+        password = load_or_create(self._home.parent / "keys")[service].app_password
+        return f"postgresql+asyncpg://{service}_app:{password}@/{service}?host={self._socket}"
+
+    @property
+    def _socket(self) -> str:
+        return str(json.loads((self._home / "socket").read_text()))
+
     def await_readers(self, within: float) -> None:
         """Until the sequencer, the loader and profile are at the end of the log."""
         until(
@@ -49,6 +59,23 @@ class Databases:
 
     def held(self) -> Held:
         return asyncio.run(self._held())
+
+    def write_wal(self, megabytes: int) -> bool:
+        """Writes so much to the write-ahead log and to nothing else; False when PostgreSQL died."""
+        return asyncio.run(self._write_wal(megabytes))
+
+    async def _write_wal(self, megabytes: int) -> bool:
+        message = "SELECT pg_logical_emit_message(false, 'chaos', repeat('x', 1048576))"
+
+        async def write(connection: asyncpg.Connection) -> None:
+            for _ in range(megabytes):
+                await connection.execute(message)
+
+        try:
+            await self._in("postgres", write)
+        except OUTAGES:
+            return False
+        return True
 
     async def _caught_up(self) -> bool:
         try:
@@ -76,7 +103,7 @@ class Databases:
 
     async def _in(self, database: str, ask: Callable[[asyncpg.Connection], Awaitable[T]]) -> T:
         connection = await asyncpg.connect(
-            host=json.loads((self._home / "socket").read_text()),
+            host=self._socket,
             user=SUPERUSER,
             password=(self._home / "password").read_text(),
             database=database,

@@ -16,8 +16,8 @@ from tests.support.waiting import until
 BACKEND = "postgres-backend"
 """Any process below the postmaster, which then starts all of them anew."""
 TARGETS = (
-    *("gateway", "tracking-ingest", "tracking-store", "postgres", "profile", BACKEND),
-    *("tracking-store", "tracking-ingest", "orchestrator"),
+    *("tracking-store", "postgres", "tracking-ingest", "gateway", "profile"),
+    *(BACKEND, "tracking-store", "orchestrator", "tracking-ingest"),
 )
 """In turn; the store twice, as it does the most between two commits."""
 _PROGRESS_SECONDS = 300.0
@@ -36,9 +36,8 @@ def schedule(seed: int, events: int, kills: int) -> list[Kill]:
     """``kills`` at random points of the first nine tenths of ``events``, the targets in turn."""
     choose = random.Random(f"kills {seed}")  # noqa: S311
     points = sorted(choose.randrange(events * 9 // 10) for _ in range(kills))
-    first = choose.randrange(len(TARGETS))
     return [
-        Kill(after, TARGETS[(first + turn) % len(TARGETS)], choose.random() * 0.3)
+        Kill(after, TARGETS[turn % len(TARGETS)], choose.random() * 0.3)
         for turn, after in enumerate(points)
     ]
 

@@ -10,6 +10,7 @@ from typing import Any
 
 from tests.chaos import analytics, stream
 from tests.chaos.databases import Databases
+from tests.chaos.ledger import Ledger
 from tests.chaos.producer import CONNECTIONS, Producer
 from tests.support.instance import Instance
 from tests.support.platform import Platform
@@ -63,7 +64,7 @@ class World:
         self.databases = Databases(self.data_dir)
         self.platform: Platform
         self._ledgers_file = directory / "ledger.tsv"
-        self._producers: list[Producer] = []
+        self._ledgers: list[Ledger] = []
 
     def __enter__(self) -> "World":
         self.data_dir.mkdir(mode=0o700, exist_ok=True)
@@ -93,8 +94,12 @@ class World:
             connections=connections,
             think_seconds=think_seconds,
         )
-        self._producers.append(made)
+        self.account(made.ledger)
         return made
+
+    def account(self, ledger: Ledger) -> None:
+        """Its events count at the end."""
+        self._ledgers.append(ledger)
 
     def reckon(self, within: float = 60.0) -> Reckoning:
         """Waits for the readers, stops the instance and compares all it keeps with the ledgers.
@@ -109,7 +114,7 @@ class World:
         trends = self._tracked_by_trends()
         workspace_id = self.instance.credentials["workspace_id"]
         assert self.instance.stop() == 0
-        ledgers = [each.ledger for each in self._producers]
+        ledgers = self._ledgers
         for each in ledgers:
             each.write(self._ledgers_file)
         compared = analytics.compare(self.data_dir, workspace_id, self._ledgers_file)
