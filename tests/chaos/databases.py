@@ -6,6 +6,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
+from uuid import UUID
 
 import asyncpg
 
@@ -57,8 +58,8 @@ class Databases:
             what="all readers at the end of the log",
         )
 
-    def held(self) -> Held:
-        return asyncio.run(self._held())
+    def held(self, workspace_id: str) -> Held:
+        return asyncio.run(self._held(UUID(workspace_id)))
 
     def write_wal(self, megabytes: int) -> bool:
         """Writes so much to the write-ahead log and to nothing else; False when PostgreSQL died."""
@@ -87,11 +88,13 @@ class Databases:
         except OUTAGES:
             return False
 
-    async def _held(self) -> Held:
-        rows = await self._in("profile", lambda c: c.fetch("SELECT data FROM feed"))
-        count = "SELECT count(*) FROM quarantine"
+    async def _held(self, workspace_id: UUID) -> Held:
+        feed = "SELECT data FROM feed WHERE workspace_id = $1"
+        rows = await self._in("profile", lambda c: c.fetch(feed, workspace_id))
+        count = "SELECT count(*) FROM quarantine WHERE workspace_id = $1"
         quarantined = [
-            await self._in(name, lambda c: c.fetchval(count)) for name in ("tracking", "profile")
+            await self._in(name, lambda c: c.fetchval(count, workspace_id))
+            for name in ("tracking", "profile")
         ]
         told = [
             change.data["message_id"]

@@ -110,9 +110,9 @@ class World:
         until(self.platform.ready, within=60.0, what="readiness after the faults")
         self.databases.await_readers(within)
         caught_up = round(time.monotonic() - began, 1)
-        held = self.databases.held()
-        trends = self._tracked_by_trends()
         workspace_id = self.instance.credentials["workspace_id"]
+        held = self.databases.held(workspace_id)
+        trends = self._tracked_by_trends()
         assert self.instance.stop() == 0
         ledgers = self._ledgers
         for each in ledgers:
