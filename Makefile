@@ -16,7 +16,7 @@ PY := $(BIN)/python
 INSTALLED := $(VENV)/.installed
 ARGS ?=
 
-.PHONY: help run demo test sdks malformed lint format types imports openapi bench env lock check clean
+.PHONY: help run demo test sdks malformed chaos lint format types imports openapi bench env lock check clean
 
 help: ## Show this list.
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
@@ -57,6 +57,9 @@ malformed: $(INSTALLED) ## Send malformed requests to every ingestion path (COUN
 
 bench: $(INSTALLED) ## Run the benchmarks.
 	@$(PY) -m pytest tests/bench --override-ini=python_files='bench_*.py' -s $(ARGS)
+
+chaos: $(INSTALLED) ## Break everything at full length (ARGS="crashes stops" SEED=1 SCALE=0.1).
+	@$(PY) -m tests.chaos $(ARGS)
 
 check: lint types imports test ## All that CI runs.
 

@@ -22,7 +22,7 @@ _READY_SECONDS = 120.0
 _POSTGRES_SECONDS = 120.0
 _UPKEEP_SECONDS = 10.0
 # The stop has 15 seconds: the edge first, then the services together, Postgres last.
-_EDGE_STOP_SECONDS = 4.0
+_EDGE_STOP_SECONDS = 4.5
 _SERVICES_STOP_SECONDS = 5.0
 _POSTGRES_STOP_SECONDS = 4.0
 

@@ -11,6 +11,8 @@ from fastapi.responses import JSONResponse
 from pydantic import BaseModel, Field
 from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
 from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect
+from starlette.responses import Response
 
 log = structlog.get_logger(__name__)
 
@@ -185,12 +187,32 @@ async def _on_http(request: Request, exc: Exception) -> JSONResponse:
     )
 
 
+# SQLSTATEs that blame the server and not the statement: no connection, out of connections, memory
+# or disk, started or stopped just now, a file it cannot read. The driver has no class for them.
+_OUTAGES = ("08", "53", "57P", "58")
+
+
+def _is_outage(error: DBAPIError) -> bool:
+    """Whether the database is away, full or on its way up or down: trying again later helps."""
+    return (
+        error.connection_invalidated
+        or isinstance(error, InterfaceError | OperationalError)
+        or str(getattr(error.orig, "sqlstate", "")).startswith(_OUTAGES)
+    )
+
+
 async def _on_database(request: Request, exc: Exception) -> JSONResponse:
     assert isinstance(exc, DBAPIError)
-    if exc.connection_invalidated or isinstance(exc, InterfaceError | OperationalError):
+    if _is_outage(exc):
         log.warning("database_unavailable", error=type(exc.orig).__name__)
         return await _on_problem(request, Unavailable("The database does not answer."))
     return await on_crash(request, exc)
+
+
+async def _on_client_gone(request: Request, exc: Exception) -> Response:
+    """Nobody is there to be answered; it is the client's business and no error of ours."""
+    log.info("client_gone", path=request.url.path)
+    return Response(status_code=HTTPStatus.BAD_REQUEST)
 
 
 async def _on_refused(request: Request, exc: Exception) -> JSONResponse:
@@ -243,6 +265,7 @@ def add_problem_handlers(app: FastAPI) -> None:
     app.add_exception_handler(RequestValidationError, _on_invalid)
     app.add_exception_handler(HTTPException, _on_http)
     app.add_exception_handler(DBAPIError, _on_database)
+    app.add_exception_handler(ClientDisconnect, _on_client_gone)
     app.add_exception_handler(ConnectionError, _on_refused)
     app.add_exception_handler(TimeoutError, _on_refused)
     app.add_exception_handler(Exception, on_crash)
