@@ -22,6 +22,8 @@ WINDOW_REQUESTS, WINDOW_BYTES = 64, 512 * 1024
 """At an ingest process at a time: enough for commits of many requests, little to wait behind."""
 ALWAYS = 4
 """So many may be there however large they are."""
+WAIT_SECONDS = 5.0
+"""For a turn, when ingestion is slower than what was let in; SDKs give up after 10 to 15."""
 RETRY_AFTER_SECONDS = 1
 
 
@@ -45,10 +47,7 @@ class Admission:
         is. A single request always fits."""
         held = self._under_way.setdefault(workspace_id, _UnderWay())
         if held.requests and (held.requests >= MAX_REQUESTS or held.bytes + size > MAX_BYTES):
-            raise Unavailable(
-                "More requests of this workspace are under way than one may have; try again.",
-                retry_after_seconds=RETRY_AFTER_SECONDS,
-            )
+            raise _turned_away()
         held.requests += 1
         held.bytes += size
         try:
@@ -64,17 +63,21 @@ class Admission:
         return Turn(self, workspace_id, size)
 
     async def enter(self, workspace_id: UUID, size: int) -> None:
+        """Returns when it is the workspace's turn; ``Unavailable`` when that takes too long."""
         if not self._lanes and self._fits(size):
             self._pass(size)
             return
         done = asyncio.get_running_loop().create_future()
         self._lanes.setdefault(workspace_id, deque()).append((done, size))
         try:
-            await done
-        except asyncio.CancelledError:
-            if done.done() and not done.cancelled():
-                # Its turn had come: somebody else's now.
+            async with asyncio.timeout(WAIT_SECONDS):
+                await done
+        except (asyncio.CancelledError, TimeoutError) as error:
+            if not done.cancelled():
+                # Its turn came at that very moment: somebody else's now.
                 self.leave(size)
+            if isinstance(error, TimeoutError):
+                raise _turned_away() from error
             raise
 
     def leave(self, size: int) -> None:
@@ -103,6 +106,13 @@ class Admission:
     def _pass(self, size: int) -> None:
         self._passing += 1
         self._passing_bytes += size
+
+
+def _turned_away() -> Unavailable:
+    return Unavailable(
+        "More requests of this workspace are under way than can be taken; try again shortly.",
+        retry_after_seconds=RETRY_AFTER_SECONDS,
+    )
 
 
 class Turn:

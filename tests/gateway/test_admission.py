@@ -18,7 +18,7 @@ class Line:
     """Requests that stay at ingest until they are let go, in the order in which they got there."""
 
     def __init__(self, gate: Admission) -> None:
-        self._gate = gate
+        self.gate = gate
         self.there: list[str] = []
         self._let_go: dict[str, asyncio.Event] = {}
         self._tasks: dict[str, asyncio.Task[None]] = {}
@@ -29,7 +29,7 @@ class Line:
         await asyncio.sleep(0)
 
     async def _pass(self, name: str, workspace_id: UUID, size: int) -> None:
-        async with self._gate.turn(workspace_id, size):
+        async with self.gate.turn(workspace_id, size):
             self.there.append(name)
             await self._let_go[name].wait()
 
@@ -95,6 +95,20 @@ async def test_a_turn_given_to_one_that_gives_up_at_that_moment_is_not_lost(line
     # Its future is set, and it has not run yet.
     await line.give_up("loud3")
     assert line.there == ["loud0", "loud1", "loud2", "quiet"]
+
+
+async def test_who_waits_for_too_long_is_turned_away_and_takes_nobody_s_turn(
+    line: Line, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for number in range(3):
+        await line.come(f"loud{number}", LOUD)
+    monkeypatch.setattr(admission, "WAIT_SECONDS", 0.0)
+    with pytest.raises(Unavailable):
+        await line.gate.enter(QUIET, 100)
+    monkeypatch.undo()
+    await line.come("next", QUIET)
+    await line.finish("loud0")
+    assert line.there[3:] == ["next"]
 
 
 def test_a_workspace_s_requests_are_bounded_by_number_and_size_and_one_always_fits(
