@@ -164,6 +164,27 @@ async def test_others_who_name_the_person_are_told_of_and_stay(world: World) -> 
     assert erasure["verified"] is True
 
 
+async def test_what_only_the_log_knows_goes_too(world: World) -> None:
+    await world.post(sent("ada", "a1"), sent("bob", "b1"))
+    await world.both.loaded(2)
+    clickhouse = await ClickHouse.open(world.both.tracking.clickhouse_dsn)
+    await clickhouse.command("DELETE FROM events WHERE message_id = 'a1'")
+    await clickhouse.close()
+    certificate = await world.erase(world.subject("ada"), until="finished")
+    assert [e.message_id for e in await world.both.tracking.logged()] == ["", "b1"]
+    assert {line["store"]: line["left"] for line in certificate["stores"]}["log"] == 0
+
+
+async def test_late_events_are_told_of(world: World) -> None:
+    answer = await world.call("POST", "/erasures", {"profile_id": str(world.subject("ada"))})
+    await world.post(sent("ada", "a1"), sent("bob", "b1"))
+    await world.both.loaded(1)
+    certificate = await world.reached(answer.json()["id"], "finished")
+    [log] = [line for line in certificate["stores"] if line["store"] == "log"]
+    assert log["note"].startswith("1 events came late")
+    assert certificate["verified"] is True
+
+
 async def test_the_map_in_clickhouse_forgets_the_person(world: World) -> None:
     clickhouse = await ClickHouse.open(world.both.tracking.clickhouse_dsn)
     phone = world.subject("old-phone", "anonymous_id")
