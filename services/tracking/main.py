@@ -168,12 +168,7 @@ async def _start_store(settings: TrackingSettings, stack: AsyncExitStack) -> dic
         erasures = Erasures(seal, erase.ring)
         follower = IdentityFollower(maker, clickhouse, feed, workers, erasures)
         workers.start("identity", follower.run)
-    quarantine_days = settings.quarantine_keep_days
-    quarantine_age = None if quarantine_days is None else timedelta(days=quarantine_days)
-    workers.start("expiry", Expiry(maker, clickhouse, quarantine_age).run)
-    resources = Resources(maker, clickhouse, seal)
-    eraser = Eraser(resources, erase, workers, settings.erasure_rest_minutes * 60)
-    workers.start("erasures", eraser.run)
+    _start_removing(settings, Resources(maker, clickhouse, seal), erase, workers)
     workers.start("lease", lease.run)
     workers.start("appender", appender.run)
     workers.start("log", lambda: events_log.watch(appended.ring))
@@ -198,6 +193,17 @@ async def _start_store(settings: TrackingSettings, stack: AsyncExitStack) -> dic
         "readers": readers,
         "workers": workers,
     }
+
+
+def _start_removing(
+    settings: TrackingSettings, resources: Resources, erase: Wake, workers: Workers
+) -> None:
+    """What takes events away: erasures of people, and retention by class and by age."""
+    eraser = Eraser(resources, erase, workers, settings.erasure_rest_minutes * 60)
+    workers.start("erasures", eraser.run)
+    days = settings.quarantine_keep_days
+    age = None if days is None else timedelta(days=days)
+    workers.start("expiry", Expiry(resources.maker, resources.clickhouse, age).run)
 
 
 def _app(

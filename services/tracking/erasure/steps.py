@@ -11,11 +11,12 @@ from uuid import UUID
 
 from services.kit.clickhouse import ClickHouse
 from services.kit.postgres import SessionMaker, workspace_tx
-from services.tracking.erasure import refused, store, stored
+from services.tracking.erasure import logged, refused, store, stored
 from services.tracking.erasure.certificate import Stores, counted
+from services.tracking.erasure.logged import Written
 from services.tracking.erasure.refused import Person
 from services.tracking.erasure.seal import Seal, Work
-from services.tracking.erasure.store import Open, Written
+from services.tracking.erasure.store import Open
 from services.tracking.erasure.tombstone import without
 from services.tracking.log.port import events_partition, outcomes_partition
 from services.tracking.log.store import LOADER
@@ -65,14 +66,14 @@ async def hide(resources: Resources, task: Task) -> bool:
     async with workspace_tx(resources.maker, task.workspace_id) as session:
         for outcomes, partition in _partitions(task.workspace_id).items():
             offsets = [offset for kind, offset in found.places if kind is outcomes]
-            await store.add_places(session, task.workspace_id, task.id, partition, offsets)
+            await logged.add_places(session, task.workspace_id, task.id, partition, offsets)
         sealed = resources.seal.close(task.work)
         await store.change(session, task.id, work=sealed, stores=task.stores)
     names = [name for name in await stored.tables(clickhouse) if name != stored.IDENTITY]
     await _hide(clickhouse, names, task)
     if loaded:
         async with workspace_tx(resources.maker, task.workspace_id) as session:
-            await store.add_duplicates(session, task.workspace_id, task.id, task.stops)
+            await logged.add_duplicates(session, task.workspace_id, task.id, task.stops)
             await store.change(session, task.id, state="hidden", hidden_at=datetime.now(UTC))
     return loaded
 
@@ -115,9 +116,9 @@ async def _rewrite_log(resources: Resources, task: Task) -> None:
     after = ("", 0)
     while True:
         async with workspace_tx(resources.maker, task.workspace_id) as session:
-            rows = await store.places(session, task.id, after, BATCH_ROWS)
+            rows = await logged.places(session, task.id, after, BATCH_ROWS)
             changed, erased = await asyncio.to_thread(_without, rows, subjects)
-            await store.rewrite(session, task.workspace_id, changed)
+            await logged.rewrite(session, task.workspace_id, changed)
             task.stores = counted(task.stores, "log", more=erased)
             await store.change(session, task.id, stores=task.stores)
         if not rows:
@@ -125,7 +126,7 @@ async def _rewrite_log(resources: Resources, task: Task) -> None:
         after = (rows[-1].partition, rows[-1].offset)
 
 
-def _without(rows: Sequence[store.Held], subjects: Collection[str]) -> tuple[list[Written], int]:
+def _without(rows: Sequence[logged.Held], subjects: Collection[str]) -> tuple[list[Written], int]:
     changed, erased = [], 0
     for row in rows:
         new = without(row.partition, row.data, row.drop, subjects)

@@ -1,24 +1,20 @@
 """SQL of erasures: their rows, the log rows and identities they touch."""
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import delete, func, insert, select, text, tuple_, update
-from sqlalchemy.dialects import postgresql
+from sqlalchemy import delete, func, insert, select, text, update
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from services.kit.postgres import SessionMaker
 from services.tracking.tables import (
-    ErasurePlaceRow,
     ErasureRow,
     IdentityRow,
     LogPartitionRow,
     LogReaderRow,
-    LogRow,
-    LogVerdictRow,
     QuarantineRow,
 )
 
@@ -27,19 +23,6 @@ COMPACTED = ("log", "quarantine", "identity")
 
 _OPEN = text("SELECT workspace_id, id, state FROM erasure_open()")
 _COMPACT = text("SELECT erasure_compact(:name, CAST(:since AS xid8))")
-_ROWS = """
-FROM unnest(CAST(:partitions AS text[]), CAST(:offsets AS bigint[]), CAST(:datas AS bytea[]),
-            CAST(:drops AS bytea[])) AS new(partition, "offset", data, "drop")
-"""
-_WRITE = text(
-    f"UPDATE log SET data = new.data {_ROWS} "  # noqa: S608 - our own text
-    'WHERE log.partition = new.partition AND log."offset" = new."offset"'
-)
-_DROP = text(
-    'INSERT INTO log_verdict (partition, "offset", workspace_id, "drop") '
-    f'SELECT new.partition, new."offset", :workspace_id, new."drop" {_ROWS} '
-    'ON CONFLICT (partition, "offset") DO UPDATE SET "drop" = excluded."drop"'
-)
 _XID = text("SELECT pg_current_xact_id()")
 _LOCK_NOT_AVAILABLE = "55P03"
 
@@ -120,105 +103,6 @@ async def positions(session: AsyncSession, workspace_id: UUID, reader: str) -> d
     return {row.name: row.position for row in await session.execute(statement)}
 
 
-async def add_places(
-    session: AsyncSession,
-    workspace_id: UUID,
-    erasure_id: UUID,
-    partition: str,
-    offsets: Collection[int],
-) -> None:
-    values = [
-        {
-            "erasure_id": erasure_id,
-            "partition": partition,
-            "offset": offset,
-            "workspace_id": workspace_id,
-        }
-        for offset in offsets
-    ]
-    if values:
-        await session.execute(postgresql.insert(ErasurePlaceRow).on_conflict_do_nothing(), values)
-
-
-async def add_duplicates(
-    session: AsyncSession, workspace_id: UUID, erasure_id: UUID, stops: Mapping[str, int]
-) -> None:
-    """Rows that hold entries no reader got: what a client sent twice is in them once more."""
-    for partition, stop in stops.items():
-        rows = select(LogVerdictRow.offset).where(
-            LogVerdictRow.partition == partition, LogVerdictRow.offset <= stop
-        )
-        offsets = list(await session.scalars(rows))
-        await add_places(session, workspace_id, erasure_id, partition, offsets)
-
-
-@dataclass(frozen=True, slots=True)
-class Held:
-    """A log row that may hold events of the person."""
-
-    partition: str
-    offset: int
-    data: bytes
-    drop: bytes | None
-
-
-async def places(
-    session: AsyncSession, erasure_id: UUID, after: tuple[str, int], limit: int
-) -> list[Held]:
-    """The log rows of an erasure behind ``after`` (partition, offset), in that order."""
-    place, log, verdict = ErasurePlaceRow, LogRow, LogVerdictRow
-    same = (verdict.partition == log.partition) & (verdict.offset == log.offset)
-    statement = (
-        select(log.partition, log.offset, log.data, verdict.drop)
-        .join(place, (place.partition == log.partition) & (place.offset == log.offset))
-        .outerjoin(verdict, same)
-        .where(
-            place.erasure_id == erasure_id, tuple_(place.partition, place.offset) > tuple_(*after)
-        )
-        .order_by(place.partition, place.offset)
-        .limit(limit)
-    )
-    return [Held(*row) for row in await session.execute(statement)]
-
-
-async def log_rows(
-    session: AsyncSession, workspace_id: UUID, after: tuple[str, int], limit: int
-) -> list[Held]:
-    """All log rows of a workspace behind ``after``, in order of partition and offset."""
-    statement = (
-        select(LogRow.partition, LogRow.offset, LogRow.data)
-        .where(
-            LogRow.workspace_id == workspace_id,
-            tuple_(LogRow.partition, LogRow.offset) > tuple_(*after),
-        )
-        .order_by(LogRow.partition, LogRow.offset)
-        .limit(limit)
-    )
-    return [Held(*row, drop=None) for row in await session.execute(statement)]
-
-
-@dataclass(frozen=True, slots=True)
-class Written:
-    """A log row's new bytes and bitmap."""
-
-    partition: str
-    offset: int
-    data: bytes
-    drop: bytes
-
-
-async def rewrite(session: AsyncSession, workspace_id: UUID, rows: Sequence[Written]) -> None:
-    values = {
-        "partitions": [row.partition for row in rows],
-        "offsets": [row.offset for row in rows],
-        "datas": [row.data for row in rows],
-        "drops": [row.drop for row in rows],
-        "workspace_id": workspace_id,
-    }
-    for statement in (_WRITE, _DROP) if rows else ():
-        await session.execute(statement, values)
-
-
 @dataclass(frozen=True, slots=True)
 class Refused:
     """A row of the quarantine."""
@@ -267,10 +151,6 @@ async def identities(session: AsyncSession, workspace_id: UUID, subjects: Collec
         row.subject_id.in_(subjects) | row.profile_id.in_(subjects),
     )
     return int(await session.scalar(statement) or 0)
-
-
-async def forget_places(session: AsyncSession, erasure_id: UUID) -> None:
-    await session.execute(delete(ErasurePlaceRow).where(ErasurePlaceRow.erasure_id == erasure_id))
 
 
 async def transaction_id(session: AsyncSession) -> int:

@@ -2,18 +2,18 @@
 
 import asyncio
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
 from services.contracts.events import Event, Outcome
 from services.kit.feeds import unpack
 from services.kit.postgres import workspace_tx
-from services.tracking.erasure import refused, store, stored
+from services.tracking.erasure import logged, refused, store, stored
 from services.tracking.erasure.certificate import counted
+from services.tracking.erasure.logged import Held
 from services.tracking.erasure.refused import Person
 from services.tracking.erasure.steps import BATCH_ROWS, Resources, Task
-from services.tracking.erasure.store import Held
 from services.tracking.log.port import is_outcomes
 
 
@@ -22,39 +22,55 @@ class Count:
     scanned: int = 0
     left: int = 0
     mentions: int = 0
+    late: int = 0
+    """The person's events that came after the request: hidden, and not part of it."""
+    missed: set[tuple[str, int]] = field(default_factory=set)
+    """Partition and offset of log rows in which something is left."""
 
     def add(self, other: "Count") -> None:
         self.scanned += other.scanned
         self.left += other.left
         self.mentions += other.mentions
+        self.late += other.late
+        self.missed |= other.missed
 
     @property
-    def line(self) -> dict[str, int]:
-        return {"scanned": self.scanned, "left": self.left, "mentions": self.mentions}
+    def line(self) -> dict[str, Any]:
+        note = f"{self.late} events came late: hidden, they go with the log's retention."
+        return {
+            "scanned": self.scanned,
+            "left": self.left,
+            "mentions": self.mentions,
+            "note": note if self.late else "",
+        }
 
 
 async def verify(resources: Resources, task: Task) -> bool:
-    """Writes the certificate. False when it is too early: ClickHouse removes the files of parts
-    that were replaced some minutes later."""
+    """Writes the certificate. False when there is more to do: ClickHouse removes the files of parts
+    that were replaced some minutes later, or the log holds what ClickHouse did not know of (events
+    it had refused), which is then rewritten first."""
     clickhouse = resources.clickhouse
     names = await stored.tables(clickhouse)
     assert task.purged_at is not None, "a purged erasure knows when"
     if await stored.old_parts(clickhouse, names, task.purged_at):
         return False
-    counts: dict[str, Count] = {}
+    log = await _log(resources, task)
+    if log.missed:
+        await _go_back(resources, task, log.missed)
+        return False
+    counts: dict[str, Count] = {"log": log}
     for name in names:
         left = await stored.left(
             clickhouse, name, task.workspace_id, task.work.subjects, task.work.identifiers
         )
         counts[f"clickhouse:{name}"] = Count(left.scanned, left.rows, left.mentions)
-    counts["log"] = await _log(resources, task)
     counts["quarantine"] = await _quarantine(resources, task)
     async with workspace_tx(resources.maker, task.workspace_id) as session:
         people = await store.identities(session, task.workspace_id, task.work.subjects)
         counts["identity"] = Count(people, people, 0)
         for name, count in counts.items():
             task.stores = counted(task.stores, name, **count.line)
-        await store.forget_places(session, task.id)
+        await logged.forget_places(session, task.id)
         await store.change(
             session,
             task.id,
@@ -67,12 +83,20 @@ async def verify(resources: Resources, task: Task) -> bool:
     return True
 
 
+async def _go_back(resources: Resources, task: Task, missed: Collection[tuple[str, int]]) -> None:
+    async with workspace_tx(resources.maker, task.workspace_id) as session:
+        for partition in {name for name, _ in missed}:
+            offsets = [offset for name, offset in missed if name == partition]
+            await logged.add_places(session, task.workspace_id, task.id, partition, offsets)
+        await store.change(session, task.id, state="hidden")
+
+
 async def _log(resources: Resources, task: Task) -> Count:
     found = Count()
     after = ("", 0)
     while True:
         async with workspace_tx(resources.maker, task.workspace_id) as session:
-            rows = await store.log_rows(session, task.workspace_id, after, BATCH_ROWS)
+            rows = await logged.rows(session, task.workspace_id, after, BATCH_ROWS)
         if not rows:
             return found
         found.add(await asyncio.to_thread(look, rows, task))
@@ -91,7 +115,11 @@ def look(rows: Sequence[Held], task: Task) -> Count:
         found.scanned += len(entries)
         for entry in entries:
             if (entry.profile_id if outcomes else entry.subject_id) in subjects:
+                if row.offset > task.stops.get(row.partition, 0):
+                    found.late += 1
+                    continue
                 found.left += 1
+                found.missed.add((row.partition, row.offset))
             elif _mentions(entry, identifiers, needles):
                 found.mentions += 1
     return found

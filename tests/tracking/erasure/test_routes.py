@@ -139,29 +139,41 @@ async def test_profile_asks_with_the_subjects_it_knows(world: World) -> None:
     assert (await world.call("POST", "/erasures", {})).status_code == 422
 
 
-async def test_nothing_that_is_kept_says_who_was_erased(world: World) -> None:
-    await world.post(sent("ada", "a1"))
-    await world.both.loaded(1)
-    erasure = await world.erase(world.subject("ada"), until="finished")
-    tracking = world.both.tracking
-    for table in ("erasure", "suppression", "erasure_place"):
-        kept = str(await tracking.sql(f"SELECT t::text FROM {table} t"))  # noqa: S608
-        assert str(world.subject("ada")) not in kept
-        assert world.subject("ada").hex not in kept
-    assert await tracking.sql("SELECT work FROM erasure") == [(None,)]
-    assert erasure["verified"] is True
-
-
-async def test_others_who_name_the_person_are_told_of_and_stay(world: World) -> None:
-    await world.post(
-        sent("ada-lovelace", "a1"), sent("bob", "b1", properties={"by": "ada-lovelace"})
-    )
+async def test_a_certificate_tells_of_everything_but_who_it_is_about(world: World) -> None:
+    ada = world.subject("ada-lovelace")
+    await world.post(sent("ada-lovelace", "a1"))
+    await world.post(sent("bob", "b1", properties={"by": "ada-lovelace"}))
     await world.both.loaded(2)
-    erasure = await world.erase(world.subject("ada-lovelace"), until="finished")
-    found = {line["store"]: (line["left"], line["mentions"]) for line in erasure["stores"]}
-    assert found["clickhouse:events"] == (0, 1)
-    assert found["log"] == (0, 1)
-    assert erasure["verified"] is True
+    answer = await world.call("POST", "/erasures", {"profile_id": str(ada)})
+    await world.post(sent("ada-lovelace", "a2"))
+    certificate = await world.reached(answer.json()["id"], "finished")
+    assert certificate["verified"] is True
+    found = {line["store"]: (line["left"], line["mentions"]) for line in certificate["stores"]}
+    assert found == {
+        "clickhouse:events": (0, 1),
+        "clickhouse:identity_map": (0, 0),
+        "identity": (0, 0),
+        "log": (0, 1),
+        "quarantine": (0, 0),
+    }
+    [log] = [line for line in certificate["stores"] if line["store"] == "log"]
+    assert log["note"].startswith("1 events came late")
+    for table in ("erasure", "suppression", "erasure_place"):
+        kept = str(await world.both.tracking.sql(f"SELECT t::text FROM {table} t"))  # noqa: S608
+        assert str(ada) not in kept
+        assert ada.hex not in kept
+    assert await world.both.tracking.sql("SELECT work FROM erasure") == [(None,)]
+
+
+async def test_what_only_the_log_knows_goes_too(world: World) -> None:
+    await world.post(sent("ada", "a1"), sent("bob", "b1"))
+    await world.both.loaded(2)
+    clickhouse = await ClickHouse.open(world.both.tracking.clickhouse_dsn)
+    await clickhouse.command("DELETE FROM events WHERE message_id = 'a1'")
+    await clickhouse.close()
+    certificate = await world.erase(world.subject("ada"), until="finished")
+    assert [e.message_id for e in await world.both.tracking.logged()] == ["", "b1"]
+    assert {line["store"]: line["left"] for line in certificate["stores"]}["log"] == 0
 
 
 async def test_the_map_in_clickhouse_forgets_the_person(world: World) -> None:
