@@ -127,7 +127,8 @@ class Bell:
         """Returns when rung or after ``seconds``; callers read again either way."""
         event = self.listen(partition)
         try:
-            await asyncio.wait_for(event.wait(), seconds)
+            async with asyncio.timeout(seconds):
+                await event.wait()
         except TimeoutError:
             return
 

@@ -24,8 +24,11 @@ class Wake:
 
     async def wait(self, seconds: float) -> None:
         """Returns when rung, or after ``seconds``."""
+        # Not wait_for: in Python 3.11 it loses a cancellation that comes together with the ring, and
+        # the worker would never end.
         try:
-            await asyncio.wait_for(self._event.wait(), seconds)
+            async with asyncio.timeout(seconds):
+                await self._event.wait()
         except TimeoutError:
             return
         finally:

@@ -64,3 +64,19 @@ async def test_a_ring_before_the_wait_is_not_missed() -> None:
     wake.ring()
     await asyncio.wait_for(wake.wait(60), 1)
     await asyncio.wait_for(wake.wait(0.01), 1)
+
+
+async def test_a_ring_at_the_moment_of_stopping_keeps_no_worker() -> None:
+    wake, waiting = Wake(), asyncio.Event()
+
+    async def run() -> None:
+        while True:
+            waiting.set()
+            await wake.wait(60)
+
+    team = Workers()
+    team.start("rung", run)
+    await waiting.wait()
+    wake.ring()
+    async with asyncio.timeout(5):
+        await team.stop()

@@ -95,6 +95,7 @@ async def _page(
 
 async def _wait(grown: asyncio.Event, seconds: float) -> None:
     try:
-        await asyncio.wait_for(grown.wait(), seconds)
+        async with asyncio.timeout(seconds):
+            await grown.wait()
     except TimeoutError:
         return
