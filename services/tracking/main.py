@@ -140,9 +140,10 @@ async def _start_store(settings: TrackingSettings, stack: AsyncExitStack) -> dic
     await lease.acquire()
     stack.push_async_callback(lease.release)
     read_dsn = settings.clickhouse_read_dsn
+    cluster = Cluster(settings.clickhouse_cluster) if settings.clickhouse_cluster else None
     clickhouse = await migrate.open_clickhouse(
         settings.clickhouse_dsn.get_secret_value(),
-        Cluster(settings.clickhouse_cluster) if settings.clickhouse_cluster else None,
+        cluster,
         read_dsn=read_dsn.get_secret_value() if read_dsn else None,
     )
     stack.push_async_callback(clickhouse.close)
@@ -168,7 +169,8 @@ async def _start_store(settings: TrackingSettings, stack: AsyncExitStack) -> dic
         erasures = Erasures(seal, erase.ring)
         follower = IdentityFollower(maker, clickhouse, feed, workers, erasures)
         workers.start("identity", follower.run)
-    _start_removing(settings, Resources(maker, clickhouse, seal), erase, workers)
+    resources = Resources(maker, clickhouse, seal, events_log, cluster)
+    _start_removing(settings, resources, erase, workers)
     workers.start("lease", lease.run)
     workers.start("appender", appender.run)
     workers.start("log", lambda: events_log.watch(appended.ring))
@@ -203,7 +205,8 @@ def _start_removing(
     workers.start("erasures", eraser.run)
     days = settings.quarantine_keep_days
     age = None if days is None else timedelta(days=days)
-    workers.start("expiry", Expiry(resources.maker, resources.clickhouse, age).run)
+    expiry = Expiry(resources.maker, resources.clickhouse, age, cluster=resources.cluster)
+    workers.start("expiry", expiry.run)
 
 
 def _app(

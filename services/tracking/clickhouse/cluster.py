@@ -82,6 +82,11 @@ def statements(sql: str, cluster: Cluster | None) -> list[str]:
     return [made]
 
 
+def everywhere(table: str, cluster: Cluster | None) -> str:
+    """What to read a system table from, so that it tells of every node."""
+    return f"clusterAllReplicas('{cluster.name}', {table})" if cluster else table
+
+
 def alone(sql: str) -> str:
     """A whole file as a single node gets it."""
     return _MARKER.sub(_alone, sql)

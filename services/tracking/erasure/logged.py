@@ -1,4 +1,4 @@
-"""SQL of the log rows that an erasure touches, of a log that is kept in PostgreSQL."""
+"""SQL of the log rows that an erasure touches, and of what readers leave out of them."""
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
@@ -10,19 +10,19 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from services.tracking.tables import ErasurePlaceRow, LogRow, LogVerdictRow
 
-_ROWS = """
-FROM unnest(CAST(:partitions AS text[]), CAST(:offsets AS bigint[]), CAST(:datas AS bytea[]),
-            CAST(:drops AS bytea[])) AS new(partition, "offset", data, "drop")
-"""
-_WRITE = text(
-    f"UPDATE log SET data = new.data {_ROWS} "  # noqa: S608 - our own text
-    'WHERE log.partition = new.partition AND log."offset" = new."offset"'
-)
-_DROP = text(
-    'INSERT INTO log_verdict (partition, "offset", workspace_id, "drop") '
-    f'SELECT new.partition, new."offset", :workspace_id, new."drop" {_ROWS} '
-    'ON CONFLICT (partition, "offset") DO UPDATE SET "drop" = excluded."drop"'
-)
+_WRITE = text("""
+UPDATE log SET data = new.data
+FROM unnest(CAST(:partitions AS text[]), CAST(:offsets AS bigint[]), CAST(:datas AS bytea[]))
+  AS new(partition, "offset", data)
+WHERE log.partition = new.partition AND log."offset" = new."offset"
+""")
+_DROP = text("""
+INSERT INTO log_verdict (partition, "offset", workspace_id, "drop")
+SELECT new.partition, new."offset", :workspace_id, new."drop"
+FROM unnest(CAST(:partitions AS text[]), CAST(:offsets AS bigint[]), CAST(:drops AS bytea[]))
+  AS new(partition, "offset", "drop")
+ON CONFLICT (partition, "offset") DO UPDATE SET "drop" = excluded."drop"
+""")
 
 
 async def add_places(
@@ -86,22 +86,6 @@ async def places(
     return [Held(*row) for row in await session.execute(statement)]
 
 
-async def rows(
-    session: AsyncSession, workspace_id: UUID, after: tuple[str, int], limit: int
-) -> list[Held]:
-    """All log rows of a workspace behind ``after``, in order of partition and offset."""
-    statement = (
-        select(LogRow.partition, LogRow.offset, LogRow.data)
-        .where(
-            LogRow.workspace_id == workspace_id,
-            tuple_(LogRow.partition, LogRow.offset) > tuple_(*after),
-        )
-        .order_by(LogRow.partition, LogRow.offset)
-        .limit(limit)
-    )
-    return [Held(*row, drop=None) for row in await session.execute(statement)]
-
-
 @dataclass(frozen=True, slots=True)
 class Written:
     """A log row's new bytes and bitmap."""
@@ -117,11 +101,22 @@ async def rewrite(session: AsyncSession, workspace_id: UUID, rows: Sequence[Writ
         "partitions": [row.partition for row in rows],
         "offsets": [row.offset for row in rows],
         "datas": [row.data for row in rows],
+    }
+    if rows:
+        await session.execute(_WRITE, values)
+        await leave_out(session, workspace_id, rows)
+
+
+async def leave_out(session: AsyncSession, workspace_id: UUID, rows: Sequence[Written]) -> None:
+    """Sets the bitmaps of ``rows``; their bytes stay."""
+    values = {
+        "partitions": [row.partition for row in rows],
+        "offsets": [row.offset for row in rows],
         "drops": [row.drop for row in rows],
         "workspace_id": workspace_id,
     }
-    for statement in (_WRITE, _DROP) if rows else ():
-        await session.execute(statement, values)
+    if rows:
+        await session.execute(_DROP, values)
 
 
 async def forget_places(session: AsyncSession, erasure_id: UUID) -> None:

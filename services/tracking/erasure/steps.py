@@ -11,15 +11,18 @@ from uuid import UUID
 
 from services.kit.clickhouse import ClickHouse
 from services.kit.postgres import SessionMaker, workspace_tx
+from services.tracking.clickhouse.cluster import Cluster
 from services.tracking.erasure import logged, refused, store, stored
 from services.tracking.erasure.certificate import Stores, counted
-from services.tracking.erasure.logged import Written
+from services.tracking.erasure.logged import Held, Written
 from services.tracking.erasure.refused import Person
 from services.tracking.erasure.seal import Seal, Work
 from services.tracking.erasure.store import Open
+from services.tracking.erasure.stored import Table
 from services.tracking.erasure.tombstone import without
-from services.tracking.log.port import events_partition, outcomes_partition
-from services.tracking.log.store import LOADER
+from services.tracking.log import pages
+from services.tracking.log.port import Log, events_partition, outcomes_partition
+from services.tracking.log.store import LOADER, apply_verdicts
 
 BATCH_ROWS = 200
 _LOOK_SECONDS = 0.2
@@ -30,6 +33,9 @@ class Resources:
     maker: SessionMaker
     clickhouse: ClickHouse
     seal: Seal
+    log: Log
+    cluster: Cluster | None = None
+    """Of ClickHouse."""
 
 
 @dataclass(slots=True)
@@ -69,8 +75,7 @@ async def hide(resources: Resources, task: Task) -> bool:
             await logged.add_places(session, task.workspace_id, task.id, partition, offsets)
         sealed = resources.seal.close(task.work)
         await store.change(session, task.id, work=sealed, stores=task.stores)
-    names = [name for name in await stored.tables(clickhouse) if name != stored.IDENTITY]
-    await _hide(clickhouse, names, task)
+    await _hide(resources, task, of_identity=False)
     if loaded:
         async with workspace_tx(resources.maker, task.workspace_id) as session:
             await logged.add_duplicates(session, task.workspace_id, task.id, task.stops)
@@ -80,13 +85,16 @@ async def hide(resources: Resources, task: Task) -> bool:
 
 async def rewrite(resources: Resources, task: Task) -> None:
     """Takes the person out of the log, the quarantine and the identity map."""
-    await _rewrite_log(resources, task)
+    if resources.log.rewritable:
+        await _rewrite_log(resources, task)
+    else:
+        await _hide_in_log(resources, task)
     await _clean_quarantine(resources, task)
     async with workspace_tx(resources.maker, task.workspace_id) as session:
         forgotten = await store.forget_identity(session, task.workspace_id, task.work.subjects)
         task.stores = counted(task.stores, "identity", more=forgotten)
         await store.change(session, task.id, stores=task.stores)
-    await _hide(resources.clickhouse, [stored.IDENTITY], task)
+    await _hide(resources, task, of_identity=True)
     async with workspace_tx(resources.maker, task.workspace_id) as session:
         await store.change(session, task.id, state="rewritten")
 
@@ -94,17 +102,16 @@ async def rewrite(resources: Resources, task: Task) -> None:
 async def purge(resources: Resources, tasks: Sequence[Task]) -> bool:
     """Removes hidden and dead rows from the files, for all ``tasks`` at once. False when another
     session of PostgreSQL can still see the dead ones."""
-    clickhouse = resources.clickhouse
-    names = await stored.tables(clickhouse)
-    for name in names:
-        await stored.purge(clickhouse, name)
-    await _mutated(clickhouse, names)
+    tables = await stored.tables(resources.clickhouse)
+    for table in tables:
+        await stored.purge(resources.clickhouse, resources.cluster, table)
+    await _mutated(resources, tables)
     async with resources.maker.begin() as session:
         since = await store.transaction_id(session)
-    for name in store.COMPACTED:
+    for name in store.COMPACTED + ((store.LOG,) if resources.log.rewritable else ()):
         if not await store.compact(resources.maker, name, since):
             return False
-    now = await stored.clock(clickhouse)
+    now = await stored.clock(resources.clickhouse)
     for task in tasks:
         async with workspace_tx(resources.maker, task.workspace_id) as session:
             await store.change(session, task.id, state="purged", purged_at=now)
@@ -126,7 +133,18 @@ async def _rewrite_log(resources: Resources, task: Task) -> None:
         after = (rows[-1].partition, rows[-1].offset)
 
 
-def _without(rows: Sequence[logged.Held], subjects: Collection[str]) -> tuple[list[Written], int]:
+async def _hide_in_log(resources: Resources, task: Task) -> None:
+    """Where rows stay as they are, readers leave out the person's entries from now on."""
+    subjects = {str(subject) for subject in task.work.subjects}
+    async for partition, rows in pages.pages(resources.log, task.stops):
+        async with workspace_tx(resources.maker, task.workspace_id) as session:
+            judged = await apply_verdicts(session, partition, rows)
+            held = [Held(partition, row.offset, row.data, row.drop) for row in judged]
+            changed, _ = await asyncio.to_thread(_without, held, subjects)
+            await logged.leave_out(session, task.workspace_id, changed)
+
+
+def _without(rows: Sequence[Held], subjects: Collection[str]) -> tuple[list[Written], int]:
     changed, erased = [], 0
     for row in rows:
         new = without(row.partition, row.data, row.drop, subjects)
@@ -165,14 +183,19 @@ async def _is_loaded(resources: Resources, task: Task) -> bool:
     return all(reached.get(partition, 0) >= stop for partition, stop in task.stops.items())
 
 
-async def _hide(clickhouse: ClickHouse, names: Sequence[str], task: Task) -> None:
-    for name in names:
-        await stored.hide(clickhouse, name, task.workspace_id, task.work.subjects)
-    await _mutated(clickhouse, names)
+async def _hide(resources: Resources, task: Task, *, of_identity: bool) -> None:
+    """In the identity map, or in all other tables."""
+    clickhouse, cluster = resources.clickhouse, resources.cluster
+    found = await stored.tables(clickhouse)
+    tables = [table for table in found if (table.name == stored.IDENTITY) is of_identity]
+    for table in tables:
+        await stored.hide(clickhouse, cluster, table, task.workspace_id, task.work.subjects)
+    await _mutated(resources, tables)
 
 
-async def _mutated(clickhouse: ClickHouse, names: Sequence[str]) -> None:
-    while await stored.busy(clickhouse, names):  # noqa: ASYNC110 - ClickHouse sends no word
+async def _mutated(resources: Resources, tables: Sequence[Table]) -> None:
+    clickhouse, cluster = resources.clickhouse, resources.cluster
+    while await stored.busy(clickhouse, cluster, tables):  # noqa: ASYNC110 - it sends no word
         await asyncio.sleep(_LOOK_SECONDS)
 
 

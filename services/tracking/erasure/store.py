@@ -10,16 +10,17 @@ from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from services.kit.postgres import SessionMaker
+from services.tracking.log.port import events_partition, outcomes_partition
 from services.tracking.tables import (
     ErasureRow,
     IdentityRow,
-    LogPartitionRow,
     LogReaderRow,
     QuarantineRow,
 )
 
-COMPACTED = ("log", "quarantine", "identity")
-"""Tables whose old rows could show something of the person."""
+COMPACTED = ("quarantine", "identity")
+"""Tables whose old rows could show something of the person; so does ``LOG`` where the log is."""
+LOG = "log"
 
 _OPEN = text("SELECT workspace_id, id, state FROM erasure_open()")
 _COMPACT = text("SELECT erasure_compact(:name, CAST(:since AS xid8))")
@@ -91,16 +92,12 @@ async def change(session: AsyncSession, erasure_id: UUID, **values: Any) -> None
 
 
 async def positions(session: AsyncSession, workspace_id: UUID, reader: str) -> dict[str, int]:
-    """How far a reader is in each partition of the workspace; 0 where it never read."""
-    statement = (
-        select(LogPartitionRow.name, func.coalesce(LogReaderRow.position, 0).label("position"))
-        .outerjoin(
-            LogReaderRow,
-            (LogReaderRow.partition == LogPartitionRow.name) & (LogReaderRow.reader == reader),
-        )
-        .where(LogPartitionRow.workspace_id == workspace_id)
+    """How far a reader is in each partition of the workspace that it ever read."""
+    names = (events_partition(workspace_id), outcomes_partition(workspace_id))
+    statement = select(LogReaderRow.partition, LogReaderRow.position).where(
+        LogReaderRow.reader == reader, LogReaderRow.partition.in_(names)
     )
-    return {row.name: row.position for row in await session.execute(statement)}
+    return dict((await session.execute(statement)).all())
 
 
 @dataclass(frozen=True, slots=True)

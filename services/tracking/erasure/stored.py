@@ -1,7 +1,8 @@
 """A person's rows in ClickHouse: found, hidden, removed from the files, and looked for again.
 
 Deletions are mutations that ClickHouse carries out in the background, so that nothing here holds
-up the loader; ``busy`` tells when they are done.
+up the loader; ``busy`` tells when they are done. On a cluster they go to the tables that hold the
+rows, on every node; what is read is read of all shards.
 """
 
 from collections.abc import Collection
@@ -13,33 +14,26 @@ from uuid import UUID
 import msgspec
 
 from services.kit.clickhouse import ClickHouse
+from services.tracking.clickhouse.cluster import Cluster, everywhere, statements
 
 EVENTS = "events"
 IDENTITY = "identity_map"
 
 # Whatever holds rows of people holds their subject, target tables of materialised views too.
 _TABLES = """
-SELECT name FROM system.tables
-WHERE database = currentDatabase() AND engine LIKE '%MergeTree' AND name IN (
-  SELECT table FROM system.columns WHERE database = currentDatabase() AND name = 'subject_id')
+SELECT name, engine = 'Distributed' FROM system.tables
+WHERE database = currentDatabase() AND (engine LIKE '%MergeTree' OR engine = 'Distributed')
+  AND name IN (
+    SELECT table FROM system.columns WHERE database = currentDatabase() AND name = 'subject_id')
 ORDER BY name
 """
-_COUNT = """
-SELECT count() FROM {table:Identifier}
-WHERE workspace_id = {workspace_id:UUID} AND subject_id IN {subjects:Array(UUID)}
-"""
-_DELETE = """
-DELETE FROM {table:Identifier}
-WHERE workspace_id = {workspace_id:UUID} AND subject_id IN {subjects:Array(UUID)}
-"""
-_PLACES = """
-SELECT DISTINCT type = 'outcome', log_offset FROM events
-WHERE workspace_id = {workspace_id:UUID} AND subject_id IN {subjects:Array(UUID)}
-"""
-_IDENTIFIERS = """
+_THEIRS = "WHERE workspace_id = {workspace_id:UUID} AND subject_id IN {subjects:Array(UUID)}"
+_COUNT = f"SELECT count() FROM {{table:Identifier}} {_THEIRS}"  # noqa: S608 - our own text
+_PLACES = f"SELECT DISTINCT type = 'outcome', log_offset FROM events {_THEIRS}"  # noqa: S608
+_IDENTIFIERS = f"""
 SELECT DISTINCT arrayJoin([user_id, anonymous_id, email, phone, previous_id]) AS value FROM events
-WHERE workspace_id = {workspace_id:UUID} AND subject_id IN {subjects:Array(UUID)} AND value != ''
-"""
+{_THEIRS} AND value != ''
+"""  # noqa: S608
 _MENTIONS = """
 SELECT count(), countIf(subject_id IN {subjects:Array(UUID)}),
   countIf(subject_id NOT IN {subjects:Array(UUID)} AND (
@@ -48,21 +42,21 @@ SELECT count(), countIf(subject_id IN {subjects:Array(UUID)}),
                    [properties, traits, context])))
 FROM events WHERE workspace_id = {workspace_id:UUID}
 """
-_BUSY = """
-SELECT count() FROM system.mutations
-WHERE database = currentDatabase() AND table IN {tables:Array(String)} AND NOT is_done
-"""
-_OLD_PARTS = """
-SELECT count() FROM system.parts
-WHERE database = currentDatabase() AND table IN {tables:Array(String)} AND NOT active
-  AND remove_time <= {since:DateTime('UTC')}
-"""
+_OF_TABLES = "database = {database:String} AND table IN {tables:Array(String)}"
 # Rows that are hidden already are found too; values must not end up in a server's own logs.
 _EVEN_DELETED = {"apply_deleted_mask": 0, "log_queries": 0, "max_execution_time": 4 * 3600}
 _QUIETLY = {"lightweight_deletes_sync": 0, "mutations_sync": 0, "log_queries": 0}
 MAX_NEEDLES = 255
 """What ``multiSearchAny`` takes."""
 _SHORT = 6
+
+
+@dataclass(frozen=True, slots=True)
+class Table:
+    """``name``: what it is asked by. ``stored``: what its rows lie in, on each node."""
+
+    name: str
+    stored: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,8 +75,12 @@ class Left:
     mentions: int
 
 
-async def tables(clickhouse: ClickHouse) -> list[str]:
-    return [name for (name,) in await clickhouse.query(_TABLES)]
+async def tables(clickhouse: ClickHouse) -> list[Table]:
+    """Those that hold rows of people, by name."""
+    is_distributed: dict[str, bool] = dict(await clickhouse.query(_TABLES))
+    asked = {f"{name}_local": name for name, distributed in is_distributed.items() if distributed}
+    stored = [name for name, distributed in is_distributed.items() if not distributed]
+    return sorted((Table(asked.get(each, each), each) for each in stored), key=lambda t: t.name)
 
 
 async def find(clickhouse: ClickHouse, workspace_id: UUID, subjects: Collection[UUID]) -> Found:
@@ -98,21 +96,30 @@ async def find(clickhouse: ClickHouse, workspace_id: UUID, subjects: Collection[
 
 
 async def hide(
-    clickhouse: ClickHouse, table: str, workspace_id: UUID, subjects: Collection[UUID]
+    clickhouse: ClickHouse,
+    cluster: Cluster | None,
+    table: Table,
+    workspace_id: UUID,
+    subjects: Collection[UUID],
 ) -> None:
-    """Begins a lightweight delete. ``table`` is one of ``tables``."""
-    values = {"table": table, "workspace_id": workspace_id, "subjects": list(subjects)}
-    await clickhouse.command(_DELETE, values, _QUIETLY)
+    """Begins a lightweight delete."""
+    values = {"workspace_id": workspace_id, "subjects": list(subjects)}
+    sql = f"DELETE FROM ${{everywhere:`{table.stored}`}} {_THEIRS}"  # noqa: S608
+    for statement in statements(sql, cluster):
+        await clickhouse.command(statement, values, _QUIETLY)
 
 
-async def purge(clickhouse: ClickHouse, table: str) -> None:
+async def purge(clickhouse: ClickHouse, cluster: Cluster | None, table: Table) -> None:
     """Begins to write anew the parts that hold hidden rows, without them."""
-    await clickhouse.command(f"ALTER TABLE `{table}` APPLY DELETED MASK", settings=_QUIETLY)
+    sql = f"ALTER TABLE ${{everywhere:`{table.stored}`}} APPLY DELETED MASK"
+    for statement in statements(sql, cluster):
+        await clickhouse.command(statement, settings=_QUIETLY)
 
 
-async def busy(clickhouse: ClickHouse, names: Collection[str]) -> bool:
-    """Whether mutations of these tables are going on."""
-    return bool((await clickhouse.query(_BUSY, {"tables": list(names)}))[0][0])
+async def busy(clickhouse: ClickHouse, cluster: Cluster | None, tables: Collection[Table]) -> bool:
+    """Whether mutations of these tables are going on, on any node."""
+    source = everywhere("system.mutations", cluster)
+    return await _any(clickhouse, f"{source} WHERE NOT is_done", tables)
 
 
 async def clock(clickhouse: ClickHouse) -> datetime:
@@ -120,10 +127,13 @@ async def clock(clickhouse: ClickHouse) -> datetime:
     return now
 
 
-async def old_parts(clickhouse: ClickHouse, names: Collection[str], since: datetime) -> bool:
-    """Whether files are left of parts that were replaced at ``since`` or before."""
-    rows = await clickhouse.query(_OLD_PARTS, {"tables": list(names), "since": since})
-    return bool(rows[0][0])
+async def old_parts(
+    clickhouse: ClickHouse, cluster: Cluster | None, tables: Collection[Table], since: datetime
+) -> bool:
+    """Whether files are left, on any node, of parts that were replaced at ``since`` or before."""
+    source = everywhere("system.parts", cluster)
+    replaced = "NOT active AND remove_time <= {since:DateTime('UTC')}"
+    return await _any(clickhouse, f"{source} WHERE {replaced}", tables, since=since)
 
 
 async def left(
@@ -152,6 +162,21 @@ def needles(identifiers: Collection[str]) -> list[str]:
     stands everywhere."""
     texts = [msgspec.json.encode(each).decode() for each in identifiers]
     return sorted(text if len(text) < _SHORT + 2 else text[1:-1] for text in texts)
+
+
+async def _any(
+    clickhouse: ClickHouse, found: str, tables: Collection[Table], **values: Any
+) -> bool:
+    """Whether a system table, narrowed by ``found``, tells anything of ``tables``."""
+    # Nodes that are asked by another one have a current database of their own. The writer asks:
+    # read-only handles may not use table functions.
+    [(database,)] = await clickhouse.query_written("SELECT currentDatabase()")
+    names = [table.stored for table in tables]
+    [(count,)] = await clickhouse.query_written(
+        f"SELECT count() FROM {found} AND {_OF_TABLES}",  # noqa: S608
+        {**values, "database": database, "tables": names},
+    )
+    return bool(count)
 
 
 async def _rows(clickhouse: ClickHouse, sql: str, values: dict[str, Any]) -> list[tuple[Any, ...]]:

@@ -7,14 +7,19 @@ from datetime import UTC, datetime
 from typing import Any
 
 from services.contracts.events import Event, Outcome
-from services.kit.feeds import unpack
+from services.kit.feeds import FeedRow, unpack
 from services.kit.postgres import workspace_tx
 from services.tracking.erasure import logged, refused, store, stored
 from services.tracking.erasure.certificate import counted
-from services.tracking.erasure.logged import Held
 from services.tracking.erasure.refused import Person
 from services.tracking.erasure.steps import BATCH_ROWS, Resources, Task
+from services.tracking.log import pages
 from services.tracking.log.port import is_outcomes
+
+_NOT_REWRITABLE = (
+    "The log lies on brokers and cannot be rewritten: the person is hidden from all its readers, "
+    "and their events go when it is trimmed (TRACKING_LOG_KEEP_DAYS)."
+)
 
 
 @dataclass(slots=True)
@@ -26,6 +31,7 @@ class Count:
     """The person's events that came after the request: hidden, and not part of it."""
     missed: set[tuple[str, int]] = field(default_factory=set)
     """Partition and offset of log rows in which something is left."""
+    notes: list[str] = field(default_factory=list)
 
     def add(self, other: "Count") -> None:
         self.scanned += other.scanned
@@ -36,12 +42,12 @@ class Count:
 
     @property
     def line(self) -> dict[str, Any]:
-        note = f"{self.late} events came late: hidden, they go with the log's retention."
+        late = f"{self.late} events came late: hidden, they go with the log's retention."
         return {
             "scanned": self.scanned,
             "left": self.left,
             "mentions": self.mentions,
-            "note": note if self.late else "",
+            "note": " ".join([*self.notes, late] if self.late else self.notes),
         }
 
 
@@ -50,20 +56,20 @@ async def verify(resources: Resources, task: Task) -> bool:
     that were replaced some minutes later, or the log holds what ClickHouse did not know of (events
     it had refused), which is then rewritten first."""
     clickhouse = resources.clickhouse
-    names = await stored.tables(clickhouse)
+    tables = await stored.tables(clickhouse)
     assert task.purged_at is not None, "a purged erasure knows when"
-    if await stored.old_parts(clickhouse, names, task.purged_at):
+    if await stored.old_parts(clickhouse, resources.cluster, tables, task.purged_at):
         return False
     log = await _log(resources, task)
-    if log.missed:
+    if log.missed and resources.log.rewritable:
         await _go_back(resources, task, log.missed)
         return False
     counts: dict[str, Count] = {"log": log}
-    for name in names:
+    for table in tables:
         left = await stored.left(
-            clickhouse, name, task.workspace_id, task.work.subjects, task.work.identifiers
+            clickhouse, table.name, task.workspace_id, task.work.subjects, task.work.identifiers
         )
-        counts[f"clickhouse:{name}"] = Count(left.scanned, left.rows, left.mentions)
+        counts[f"clickhouse:{table.name}"] = Count(left.scanned, left.rows, left.mentions)
     counts["quarantine"] = await _quarantine(resources, task)
     async with workspace_tx(resources.maker, task.workspace_id) as session:
         people = await store.identities(session, task.workspace_id, task.work.subjects)
@@ -77,7 +83,8 @@ async def verify(resources: Resources, task: Task) -> bool:
             state="finished",
             work=None,
             stores=task.stores,
-            verified=not any(count.left for count in counts.values()),
+            # Nobody can look into the files of brokers.
+            verified=resources.log.rewritable and not any(c.left for c in counts.values()),
             finished_at=datetime.now(UTC),
         )
     return True
@@ -93,33 +100,31 @@ async def _go_back(resources: Resources, task: Task, missed: Collection[tuple[st
 
 async def _log(resources: Resources, task: Task) -> Count:
     found = Count()
-    after = ("", 0)
-    while True:
-        async with workspace_tx(resources.maker, task.workspace_id) as session:
-            rows = await logged.rows(session, task.workspace_id, after, BATCH_ROWS)
-        if not rows:
-            return found
-        found.add(await asyncio.to_thread(look, rows, task))
-        after = (rows[-1].partition, rows[-1].offset)
+    ends = await resources.log.ends(task.workspace_id)
+    async for partition, rows in pages.pages(resources.log, ends):
+        found.add(await asyncio.to_thread(look, partition, rows, task))
+    if not resources.log.rewritable:
+        found.notes.append(_NOT_REWRITABLE)
+    return found
 
 
-def look(rows: Sequence[Held], task: Task) -> Count:
+def look(partition: str, rows: Sequence[FeedRow], task: Task) -> Count:
     """Counts entries of the person in ``rows``, and others that name one of their identifiers."""
     subjects = {str(subject) for subject in task.work.subjects}
     identifiers = frozenset(task.work.identifiers)
     needles = stored.needles(identifiers)
     found = Count()
+    outcomes = is_outcomes(partition)
     for row in rows:
-        outcomes = is_outcomes(row.partition)
         entries: list[Any] = unpack(row.data, Outcome if outcomes else Event)
         found.scanned += len(entries)
         for entry in entries:
             if (entry.profile_id if outcomes else entry.subject_id) in subjects:
-                if row.offset > task.stops.get(row.partition, 0):
+                if row.offset > task.stops.get(partition, 0):
                     found.late += 1
                     continue
                 found.left += 1
-                found.missed.add((row.partition, row.offset))
+                found.missed.add((partition, row.offset))
             elif _mentions(entry, identifiers, needles):
                 found.mentions += 1
     return found

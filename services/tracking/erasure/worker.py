@@ -5,6 +5,7 @@ import asyncio
 import structlog
 
 from services.kit.clickhouse import ClickHouseError
+from services.kit.problems import Unavailable
 from services.tracking.erasure import steps, store
 from services.tracking.erasure.steps import Resources, Task
 from services.tracking.erasure.store import Open
@@ -34,7 +35,7 @@ class Eraser:
         while True:
             try:
                 left = await self.advance()
-            except ClickHouseError as error:
+            except (ClickHouseError, Unavailable) as error:
                 self._workers.failed(NAME, f"an erasure waits ({type(error).__name__})")
                 log.warning("erasure_waits", error=str(error)[:300])
                 left = 1

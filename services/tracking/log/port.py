@@ -70,6 +70,10 @@ class Log(Protocol):
     """What was appended. How far its readers are and what they found is kept beside it, whatever
     the log is (``log.store``). Every method may raise what its server raises when it is away."""
 
+    @property
+    def rewritable(self) -> bool:
+        """Whether its rows are those of our table ``log``, which an erasure writes anew."""
+
     async def ends(self, workspace_id: UUID | None = None) -> dict[str, int]:
         """Every partition, of one workspace or of all → offset of its newest row."""
 

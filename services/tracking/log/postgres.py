@@ -27,6 +27,8 @@ _TABLE_BYTES = text("SELECT pg_total_relation_size('log')")
 
 
 class PostgresLog:
+    rewritable = True
+
     def __init__(self, maker: SessionMaker, dsn: str) -> None:
         """``dsn``: SQLAlchemy URL of the same database, for a connection that listens."""
         self._maker = maker

@@ -11,6 +11,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from services.kit.clickhouse import ClickHouse
 from services.kit.ids import uuid7
+from services.tracking.clickhouse.cluster import Cluster, statements
 from services.tracking.retention.compile import Policy
 from services.tracking.tables import RetentionPolicyRow
 
@@ -24,10 +25,10 @@ WHERE workspace_id = {{workspace_id:UUID}} AND ({condition})
 GROUP BY partition ORDER BY partition
 """
 _DELETE = """
-DELETE FROM events IN PARTITION ID '{partition}'
+DELETE FROM ${{rows:events}} IN PARTITION ID '{partition}'
 WHERE workspace_id = {{workspace_id:UUID}} AND ({condition})
 """
-_PURGE = "ALTER TABLE events APPLY DELETED MASK IN PARTITION ID '{partition}'"
+_PURGE = "ALTER TABLE ${{rows:events}} APPLY DELETED MASK IN PARTITION ID '{partition}'"
 # Of its own accord ClickHouse waits for a mutation, and the loader would wait with it.
 _UNAWAITED = {"lightweight_deletes_sync": 0, "mutations_sync": 0}
 
@@ -80,6 +81,7 @@ async def expired(
 
 async def expire(
     clickhouse: ClickHouse,
+    cluster: Cluster | None,
     workspace_id: UUID,
     partition: str,
     condition: str,
@@ -87,6 +89,8 @@ async def expire(
 ) -> None:
     """Hides expired events of one partition at once and has its parts written anew without them;
     ClickHouse does both in the background and in this order."""
-    sql = _DELETE.format(condition=condition, partition=partition)
-    await clickhouse.command(sql, {**params, "workspace_id": workspace_id}, _UNAWAITED)
-    await clickhouse.command(_PURGE.format(partition=partition), settings=_UNAWAITED)
+    values = {**params, "workspace_id": workspace_id}
+    for statement in statements(_DELETE.format(condition=condition, partition=partition), cluster):
+        await clickhouse.command(statement, values, _UNAWAITED)
+    for statement in statements(_PURGE.format(partition=partition), cluster):
+        await clickhouse.command(statement, settings=_UNAWAITED)

@@ -10,6 +10,7 @@ import structlog
 from services.kit.clickhouse import ClickHouse, ClickHouseError
 from services.kit.postgres import SessionMaker, workspace_tx
 from services.tracking import metrics
+from services.tracking.clickhouse.cluster import Cluster
 from services.tracking.retention import compile, store
 
 log = structlog.get_logger(__name__)
@@ -33,11 +34,14 @@ class Expiry:
         clickhouse: ClickHouse,
         quarantine_age: timedelta | None,
         now: Callable[[], datetime] = _now,
+        *,
+        cluster: Cluster | None = None,
     ) -> None:
         self._maker = maker
         self._clickhouse = clickhouse
         self._quarantine_age = quarantine_age
         self._now = now
+        self._cluster = cluster
 
     async def run(self) -> None:
         while True:
@@ -67,7 +71,9 @@ class Expiry:
         condition, params = compile.expired(policies, self._now())
         found = await store.expired(self._clickhouse, workspace_id, condition, params)
         for partition, _ in found:
-            await store.expire(self._clickhouse, workspace_id, partition, condition, params)
+            await store.expire(
+                self._clickhouse, self._cluster, workspace_id, partition, condition, params
+            )
         expired = sum(number for _, number in found)
         metrics.EXPIRED_EVENTS.inc(expired)
         if expired:

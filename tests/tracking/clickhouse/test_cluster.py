@@ -10,7 +10,7 @@ import pytest
 
 from services.kit.clickhouse import ClickHouse
 from services.tracking.clickhouse import migrate
-from services.tracking.clickhouse.cluster import Cluster, UnknownMarker, statements
+from services.tracking.clickhouse.cluster import Cluster, UnknownMarker, everywhere, statements
 from services.tracking.clickhouse.migrate import Migration
 
 GOLDEN = Path(__file__).parent / "golden"
@@ -57,6 +57,29 @@ def test_rows_are_deleted_where_they_are_stored() -> None:
     assert statements(sql, CLUSTER) == [
         "DELETE FROM events_local ON CLUSTER 'customers' WHERE subject_id = {subject_id:UUID}"
     ]
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize(
+    "sql",
+    [
+        "DELETE FROM ${rows:events} IN PARTITION ID '202601' WHERE event = {event:String}",
+        "DELETE FROM ${everywhere:`events_local`} WHERE event = {event:String}",
+        "ALTER TABLE ${rows:events} APPLY DELETED MASK IN PARTITION ID '202601'",
+        "ALTER TABLE ${everywhere:`events_local`} APPLY DELETED MASK",
+    ],
+)
+async def test_clickhouse_can_read_what_removes_rows_on_a_cluster(
+    events_table: ClickHouse, sql: str
+) -> None:
+    [statement] = statements(sql, CLUSTER)
+    assert "events_local` ON CLUSTER" in statement or "events_local ON CLUSTER" in statement
+    await events_table.command(f"EXPLAIN AST {statement}", {"event": "Viewed"})
+
+
+def test_system_tables_tell_of_every_node() -> None:
+    assert everywhere("system.parts", None) == "system.parts"
+    assert everywhere("system.parts", CLUSTER) == "clusterAllReplicas('customers', system.parts)"
 
 
 @pytest.mark.parametrize("cluster", [None, CLUSTER])

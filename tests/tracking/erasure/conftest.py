@@ -2,15 +2,14 @@
 
 import pytest
 
-from services.kit.clickhouse import ClickHouse
 from tests.tracking.erasure.world import World
 from tests.tracking.service import Running
 
 
 @pytest.fixture
-async def world(both: Running) -> World:
-    clickhouse = await ClickHouse.open(both.tracking.clickhouse_dsn, readers=0)
-    for table in ("events", "identity_map"):
+async def world(both: Running, stored_events: str) -> World:
+    clickhouse = await both.tracking.open_clickhouse()
+    for table in (stored_events, "identity_map"):
         await clickhouse.command(f"ALTER TABLE {table} MODIFY SETTING old_parts_lifetime = 1")
     await clickhouse.close()
     return World(both)

@@ -9,9 +9,10 @@ from services.contracts.events import Outcome
 from services.kit.clickhouse import ClickHouse
 from services.kit.feeds import pack
 from tests.support.app import service_headers, user_headers
+from tests.support.clickhouse import on_every_clickhouse
 from tests.tracking.erasure.world import World
 from tests.tracking.events_table import store_mapping
-from tests.tracking.service import eventually, track
+from tests.tracking.service import KAFKA, eventually, track
 
 pytestmark = pytest.mark.anyio
 
@@ -22,6 +23,7 @@ def sent(user: str, message_id: str, **fields: Any) -> dict[str, Any]:
     return track(user, messageId=message_id, **fields)
 
 
+@on_every_clickhouse
 async def test_only_the_person_goes_and_everybody_else_keeps_their_place(world: World) -> None:
     await world.post(sent("bob", "b1"), sent("ada", "a1"), sent("bob", "b2"))
     await world.post(sent("ada", "a2"))
@@ -139,6 +141,7 @@ async def test_profile_asks_with_the_subjects_it_knows(world: World) -> None:
     assert (await world.call("POST", "/erasures", {})).status_code == 422
 
 
+@on_every_clickhouse
 async def test_a_certificate_tells_of_everything_but_who_it_is_about(world: World) -> None:
     ada = world.subject("ada-lovelace")
     await world.post(sent("ada-lovelace", "a1"))
@@ -176,8 +179,35 @@ async def test_what_only_the_log_knows_goes_too(world: World) -> None:
     assert {line["store"]: line["left"] for line in certificate["stores"]}["log"] == 0
 
 
+@pytest.mark.parametrize("log_dsn", [KAFKA], indirect=True)
+async def test_a_log_that_cannot_be_rewritten_hides_the_person_and_is_never_called_clean(
+    world: World,
+) -> None:
+    await world.post(sent("ada", "a1"), sent("bob", "b1"))
+    await world.post({"userId": "ada", "type": "odd"}, sent("bob", "b2"))
+    await world.both.loaded(3)
+    certificate = await world.erase(world.subject("ada"), until="finished")
+    assert await world.stored() == ["b1", "b2"]
+    assert await world.readable() == ["b1", "b2"]
+    assert [e.message_id for e in await world.both.tracking.logged()] == ["a1", "b1", "b2"]
+    found = {line["store"]: (line["erased"], line["left"]) for line in certificate["stores"]}
+    assert found == {
+        "clickhouse:events": (1, 0),
+        "clickhouse:identity_map": (0, 0),
+        "identity": (0, 0),
+        "log": (0, 1),
+        "quarantine": (1, 0),
+    }
+    notes = {line["store"]: line["note"] for line in certificate["stores"]}
+    assert "cannot be rewritten" in notes["log"]
+    assert certificate["verified"] is False
+    again = await world.erase(world.subject("nobody"), until="finished")
+    assert again["verified"] is False
+
+
+@on_every_clickhouse
 async def test_the_map_in_clickhouse_forgets_the_person(world: World) -> None:
-    clickhouse = await ClickHouse.open(world.both.tracking.clickhouse_dsn)
+    clickhouse = await world.both.tracking.open_clickhouse(readers=1)
     phone = world.subject("old-phone", "anonymous_id")
     await store_mapping(clickhouse, world.workspace_id, {phone: world.subject("ada")})
     await world.erase(phone)

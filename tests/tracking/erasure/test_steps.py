@@ -19,6 +19,7 @@ from services.tracking.erasure import logged, service, steps, store, stored
 from services.tracking.erasure.seal import Seal
 from services.tracking.erasure.steps import Resources
 from services.tracking.erasure.worker import Eraser
+from services.tracking.log.port import Log
 from services.tracking.workers import Wake, Workers
 from tests.support.postgres import DatabaseServer
 from tests.tracking.erasure.world import World
@@ -38,6 +39,12 @@ async def maker(tracking: Tracking) -> AsyncIterator[SessionMaker]:
     engine = create_async_engine(tracking.database.app_dsn)
     yield create_sessionmaker(engine)
     await engine.dispose()
+
+
+@pytest.fixture
+async def log(tracking: Tracking) -> AsyncIterator[Log]:
+    async with tracking.log() as (_, found):
+        yield found
 
 
 def _killed_often(monkeypatch: pytest.MonkeyPatch, seed: int) -> list[str]:
@@ -71,7 +78,7 @@ def _killed_often(monkeypatch: pytest.MonkeyPatch, seed: int) -> list[str]:
 
 
 async def test_an_erasure_that_is_killed_again_and_again_ends_as_any_other(
-    tracking: Tracking, maker: SessionMaker, monkeypatch: pytest.MonkeyPatch
+    tracking: Tracking, maker: SessionMaker, log: Log, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(steps, "BATCH_ROWS", 2)
     kills = _killed_often(monkeypatch, seed=1)
@@ -84,7 +91,7 @@ async def test_an_erasure_that_is_killed_again_and_again_ends_as_any_other(
             await world.post({"userId": "ada", "type": "odd"})
         await world.both.loaded(10)
     clickhouse = await ClickHouse.open(tracking.clickhouse_dsn)
-    resources = Resources(maker, clickhouse, Seal("a key of this test run"))
+    resources = Resources(maker, clickhouse, Seal("a key of this test run"), log)
     # Asked for while nothing else runs.
     await _begin(resources, tracking)
     eraser = Eraser(resources, Wake(), Workers(), rest_seconds=0)

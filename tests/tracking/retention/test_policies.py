@@ -12,10 +12,12 @@ from sqlalchemy.ext.asyncio import create_async_engine
 
 from services.kit.clickhouse import ClickHouse
 from services.kit.postgres import SessionMaker, create_sessionmaker
+from services.tracking.clickhouse.cluster import Cluster
 from services.tracking.retention import worker
 from services.tracking.retention.compile import Policy
 from services.tracking.retention.worker import Expiry
 from tests.support.app import user_headers
+from tests.support.clickhouse import on_every_clickhouse
 from tests.tracking.events_table import StoredRow, store_events
 from tests.tracking.service import Running, Tracking, eventually
 
@@ -67,8 +69,9 @@ MOST_SPECIFIC_FIRST: list[dict[str, Any]] = [
 ]
 
 
+@on_every_clickhouse
 async def test_each_event_lives_as_long_as_the_most_specific_policy_says(
-    both: Running, maker: SessionMaker
+    both: Running, maker: SessionMaker, clickhouse_cluster: Cluster | None
 ) -> None:
     tracking = both.tracking
     for policy in reversed(MOST_SPECIFIC_FIRST):
@@ -84,7 +87,7 @@ async def test_each_event_lives_as_long_as_the_most_specific_policy_says(
         StoredRow(uuid4(), event, NOW - timedelta(days=age), type=kind, message_id=f"{i}")
         for i, (event, kind, age) in enumerate(cases)
     ]
-    clickhouse = await ClickHouse.open(tracking.clickhouse_dsn)
+    clickhouse = await tracking.open_clickhouse(readers=1)
     await store_events(clickhouse, tracking.workspace_id, rows)
     stranger = uuid4()
     await store_events(clickhouse, stranger, rows[:5])
@@ -95,7 +98,7 @@ async def test_each_event_lives_as_long_as_the_most_specific_policy_says(
 
     expected = {str(i) for i, case in enumerate(cases) if lives(*case)}
     assert 0 < len(expected) < len(cases)
-    expiry = Expiry(maker, clickhouse, None, lambda: NOW)
+    expiry = Expiry(maker, clickhouse, None, lambda: NOW, cluster=clickhouse_cluster)
     assert await expiry.expire_all() == len(cases) - len(expected)
 
     async def left() -> bool:

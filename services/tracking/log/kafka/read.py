@@ -38,6 +38,8 @@ _REST = 9
 
 
 class KafkaLog:
+    rewritable = False
+
     def __init__(self, target: Target) -> None:
         self._target = target
         self._admin = AdminClient(target.client)
