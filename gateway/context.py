@@ -7,6 +7,7 @@ from starlette.types import Scope
 
 from gateway.keys.ring import KeyRing
 from gateway.proxy import Headers, Upstream
+from gateway.turns import Turns
 from services.kit.auth import TokenSigner
 
 
@@ -15,6 +16,8 @@ class Context:
     keys: KeyRing
     signer: TokenSigner
     ingest: Upstream
+    turns: Turns
+    """Before ``ingest``."""
     services: Mapping[str, Upstream]
     """By name; ``tracking`` is its store role."""
 

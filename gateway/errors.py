@@ -86,6 +86,20 @@ class LastSecretKey(Problem):
     status = HTTPStatus.CONFLICT
 
 
+class TooManyRequests(Problem):
+    """The workspace sends faster than its events are taken; others are not slowed down by it."""
+
+    type = "/problems/too-many-requests"
+    title = "This workspace sends faster than its events can be taken"
+    status = HTTPStatus.TOO_MANY_REQUESTS
+
+    def __init__(self, *, retry_after_seconds: int = 2) -> None:
+        super().__init__(
+            "Too many events of this workspace are waiting; send them again a little later.",
+            headers={"Retry-After": str(retry_after_seconds)},
+        )
+
+
 class KeyStoreUnavailable(Unavailable):
     """The key could not be checked. Never a 401: SDKs throw their events away on one."""
 

@@ -53,6 +53,8 @@ async def _forward(
     # us no memory.
     found = write_key.outside_body(headers, scope["query_string"], target.family)
     record = await check(context, found.key) if found else None
+    if record is not None:
+        context.turns.check(record.workspace_id)
     content = await body.read(receive, MAX_BODY_BYTES, headers.get(b"content-length"))
     if found is None or record is None:
         found = _in_body(headers, content, target.family)
@@ -89,16 +91,16 @@ async def deliver(
         (b"x-key-place", place.encode()),
         *context.forwarded(scope),
     ]
-    return await context.ingest.send(
-        Outgoing(
-            "POST",
-            path,
-            request_headers(scope["headers"]) + own,
-            content,
-            # Events carry their message id, so a second delivery is a duplicate, not a loss.
-            repeatable=True,
-        )
+    outgoing = Outgoing(
+        "POST",
+        path,
+        request_headers(scope["headers"]) + own,
+        content,
+        # Events carry their message id, so a second delivery is a duplicate, not a loss.
+        repeatable=True,
     )
+    async with context.turns.turn(record.workspace_id, len(content)):
+        return await context.ingest.send(outgoing)
 
 
 async def check(context: Context, key: str) -> KeyRecord:

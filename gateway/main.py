@@ -20,6 +20,7 @@ from gateway.keys.store import look_up
 from gateway.proxy import IDLE_SECONDS, Upstream
 from gateway.settings import GatewaySettings
 from gateway.sources import routes as sources
+from gateway.turns import Turns
 from gateway.workspaces import routes as workspaces
 from services.kit import app as kit
 from services.kit import postgres
@@ -94,6 +95,7 @@ def _context(
         ingest=upstream(
             "tracking-ingest", settings.tracking_ingest_url, settings.ingest_read_timeout_seconds
         ),
+        turns=Turns(),
         services={
             "tracking": upstream("tracking", settings.tracking_store_url),
             "profile": upstream("profile", settings.profile_url),
