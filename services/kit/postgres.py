@@ -22,6 +22,18 @@ SessionMaker = async_sessionmaker[AsyncSession]
 SET_WORKSPACE = text("SELECT set_config('app.workspace_id', :workspace_id, true)")
 
 
+CONNECT_SECONDS = 5.0
+COMMAND_SECONDS = 300.0
+"""One on a connection whose other end has vanished would wait for ever. The longest of ours writes
+the log anew after an erasure, five seconds per gigabyte."""
+KEEPALIVES = {
+    "tcp_keepalives_idle": "30",
+    "tcp_keepalives_interval": "10",
+    "tcp_keepalives_count": "3",
+}
+"""For the server, which else keeps the session and its locks for two hours after we vanished."""
+
+
 def create_engine(settings: PostgresSettings) -> AsyncEngine:
     # pre_ping: after a restart of PostgreSQL a pooled connection is dead; the caller should not
     # be the one to find out.
@@ -29,6 +41,11 @@ def create_engine(settings: PostgresSettings) -> AsyncEngine:
         settings.postgres_dsn.get_secret_value(),
         pool_size=settings.postgres_pool_size,
         pool_pre_ping=True,
+        connect_args={
+            "timeout": CONNECT_SECONDS,
+            "command_timeout": COMMAND_SECONDS,
+            "server_settings": KEEPALIVES,
+        },
     )
 
 

@@ -5,6 +5,7 @@ import asyncio
 import asyncpg
 import structlog
 
+from services.kit.postgres import KEEPALIVES
 from services.tracking.log.commit import CONNECT_SECONDS, OUTAGES, asyncpg_dsn
 
 log = structlog.get_logger(__name__)
@@ -34,7 +35,7 @@ class StoreLease:
             self._dsn,
             timeout=CONNECT_SECONDS,
             command_timeout=10,
-            server_settings={"application_name": "waymark-store-lease"},
+            server_settings={"application_name": "waymark-store-lease", **KEEPALIVES},
         )
         while not await connection.fetchval(_LOCK):
             if asyncio.get_running_loop().time() > deadline:

@@ -41,8 +41,9 @@ class Ledger:
         """Refusals that did not say when to come back."""
 
     def sends(self, request: Request) -> None:
-        self._requests[request.number] = request.events
-        self.sent_events += len(request.events)
+        if request.number not in self._requests:
+            self._requests[request.number] = request.events
+            self.sent_events += len(request.events)
 
     def knows(self, request: Request) -> bool:
         """Whether it was acknowledged."""

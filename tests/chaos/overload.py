@@ -1,25 +1,33 @@
 """R10: one workspace sends five times what can be taken while another one goes about its day."""
 
 import asyncio
+import json
+import sys
 import time
+from base64 import b64encode
 from collections import Counter
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
+from itertools import cycle, islice
 from typing import Any
-from uuid import uuid4
 
 import httpx2
 
 from gateway.bootstrap import bootstrap
+from tests.bench.load import MARK, Plan
+from tests.bench.stack import REPOSITORY
 from tests.chaos import stream
 from tests.chaos.ledger import ACKNOWLEDGED, Ledger
 from tests.chaos.world import World
 
 FACTOR = 5
 _BATCH = 400
+_DIFFERENT = 1000
+"""So many requests are made beforehand and then sent again and again: making them anew would take
+the processor that is to be overloaded."""
 _CAPACITY_CONNECTIONS = 16
 _MOST_OPEN = 1000
-"""Requests a flood keeps open at once: those beyond are not sent, as no client has more sockets."""
+"""Requests a flood keeps open at once; those beyond are counted and not sent."""
 _NEIGHBOUR_RATE = 25.0
 _WATCHED = ("gateway", "tracking-ingest")
 
@@ -28,18 +36,13 @@ _WATCHED = ("gateway", "tracking-ingest")
 class Phase:
     """What was seen during one stretch of time."""
 
-    took: list[float] = field(default_factory=list)
-    """Seconds the neighbour waited, from when each of its requests was due."""
-    neighbour: Counter[str] = field(default_factory=Counter)
+    neighbour: dict[str, Any] = field(default_factory=dict)
+    """Figures of ``tests.bench.load``: waiting counts from when a request was due."""
+    answers: Counter[str] = field(default_factory=Counter)
     offered: int = 0
     unsent: int = 0
     memory: int = 0
     """Largest resident bytes of gateway and ingest together."""
-
-    @property
-    def p99_ms(self) -> float:
-        took = sorted(self.took)
-        return round(took[len(took) * 99 // 100] * 1000, 1) if took else 0.0
 
 
 def run(world: World, seed: int, *, seconds: float) -> dict[str, Any]:
@@ -50,31 +53,29 @@ def run(world: World, seed: int, *, seconds: float) -> dict[str, Any]:
 
 async def _run(world: World, seed: int, seconds: float) -> dict[str, Any]:
     other_key = (await bootstrap(world.databases.dsn("gateway"), "Neighbour"))["write_key"]
-    url = world.platform.url
-    async with _client(url, world.platform.write_key) as ours, _client(url, other_key) as other:
-        flood = _Flood(ours, stream.requests(f"R10-{seed}", None, _BATCH))
+    limits = httpx2.Limits(max_connections=None, max_keepalive_connections=_MOST_OPEN)
+    async with httpx2.AsyncClient(
+        base_url=world.platform.url,
+        auth=(world.platform.write_key, ""),
+        headers={"Content-Type": "application/json"},
+        limits=limits,
+        timeout=60.0,
+    ) as client:
+        made = list(islice(stream.requests(f"R10-{seed}", None, _BATCH), _DIFFERENT))
+        flood = _Flood(client, cycle(made))
         world.account(flood.ledger)
         capacity = await flood.capacity(min(seconds, 20.0))
-        normal, _ = await _phase(world, flood, other, capacity / 2, seconds)
-        overload, answers = await _phase(world, flood, other, capacity * FACTOR, seconds)
+        normal = await _phase(world, flood, other_key, capacity / 2, seconds)
+        overload = await _phase(world, flood, other_key, capacity * FACTOR, seconds)
     return {
         "seconds_each": seconds,
         "capacity_requests_per_s": round(capacity, 1),
         "offered_requests_per_s": round(overload.offered / seconds, 1),
         "unsent": overload.unsent,
-        "answers_under_overload": dict(answers),
-        "neighbour_answers": dict(overload.neighbour),
-        "neighbour_p99_ms": {"normal": normal.p99_ms, "overload": overload.p99_ms},
+        "answers_under_overload": dict(overload.answers),
+        "neighbour": {"normal": normal.neighbour, "overload": overload.neighbour},
         "memory_mb": {"normal": normal.memory // 2**20, "overload": overload.memory // 2**20},
     }
-
-
-def _client(url: str, write_key: str) -> httpx2.AsyncClient:
-    limits = httpx2.Limits(max_connections=None, max_keepalive_connections=200)
-    headers = {"Content-Type": "application/json"}
-    return httpx2.AsyncClient(
-        base_url=url, auth=(write_key, ""), headers=headers, limits=limits, timeout=60.0
-    )
 
 
 class _Flood:
@@ -116,10 +117,8 @@ class _Flood:
             self.ledger.without_retry_after += "retry-after" not in answer.headers
 
 
-async def _phase(
-    world: World, flood: _Flood, other: httpx2.AsyncClient, rate: float, seconds: float
-) -> tuple[Phase, Counter[str]]:
-    """The flood at ``rate`` requests a second beside the neighbour; what the flood was answered."""
+async def _phase(world: World, flood: _Flood, other_key: str, rate: float, seconds: float) -> Phase:
+    """The flood at ``rate`` requests a second beside the neighbour."""
     phase, known = Phase(), Counter(flood.ledger.answers)
     ends_at = time.monotonic() + seconds
 
@@ -130,24 +129,42 @@ async def _phase(
         else:
             phase.unsent += 1
 
-    async def watch_memory() -> None:
-        processes = [world.instance.running(name) for name in _WATCHED]
-        while time.monotonic() < ends_at:
-            phase.memory = max(phase.memory, sum(p.memory_info().rss for p in processes))
-            await asyncio.sleep(0.2)
-
-    asking: set[asyncio.Task[None]] = set()
-
-    def ask() -> None:
-        task = asyncio.create_task(_ask(other, phase))
-        asking.add(task)
-        task.add_done_callback(asking.discard)
-
-    await asyncio.gather(
-        _paced(rate, ends_at, send_one), _paced(_NEIGHBOUR_RATE, ends_at, ask), watch_memory()
+    phase.neighbour, _, _ = await asyncio.gather(
+        _neighbour(world.platform.url, other_key, seconds),
+        _paced(rate, ends_at, send_one),
+        _watch_memory(world, phase, ends_at),
     )
-    await asyncio.gather(*asking, *flood.open)
-    return phase, flood.ledger.answers - known
+    await asyncio.gather(*flood.open)
+    phase.answers = flood.ledger.answers - known
+    return phase
+
+
+async def _neighbour(url: str, key: str, seconds: float) -> dict[str, Any]:
+    """In a process of its own, so that it waits for the server and not for the flood's client."""
+    event = {"type": "track", "event": "Quiet", "userId": "u1", "messageId": MARK}
+    plan = Plan(
+        f"{url}/v1/track",
+        json.dumps(event),
+        {"Authorization": f"Basic {b64encode(f'{key}:'.encode()).decode()}"},
+        seconds=seconds,
+        rate=_NEIGHBOUR_RATE,
+    )
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-m", "tests.bench.load"),
+        stdin=asyncio.subprocess.PIPE,
+        stdout=asyncio.subprocess.PIPE,
+        cwd=REPOSITORY,
+    )
+    said, _ = await process.communicate(json.dumps(asdict(plan)).encode())
+    figures: dict[str, Any] = json.loads(said)
+    return figures
+
+
+async def _watch_memory(world: World, phase: Phase, ends_at: float) -> None:
+    processes = [world.instance.running(name) for name in _WATCHED]
+    while time.monotonic() < ends_at:
+        phase.memory = max(phase.memory, sum(p.memory_info().rss for p in processes))
+        await asyncio.sleep(0.2)
 
 
 async def _paced(rate: float, ends_at: float, act: Callable[[], None]) -> None:
@@ -156,15 +173,3 @@ async def _paced(rate: float, ends_at: float, act: Callable[[], None]) -> None:
         await asyncio.sleep(max(0.0, due - time.monotonic()))
         act()
         due += 1 / rate
-
-
-async def _ask(other: httpx2.AsyncClient, phase: Phase) -> None:
-    began = time.monotonic()
-    event = {"type": "track", "event": "Quiet", "userId": "u1", "messageId": uuid4().hex}
-    try:
-        answer = await other.post("/v1/track", json=event)
-    except httpx2.TransportError as error:
-        phase.neighbour[type(error).__name__] += 1
-    else:
-        phase.neighbour[str(answer.status_code)] += 1
-    phase.took.append(time.monotonic() - began)
