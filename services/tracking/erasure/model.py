@@ -45,14 +45,17 @@ class Erasure(BaseModel):
     id: UUID
     state: State = Field(
         description="`suppressed`: new and late events are dropped. `hidden`: no query shows the "
-        "person. `rewritten`: log and quarantine no longer hold the events. `purged`: the bytes "
-        "are gone from the files. `finished`: a scan has looked for what is left."
+        "person. `rewritten`: log and quarantine no longer hold the events; a log on Kafka still "
+        "does, and gives them to no reader. `purged`: the bytes are gone from the files of "
+        "ClickHouse and PostgreSQL. `finished`: a scan has looked for what is left."
     )
     requested_at: datetime
     hidden_at: datetime | None = Field(description="When queries stopped showing the person.")
     finished_at: datetime | None
     verified: bool | None = Field(
-        description="True when the scan found nothing of the person in any store; null before it."
+        description="True when the scan found nothing of the person in any store; null before it. "
+        "Never true where the log lies on Kafka: it cannot be rewritten, and the person's events "
+        "stay in it, hidden, until it is trimmed; the line `log` says so."
     )
     stores: list[StoreReport]
 
