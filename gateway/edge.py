@@ -13,7 +13,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from gateway import api, ingestion
 from gateway.body import ClientGone
 from gateway.context import Context
-from gateway.errors import NotFound
+from gateway.errors import NotFound, UnknownCall
 from gateway.refusals import refuse_ambiguous
 from gateway.routing import Api, Ingestion, Open, Target, route
 from services.kit.app import new_request_id
@@ -24,6 +24,8 @@ log = structlog.get_logger(__name__)
 _REQUEST_ID = b"x-request-id"
 # Metrics are served on a port of their own, not to the public.
 _HIDDEN = "/metrics"
+# Where clients post events: what is unknown here is answered as they understand it.
+_CLIENTS = ("/v1/", "/api/s/")
 SAFE_DEFAULTS = (
     (b"x-content-type-options", b"nosniff"),
     (b"x-frame-options", b"DENY"),
@@ -74,6 +76,8 @@ class Edge:
                 await self._serve_any_page(scope, receive, send, request_id)
             case Api(service):
                 await api.serve(scope, receive, send, service, context, request_id, self._app)
+            case None if scope["path"].startswith(_CLIENTS):
+                raise UnknownCall("There is nothing at this path; docs/clients.md lists the calls.")
             case None:
                 await self._app(_anonymous(scope, request_id), receive, send)
 
@@ -98,7 +102,7 @@ def _anonymous(scope: Scope, request_id: str) -> Scope:
 
 
 def _render(scope: Scope, problem: Problem, target: Target) -> ASGIApp:
-    if isinstance(target, Ingestion | Open):
+    if isinstance(target, Ingestion | Open) or isinstance(problem, UnknownCall):
         return refusal(Request(scope), problem)
     return render(
         Request(scope),

@@ -54,6 +54,12 @@ class NotFound(Problem):
     status = HTTPStatus.NOT_FOUND
 
 
+class UnknownCall(Problem):
+    type = "/problems/unknown-call"
+    title = "There is no such ingestion call"
+    status = HTTPStatus.NOT_FOUND
+
+
 class KeyNotFound(Problem):
     type = "/problems/key-not-found"
     title = "No such key"

@@ -14,7 +14,7 @@ from infra.runner.cluster import PostgresFailed
 from infra.runner.credentials import Credentials
 from infra.runner.lock import AlreadyRunning
 from infra.runner.parent import end_with_parent
-from infra.runner.ports import LOOPBACK, PortTaken
+from infra.runner.ports import PortTaken
 from infra.runner.privilege import NoWayToDropRoot
 from infra.runner.settings import RunnerSettings
 from infra.runner.supervisor import StartFailed, Supervisor
@@ -53,7 +53,8 @@ def main() -> int:
             f"  Secret key   {credentials.secret_key}\n"
             f"  Credentials  {data_dir / 'credentials.json'}\n"
             f"  Logs         {data_dir / 'logs'}\n"
-            f"  Metrics      http://{LOOPBACK}:{topology.metrics_port}/metrics\n"
+            f"  Metrics      {topology.metrics['tracking-store']}  (event log and its readers)\n"
+            f"               {topology.metrics['gateway']}  (gateway)\n"
             "Ctrl-C stops it."
         )
 

@@ -45,6 +45,13 @@ class Topology:
     def gateway(self) -> ChildSpec:
         return self.children[0]
 
+    @property
+    def metrics(self) -> dict[str, str]:
+        """URL of `/metrics` of each process by its name; all are on this machine only."""
+        urls = {child.name: child.url for child in self.children}
+        urls[self.gateway.name] = f"http://{LOOPBACK}:{self.metrics_port}"
+        return {name: f"{url}/metrics" for name, url in urls.items()}
+
 
 def plan(
     data_dir: Path, port: int, ports: Ports, cluster: Cluster, keys: dict[str, ServiceKeys]

@@ -15,7 +15,9 @@ class InvalidEvent(Problem):
     status = HTTPStatus.BAD_REQUEST
 
     def __init__(self, pointer: str, detail: str) -> None:
-        super().__init__(detail, errors=[{"pointer": pointer, "detail": detail}])
+        # SDKs show `message` and nothing else, so the field is in it.
+        said = detail if pointer == "#" else f"{pointer}: {detail}"
+        super().__init__(said, errors=[{"pointer": pointer, "detail": detail}])
 
 
 class UnknownCall(Problem):
@@ -45,7 +47,7 @@ class PlanViolated(Problem):
 
     def __init__(self, violations: Sequence[Violation]) -> None:
         super().__init__(
-            "; ".join(v.description for v in violations[:3]),
+            "; ".join(f"#{v.field}: {v.description}" for v in violations[:3]),
             errors=[{"pointer": f"#{v.field}", "detail": v.description} for v in violations],
         )
 

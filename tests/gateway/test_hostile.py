@@ -111,6 +111,15 @@ async def test_unknown_paths_are_problems(platform: Platform, path: str) -> None
         assert response.headers["content-type"] == "application/problem+json"
 
 
+@pytest.mark.parametrize("path", ["/v1/nope", "/v1/track/more", "/api/s/nope"])
+async def test_calls_that_do_not_exist_are_refused_in_the_words_of_sdks(
+    platform: Platform, path: str
+) -> None:
+    response = await platform.client.post(path, json={})
+    assert (response.status_code, response.json()["code"]) == (404, "unknown_call")
+    assert response.json()["message"]
+
+
 async def test_a_wrong_method_is_a_problem(platform: Platform) -> None:
     response = await platform.client.put("/api/v1/keys", headers=platform.admin, json={})
     assert (response.status_code, response.json()["status"]) == (405, 405)

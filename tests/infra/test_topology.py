@@ -39,6 +39,13 @@ def test_every_service_runs_and_each_process_has_a_port_of_its_own(topology: Top
     assert len(used) == len(topology.children) + 1
 
 
+def test_metrics_of_every_process_have_an_address_of_their_own(topology: Topology) -> None:
+    assert topology.metrics.keys() == {child.name for child in topology.children}
+    assert len(set(topology.metrics.values())) == len(topology.children)
+    gateway = topology.metrics["gateway"]
+    assert gateway == f"http://{LOOPBACK}:{topology.metrics_port}/metrics"
+
+
 def test_each_settings_class_is_satisfied(
     topology: Topology, monkeypatch: pytest.MonkeyPatch
 ) -> None:

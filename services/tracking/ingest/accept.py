@@ -149,7 +149,7 @@ def _event(
     plan: Plan | None,
 ) -> Event:
     if len(raw) > MAX_EVENT_BYTES:
-        raise Refused("too_large", "", f"Larger than {MAX_EVENT_BYTES} bytes.")
+        raise Refused("too_large", "", f"The event is larger than {MAX_EVENT_BYTES} bytes.")
     wire = decode_event(raw)
     if call is not None:
         wire.type = call

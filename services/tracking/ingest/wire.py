@@ -24,6 +24,16 @@ DECODE_ERRORS = (msgspec.MsgspecError, UnicodeDecodeError, RecursionError)
 
 _NOTHING = msgspec.Raw(b"null")
 _PLACE = re.compile(r" - at `\$(.*)`$")
+_JSON_TYPES = {
+    "int": "number",
+    "float": "number",
+    "str": "string",
+    "bool": "boolean",
+    "array": "array",
+    "object": "object",
+    "null": "null",
+}
+_TYPES = re.compile(rf"`((?:{'|'.join(_JSON_TYPES)})(?: \| (?:{'|'.join(_JSON_TYPES)}))*)`")
 
 
 class WireEvent(msgspec.Struct, rename="camel"):
@@ -137,6 +147,20 @@ def explain(error: Exception) -> tuple[str, str]:
     text = str(error)
     place = _PLACE.search(text)
     if place is None:
-        return "", text
-    pointer = place[1].replace("[", "/").replace("]", "").replace(".", "/")
-    return pointer.replace("/...", ""), text[: place.start()]
+        return "", _plain(text)
+    # The decoder does not say which key of an object it was in: the pointer ends at the object.
+    known = place[1].partition("[...]")[0]
+    pointer = known.replace("[", "/").replace("]", "").replace(".", "/")
+    return pointer, _plain(text[: place.start()])
+
+
+def _plain(text: str) -> str:
+    """The decoder's words with JSON's names of types in place of Python's."""
+    if text == "Input data was truncated":
+        return "The JSON ends too early."
+    return _TYPES.sub(lambda found: _json_types(found[1]), text)
+
+
+def _json_types(types: str) -> str:
+    *others, last = dict.fromkeys(_JSON_TYPES[name] for name in types.split(" | "))
+    return f"{', '.join(others)} or {last}" if others else last

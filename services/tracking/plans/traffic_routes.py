@@ -73,7 +73,7 @@ async def list_violations(
     request: Request,
     caller: UserCaller,
     paging: PagingParams,
-    source: Annotated[SourceId | None, Query(description="Only of this source id.")] = None,
+    source_id: Annotated[SourceId | None, Query(description="Only of this source.")] = None,
     event: Annotated[SourceId | None, Query(description="Only events of this name.")] = None,
     since: Annotated[
         AwareDatetime | None,
@@ -94,7 +94,7 @@ async def list_violations(
         refused = await quarantine.broken_plan(
             session,
             plan_id,
-            Filter(source_id=source, since=since),
+            Filter(source_id=source_id, since=since),
             event=event,
             before=_row_before(before),
             limit=limit,
@@ -103,7 +103,7 @@ async def list_violations(
         request.state.clickhouse,
         caller.workspace_id,
         plan_id,
-        source_id=source,
+        source_id=source_id,
         event=event,
         since=since,
         before=before,

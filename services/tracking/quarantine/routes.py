@@ -125,7 +125,7 @@ async def list_quarantine(
     caller: UserCaller,
     session: Session,
     paging: PagingParams,
-    source: Annotated[Word | None, Query(description="Only of this source id.")] = None,
+    source_id: Annotated[Word | None, Query(description="Only of this source.")] = None,
     reason: Annotated[Word | None, Query(description=REASONS)] = None,
     since: Annotated[
         AwareDatetime | None,
@@ -138,7 +138,7 @@ async def list_quarantine(
     """What ingestion set aside instead of accepting. A batch is answered with 200 although some of
     its events may be here: look here when events are missing.
     """
-    wanted = Filter(source, reason, since, None, replayed)
+    wanted = Filter(source_id, reason, since, None, replayed)
     key = paging.after(int)
     found = await store.page(
         session, wanted, None if key is None else int(key[0]), paging.limit + 1

@@ -33,7 +33,11 @@ class RetentionPut(BaseModel):
 
     model_config = ConfigDict(
         extra="forbid",
-        json_schema_extra={"examples": [{"type": "page", "source_id": "web", "days": 90}]},
+        json_schema_extra={
+            "examples": [
+                {"type": "page", "source_id": "0199f0c2-5a52-7c3e-9f3a-0d6f1f1c2b7a", "days": 90}
+            ]
+        },
     )
 
     type: Kind | None = Field(None, description="`outcome`: what journeys did.")
@@ -42,7 +46,7 @@ class RetentionPut(BaseModel):
         description="The event's name, or a pattern in which `*` stands for any text.",
         examples=["Product *"],
     )
-    source_id: Name | None = Field(None, description="The source the events came from.")
+    source_id: Name | None = Field(None, description="`id` of `/api/v1/sources`.")
     days: int = Field(
         ge=1, le=36_500, description="Days from when an event occurred until it expires."
     )

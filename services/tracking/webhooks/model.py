@@ -85,6 +85,7 @@ _TEST: dict[str, Any] = {
         "customer": {"id": 1153106273147},
     },
     "headers": {"X-Shopify-Topic": "orders/create", "X-Shopify-Webhook-Id": "b54557e4"},
+    "mapping": SHOP,
 }
 
 
@@ -98,7 +99,9 @@ class WebhookTest(BaseModel):
     )
     headers: dict[HeaderName, HeaderValue] = Field(default_factory=dict, max_length=100)
     mapping: MappingDocument | None = Field(
-        None, description="Tried in place of the stored one, which stays as it is."
+        None,
+        description="Tried in place of the stored one, which stays as it is. Needed while the "
+        "source has no webhook.",
     )
 
 

@@ -92,7 +92,7 @@ async def test_webhook(
     webhook = ready(stored) if stored else None
     mapping = body.mapping or (webhook.mapping if webhook else None)
     if mapping is None:
-        raise service.absent(source_id)
+        raise WebhookNotFound(f"The source {source_id} has no webhook: give a `mapping` to try.")
     plans = await running(session, [source_id])
     origin = Origin(
         caller.workspace_id,

@@ -116,20 +116,39 @@ async def test_errors_carry_code_message_and_the_members_of_a_problem(
     assert response.headers["content-type"] == "application/problem+json"
     assert response.json() == {
         "code": "invalid_event",
-        "message": "Expected `int | float | str | null`, got `object`",
+        "message": "#/userId: Expected number, string or null, got object",
         "type": "/problems/invalid-event",
         "title": "The event is not valid",
         "status": 400,
-        "detail": "Expected `int | float | str | null`, got `object`",
+        "detail": "#/userId: Expected number, string or null, got object",
         "instance": "/v1/track",
         "errors": [
             {
                 "pointer": "#/userId",
-                "detail": "Expected `int | float | str | null`, got `object`",
+                "detail": "Expected number, string or null, got object",
             }
         ],
     }
     assert await tracking.quarantined() == [("invalid", "#/userId")]
+
+
+@pytest.mark.parametrize(
+    ("body", "message"),
+    [
+        (
+            b'{"userId":"u","event":"x","properties":{"a":[{"b":1e999}]}}',
+            "#/properties: Number out of range",
+        ),
+        (b'{"userId":"u","event":"x","traits":[]}', "#/traits: Expected object or null, got array"),
+        (b'{"userId":"u"}', "#/event: A track call needs a name of 1 to 500 characters."),
+        (b'{"userId":"u","event":"x"', "The JSON ends too early."),
+        (b"[1]", "Expected object, got array"),
+    ],
+)
+async def test_messages_name_the_field_and_speak_of_json(
+    ingest: httpx2.AsyncClient, body: bytes, message: str
+) -> None:
+    assert (await ingest.post("/v1/track", content=body)).json()["message"] == message
 
 
 MALFORMED = [

@@ -50,7 +50,7 @@ async def test_the_list_is_paged_newest_first_and_filtered(two_sources: Running)
     rest = await listed(store, limit=3, cursor=first["next_cursor"])
     assert [e["source_id"] for e in [*first["items"], *rest]] == ["app", "web", "web", "web"]
     assert [e["pointer"] for e in rest] == ["#/batch/0/userId"]
-    assert len(await listed(store, source="web")) == 3
+    assert len(await listed(store, source_id="web")) == 3
     assert len(await listed(store, reason="unknown_type")) == 1
     assert len(await listed(store, since=rest[0]["received_at"])) == 4
     assert await listed(store, since="2999-01-01T00:00:00Z") == []
