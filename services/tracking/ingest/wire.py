@@ -138,5 +138,5 @@ def explain(error: Exception) -> tuple[str, str]:
     place = _PLACE.search(text)
     if place is None:
         return "", text
-    pointer = place[1].replace("[", "/").replace("]", "").replace(".", "/")
-    return pointer.replace("/...", ""), text[: place.start()]
+    pointer = place[1].replace("[...]", "").replace("[", "/").replace("]", "").replace(".", "/")
+    return pointer, text[: place.start()]
