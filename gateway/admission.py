@@ -1,14 +1,15 @@
 """Who may go on to ingestion, and when: no workspace takes the others' room or makes them wait.
 
 What a workspace has under way here is bounded, and beyond that its requests are turned away with
-503 before their bodies are read (429 would be the word, but some clients drop events at it). Those
-let in pass in turns, one workspace after the other, and only so many at a time as keep an ingest
-process busy: what waits there waits in one line, behind whoever sends most.
+503, before their bodies are read if those say how long they are (429 would be the word, but some
+clients drop events at it). Those let in pass in turns, one workspace after the other, and only so
+many at a time as keep an ingest process busy: what waits there waits in one line, behind whoever
+sends most.
 """
 
 import asyncio
 from collections import OrderedDict, deque
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from types import TracebackType
@@ -42,19 +43,29 @@ class Admission:
         self._lanes: OrderedDict[UUID, deque[tuple[asyncio.Future[None], int]]] = OrderedDict()
 
     @contextmanager
-    def under_way(self, workspace_id: UUID, size: int) -> Iterator[None]:
-        """Around all that is done for a request of ``size`` bytes; ``Unavailable`` when too much
-        is. A single request always fits."""
+    def under_way(self, workspace_id: UUID, size: int) -> Iterator[Callable[[int], None]]:
+        """Around all that is done for a request that announces ``size`` bytes; what it gives has to
+        be told of its bytes as they come. Both raise ``Unavailable`` when there are too many. Only
+        those that came are counted: a few clients that announce much and send nothing would have
+        all the room. A single request always fits."""
         held = self._under_way.setdefault(workspace_id, _UnderWay())
         if held.requests and (held.requests >= MAX_REQUESTS or held.bytes + size > MAX_BYTES):
             raise _turned_away()
         held.requests += 1
-        held.bytes += size
+        own = 0
+
+        def came(more: int) -> None:
+            nonlocal own
+            if held.requests > 1 and held.bytes + more > MAX_BYTES:
+                raise _turned_away()
+            own += more
+            held.bytes += more
+
         try:
-            yield
+            yield came
         finally:
             held.requests -= 1
-            held.bytes -= size
+            held.bytes -= own
             if not held.requests:
                 del self._under_way[workspace_id]
 

@@ -17,8 +17,6 @@ from services.kit.problems import MethodNotAllowed, Problem, refusal
 
 # The largest batch of a supported SDK. A smaller cap makes clients throw whole batches away.
 MAX_BODY_BYTES = 5 * 1024 * 1024
-UNDECLARED_BYTES = 256 * 1024
-"""What a body that comes in chunks is taken for until it is there."""
 PREFLIGHT_SECONDS = 900
 _HEADER_NAMES = re.compile(r"[A-Za-z0-9!#$%&'*+.^`|~, \t-]{1,2000}")
 _MIRRORED = (b"access-control-allow-origin", b"access-control-allow-credentials", b"vary")
@@ -69,10 +67,12 @@ async def _forward(
     place = "basic" if target.server_side else found.place
     query = write_key.without_key(scope["query_string"])
     path = target.path.encode() + (b"?" + query if query else b"")
-    size = min(int(declared), MAX_BODY_BYTES) if declared else UNDECLARED_BYTES
-    with context.admission.under_way(record.workspace_id, size):
+    size = min(int(declared), MAX_BODY_BYTES) if declared else 0
+    with context.admission.under_way(record.workspace_id, size) as came:
         if content is None:
-            content = await body.read(receive, MAX_BODY_BYTES, declared)
+            content = await body.read(receive, MAX_BODY_BYTES, declared, came)
+        else:
+            came(len(content))
         answer = await deliver(context, scope, record, place, path, content, request_id)
     await send(
         {

@@ -17,6 +17,8 @@ Headers = list[tuple[bytes, bytes]]
 CONNECT_SECONDS = 2.0
 # Below the 5 s after which uvicorn closes idle connections, so that we close first.
 IDLE_SECONDS = 4.0
+STALL_SECONDS = 60.0
+"""A client may take so long for a piece of an answer: a query waits behind it, or others' turn."""
 _REPEATABLE = {"GET", "HEAD", "OPTIONS"}
 
 HOP_BY_HOP = {
@@ -154,7 +156,8 @@ async def relay(response: httpx2.Response, send: Send) -> None:
     """The answer goes to the client as it comes; never more than one piece is held.
 
     If the service breaks off, the client's connection is broken off as well (the answer is left
-    incomplete), because a short answer must not look like a whole one.
+    incomplete), because a short answer must not look like a whole one. A client that takes nothing
+    for ``STALL_SECONDS`` is broken off too.
     """
     stream = response.stream
     assert isinstance(stream, httpx2.AsyncByteStream)
@@ -165,9 +168,13 @@ async def relay(response: httpx2.Response, send: Send) -> None:
         )
         try:
             async for piece in stream:
-                await send({"type": "http.response.body", "body": piece, "more_body": True})
+                async with asyncio.timeout(STALL_SECONDS):
+                    await send({"type": "http.response.body", "body": piece, "more_body": True})
         except httpx2.TransportError as error:
             log.warning("upstream_broke_off", error=type(error).__name__)
+            return
+        except TimeoutError:
+            log.warning("client_stalled")
             return
     finally:
         await response.aclose()

@@ -117,10 +117,27 @@ def test_a_workspace_s_requests_are_bounded_by_number_and_size_and_one_always_fi
     monkeypatch.setattr(admission, "MAX_REQUESTS", 2)
     monkeypatch.setattr(admission, "MAX_BYTES", 1000)
     gate = Admission(1)
-    with gate.under_way(LOUD, 5000), gate.under_way(QUIET, 400), gate.under_way(QUIET, 600):
+    with gate.under_way(LOUD, 5000) as loud, gate.under_way(QUIET, 400), gate.under_way(QUIET, 600):
+        loud(5000)
         for workspace_id in (LOUD, QUIET):
             with pytest.raises(Unavailable) as refused, gate.under_way(workspace_id, 1):
                 pass
             assert refused.value.headers == {"Retry-After": "1"}
     with gate.under_way(LOUD, 600), gate.under_way(LOUD, 400):
+        pass
+
+
+def test_bytes_count_when_they_come_and_not_when_they_are_announced(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(admission, "MAX_BYTES", 1000)
+    gate = Admission(1)
+    with gate.under_way(LOUD, 1000) as slow, gate.under_way(LOUD, 1000) as quick:
+        quick(900)
+        with pytest.raises(Unavailable):
+            slow(101)
+        slow(100)
+        with pytest.raises(Unavailable), gate.under_way(LOUD, 1):
+            pass
+    with gate.under_way(LOUD, 1000), gate.under_way(LOUD, 1000):
         pass

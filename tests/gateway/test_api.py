@@ -8,6 +8,7 @@ import httpx2
 import pytest
 from starlette.types import Receive, Scope, Send
 
+from gateway import proxy
 from gateway.routing import Api, route
 from tests.gateway.support import Platform, Seen, answer_json
 
@@ -214,6 +215,24 @@ async def test_a_service_that_breaks_off_leaves_no_whole_looking_answer(platform
     platform.services["tracking"].answer = broken
     with pytest.raises(httpx2.RemoteProtocolError):
         await platform.client.get("/api/v1/events", headers=platform.admin)
+
+
+async def test_a_client_that_reads_no_further_ends_the_work_behind(
+    platform: Platform, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(proxy, "STALL_SECONDS", 0.1)
+    ended = asyncio.Event()
+
+    async def endless(scope: Scope, receive: Receive, send: Send, seen: Seen) -> None:
+        gone = asyncio.create_task(receive())
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+        while not gone.done():
+            await send({"type": "http.response.body", "body": b"x" * 65536, "more_body": True})
+        ended.set()
+
+    platform.services["tracking"].answer = endless
+    async with platform.client.stream("GET", "/api/v1/events", headers=platform.admin):
+        await asyncio.wait_for(ended.wait(), 30)
 
 
 async def test_a_client_that_leaves_ends_the_work_behind(platform: Platform) -> None:

@@ -44,13 +44,15 @@ def canonical(value: dict[str, Any] | None) -> str:
         return "{}"
     try:
         text = _encode(value).decode()
+        if not _is_suspicious(text) and not _has_long_number(value):
+            return text
+        # A copy, to be changed: the value may be remembered for other events.
+        own: dict[str, Any] = msgspec.json.decode(text)
     except RecursionError as error:
         raise NotCanonical("too_deep", "", f"Nested deeper than {MAX_DEPTH} levels.") from error
-    if _is_suspicious(text) or _has_long_number(value):
-        _check(value)
-        _resolve_dotted(value)
-        text = _encode(value).decode()
-    return text
+    _check(own)
+    _resolve_dotted(own)
+    return _encode(own).decode()
 
 
 def _is_suspicious(text: str) -> bool:

@@ -1,5 +1,6 @@
 """The door for partners' webhooks: ``POST /v1/webhooks``, raw bytes of any content type."""
 
+import asyncio
 from typing import Any
 
 from fastapi import FastAPI, Request
@@ -29,7 +30,10 @@ async def take(request: Request) -> bytes:
     origin, plan = await door.sender(request)
     raw = await body.read(request.receive)
     webhook: Webhook | None = await request.state.webhooks.of(origin.workspace_id, origin.source_id)
-    found = _mapped(webhook, raw, dict(request.headers), origin.received_at)
+    # A large body and a large mapping are seconds of work: others' events do not wait for it.
+    found = await asyncio.to_thread(
+        _mapped, webhook, raw, dict(request.headers), origin.received_at
+    )
     metrics.SKIPPED_ITEMS.inc(found.skipped)
     # A bad item is in quarantine; partners switch an endpoint off that answers with errors.
     append, _ = accept.accept_calls(found.calls, origin, plan, calls.PROTOCOL)

@@ -5,9 +5,12 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
+import msgspec
+
 from services.tracking.ingest import clock
 from services.tracking.ingest.protocols.call import given
 from services.tracking.ingest.refused import Refused
+from services.tracking.ingest.wire import MAX_EVENT_BYTES
 from services.tracking.webhooks.mapping_model import (
     ConstantValue,
     FromHeader,
@@ -106,6 +109,7 @@ class _Reader:
         self.delivery = delivery
         self._item = item
         self._line = line
+        self._room = MAX_EVENT_BYTES
 
     def holds(self, condition: MappingCondition) -> bool:
         value = self._found(condition.value)
@@ -154,10 +158,22 @@ class _Reader:
                 detail = f"{wanted.pointer or 'The item'} is no object."
                 raise NotMapped(f"{self._line}/{name}/pointer", wanted.pointer, detail)
         fields = {
-            key: self._value(value, f"{name}/fields/{escape(key)}")
+            key: self._bounded(value, f"{name}/fields/{escape(key)}")
             for key, value in wanted.fields.items()
         }
         return {**whole, **{key: value for key, value in fields.items() if value is not None}}
+
+    def _bounded(self, value: Value, name: str) -> Any:
+        """Many fields may take the same large value: together they must not outgrow an event."""
+        found = self._value(value, name)
+        if isinstance(found, str):
+            self._room -= len(found)
+        elif isinstance(found, dict | list):
+            self._room -= len(msgspec.json.encode(found))
+        if self._room < 0:
+            detail = f"The fields are larger than {MAX_EVENT_BYTES} bytes by here."
+            raise self._refusal(name, value, detail, "too_large")
+        return found
 
     def _value(self, value: Value, name: str) -> Any:
         if isinstance(value, ConstantValue):

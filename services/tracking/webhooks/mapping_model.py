@@ -10,8 +10,10 @@ Scalar = str | int | float | bool
 Kind = Literal["string", "number", "boolean"]
 JsonPointer = Annotated[
     str,
-    StringConstraints(max_length=500, pattern=r"^(/([^~/\x00]|~[01])*)*$"),
-    Field(description='RFC 6901: `/customer/id`, `/items/0/sku`; "" is all of it.'),
+    StringConstraints(max_length=500, pattern=r"^(/([^~/\x00]|~[01])*){0,32}$"),
+    Field(
+        description='RFC 6901, at most 32 levels: `/customer/id`, `/items/0/sku`; "" is all of it.'
+    ),
 ]
 HeaderName = Annotated[
     str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9-]{0,99}$", to_lower=True)

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Callable
+from functools import lru_cache
 from math import isfinite
 from typing import Any
 
@@ -16,8 +17,7 @@ _TRUTHS = {"true": True, "1": True, "false": False, "0": False}
 
 def resolve(value: Any, pointer: str) -> Any:
     """What stands at a JSON pointer (RFC 6901); None where nothing does."""
-    for part in pointer.split("/")[1:]:
-        name = part.replace("~1", "/").replace("~0", "~")
+    for name in _names(pointer):
         if isinstance(value, dict):
             value = value.get(name)
         elif isinstance(value, list) and name.isascii() and name.isdecimal() and len(name) < 10:
@@ -25,6 +25,11 @@ def resolve(value: Any, pointer: str) -> Any:
         else:
             return None
     return value
+
+
+@lru_cache(maxsize=4096)
+def _names(pointer: str) -> tuple[str, ...]:
+    return tuple(part.replace("~1", "/").replace("~0", "~") for part in pointer.split("/")[1:])
 
 
 def escape(name: str) -> str:

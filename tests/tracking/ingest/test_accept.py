@@ -77,6 +77,12 @@ def test_identify_traits_come_from_both_places_their_own_first(
     ]  # fmt: skip
 
 
+def test_what_one_event_makes_of_a_context_changes_nothing_for_the_next() -> None:
+    who = {"type": "identify", "userId": "u1", "context": {"traits": {"a": {"b.c": 1}}}}
+    one(who | {"traits": {"a.b": {"c": 2}}})
+    assert one(who).traits == '{"a":{"b.c":1}}'
+
+
 def test_an_address_in_properties_or_group_traits_identifies_nobody() -> None:
     assert one(track(properties={"email": "a@b.cd"})).identifiers == [("user_id", "u1")]
     group = {"type": "group", "userId": "u1", "groupId": "g1", "traits": {"email": "a@b.cd"}}
@@ -250,6 +256,12 @@ def test_a_bad_event_is_set_aside_with_its_reason_and_its_neighbours_live(
     (refused,) = append.quarantined
     assert (refused.reason, refused.pointer) == (reason, pointer)
     assert json.loads(refused.raw) == event
+
+
+def test_a_number_out_of_range_is_found_in_its_field() -> None:
+    raw = b'{"batch":[{"type":"track","event":"x","userId":"u1","properties":{"n":1e999}}]}'
+    (refused,) = accept_batch(raw, request()).quarantined
+    assert refused.pointer == "#/batch/0/properties"
 
 
 @pytest.mark.parametrize(

@@ -85,6 +85,12 @@ def test_known_objects(value: dict[str, Any] | None, expected: str) -> None:
     assert canonical(value) == expected
 
 
+def test_the_object_itself_stays_as_it_was() -> None:
+    value = {"a": {"b.c": 1}, "a.b": {"c": 2}, "big": 10**30}
+    canonical(value)
+    assert value == {"a": {"b.c": 1}, "a.b": {"c": 2}, "big": 10**30}
+
+
 def nested(levels: int) -> dict[str, Any]:
     value: dict[str, Any] = {"leaf": 1}
     for _ in range(levels - 1):

@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from pydantic import ValidationError
 
 from services.tracking.ingest.refused import Refused
 from services.tracking.webhooks.calls import Mapped, mapped
@@ -189,6 +190,22 @@ def test_a_delivery_id_is_one_for_each_item() -> None:
     found = mapped(document, b'{"l":[1,2]}', Delivery(id="msg_1"))
     said = [c.said for c in found.calls.calls if not isinstance(c.said, Refused)]
     assert [one["messageId"] for one in said] == ["msg_1/0", "msg_1/1"]
+
+
+@pytest.mark.parametrize("item", [{"a": "x" * 20_000}, {"a": [["y" * 99] * 200]}])
+@pytest.mark.parametrize("part", ["properties", "traits"])
+def test_fields_that_take_the_same_large_value_again_and_again_are_refused(
+    part: str, item: Any
+) -> None:
+    fields = {name: {"pointer": "/a"} for name in ("one", "two")}
+    found = refusal({part: {"fields": fields}}, item)
+    assert found == (f"#/rules/0/{part}/fields/two", "/a", "too_large")
+
+
+def test_pointers_have_32_levels_at_most() -> None:
+    MappingDocument.model_validate({"rules": [USER | {"name": {"pointer": "/a" * 32}}]})
+    with pytest.raises(ValidationError, match="pointer"):
+        MappingDocument.model_validate({"rules": [USER | {"name": {"pointer": "/a" * 33}}]})
 
 
 def test_pointers_are_those_of_rfc_6901() -> None:

@@ -7,6 +7,8 @@ from urllib.parse import parse_qsl, urlsplit
 from services.tracking.log.port import is_outcomes, workspace_of
 
 FORM = "kafka://host:9092,host:9092/prefix"
+_BROKER = r"([A-Za-z0-9._-]+|\[[0-9A-Fa-f:.]+\])(:[0-9]{1,5})?"
+_BROKERS = re.compile(rf"{_BROKER}(,{_BROKER})*")
 _PREFIX = re.compile(r"[A-Za-z0-9._-]{1,150}")
 _OUTCOMES = ".outcomes"
 _SECURITY = frozenset(
@@ -69,8 +71,10 @@ def parse(dsn: str) -> Target:
     """``ValueError`` naming what is wrong and what is accepted."""
     url = urlsplit(dsn)
     prefix = url.path.strip("/")
-    if url.scheme != "kafka" or not url.netloc or "@" in url.netloc:
+    if url.scheme != "kafka" or not _BROKERS.fullmatch(url.netloc):
         raise ValueError(f"{FORM} is accepted; names and passwords go into its query")
+    if url.fragment:
+        raise ValueError("what follows # would be lost; write %23 for it")
     if not _PREFIX.fullmatch(prefix):
         raise ValueError(
             f"{FORM} is accepted; the prefix has 1 to 150 letters, digits, '.', '_' and '-'"
