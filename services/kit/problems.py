@@ -174,8 +174,10 @@ async def _on_invalid(request: Request, exc: Exception) -> JSONResponse:
 
 async def _on_http(request: Request, exc: Exception) -> JSONResponse:
     assert isinstance(exc, HTTPException)
+    if exc.status_code == HTTPStatus.METHOD_NOT_ALLOWED:
+        detail = f"{request.method} is not accepted here."
+        return await _on_problem(request, MethodNotAllowed(detail, headers=_copied(exc)))
     title = HTTPStatus(exc.status_code).phrase
-    headers = dict(exc.headers) if exc.headers else None
     unrouted = exc.status_code == HTTPStatus.NOT_FOUND and exc.detail == title
     return render(
         request,
@@ -183,8 +185,12 @@ async def _on_http(request: Request, exc: Exception) -> JSONResponse:
         title=title,
         status=exc.status_code,
         detail="There is nothing at this path." if unrouted else str(exc.detail),
-        headers=headers,
+        headers=_copied(exc),
     )
+
+
+def _copied(exc: HTTPException) -> dict[str, str] | None:
+    return dict(exc.headers) if exc.headers else None
 
 
 # SQLSTATEs that blame the server and not the statement: no connection, out of connections, memory

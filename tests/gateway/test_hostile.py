@@ -123,6 +123,8 @@ async def test_calls_that_do_not_exist_are_refused_in_the_words_of_sdks(
 async def test_a_wrong_method_is_a_problem(platform: Platform) -> None:
     response = await platform.client.put("/api/v1/keys", headers=platform.admin, json={})
     assert (response.status_code, response.json()["status"]) == (405, 405)
+    assert response.json()["type"] == "/problems/method-not-allowed"
+    assert response.json()["detail"] == "PUT is not accepted here."
 
 
 async def test_keys_in_odd_places_never_break_the_door(platform: Platform) -> None:
