@@ -4,6 +4,7 @@ Plain ASGI around the gateway's own FastAPI part, because most requests never re
 should not pay for it.
 """
 
+import re
 import time
 
 import structlog
@@ -22,6 +23,7 @@ from services.kit.problems import Problem, refusal, render
 log = structlog.get_logger(__name__)
 
 _REQUEST_ID = b"x-request-id"
+_KEY = re.compile(r"[sw]k_[0-9A-Za-z_-]+")
 # Metrics are served on a port of their own, not to the public.
 _HIDDEN = "/metrics"
 # Where clients post events: what is unknown here is answered as they understand it.
@@ -116,10 +118,10 @@ def _render(scope: Scope, problem: Problem, target: Target) -> ASGIApp:
 
 
 def _shown(scope: Scope, target: Target) -> str:
-    """The path without the key that some hold."""
+    """The path without the key that some hold, by mistake too."""
     shown = target.shown if isinstance(target, Open | Ingestion) else None
     path: str = scope["path"]
-    return path if shown is None else shown
+    return _KEY.sub("…", path) if shown is None else shown
 
 
 class _Answer:

@@ -69,6 +69,9 @@ async def test_a_key_in_the_path_is_in_no_log(
     await platform.client.post(f"/v1/webhooks/{platform.write_key}", content=BODY)
     await platform.client.get(f"/v1/webhooks/{platform.write_key}")
     assert [line.kwargs["path"] for line in lines.calls] == ["/v1/webhooks/…"] * 2
+    for wrong in ("/v1/webhook/{}", "/v1/webhooks/{}/orders", "/{}"):
+        await platform.client.post(wrong.format(platform.write_key), content=BODY)
+    assert lines.calls[-1].kwargs["path"] == "/…"
     assert platform.write_key not in repr(lines.calls)
 
 

@@ -1,5 +1,6 @@
 """Which refused events name a person; their bytes may be anything. Pure."""
 
+import json
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -9,7 +10,8 @@ import msgspec
 
 from services.identifiers import normalise, subject_id
 
-_DECODE_ERRORS = (msgspec.MsgspecError, UnicodeDecodeError, RecursionError)
+# Of the standard library's decoder too: bad JSON and numbers of thousands of digits.
+_DECODE_ERRORS = (msgspec.MsgspecError, ValueError, RecursionError)
 
 
 @dataclass(frozen=True, slots=True)
@@ -17,7 +19,8 @@ class Person:
     workspace_id: UUID
     subjects: Collection[UUID]
     needles: Collection[bytes]
-    """Identifiers to look for where bytes are no JSON."""
+    """Identifiers as they stand in JSON (``stored.needles``) in lower case, to look for where
+    bytes are none."""
 
 
 def cleaned(raw: bytes, origin: bytes | None, person: Person) -> bytes | None:
@@ -28,22 +31,36 @@ def cleaned(raw: bytes, origin: bytes | None, person: Person) -> bytes | None:
     if origin is not None and _names(origin, person):
         return None
     try:
-        value = msgspec.json.decode(raw)
+        value = _read(raw)
     except _DECODE_ERRORS:
-        return None if any(needle in raw for needle in person.needles) else raw
+        return None if mentions(raw, person) else raw
     if not isinstance(value, list):
         return None if _is_named(value, person) else raw
     left = [item for item in value if not _is_named(item, person)]
     if len(left) == len(value):
         return raw
-    return msgspec.json.encode(left) if left else None
+    return json.dumps(left).encode() if left else None
+
+
+def mentions(data: bytes, person: Person) -> bool:
+    """Whether an identifier stands anywhere in the bytes, in a text too."""
+    lowered = data.lower()
+    return any(needle in lowered for needle in person.needles)
 
 
 def _names(data: bytes, person: Person) -> bool:
     try:
-        return _is_named(msgspec.json.decode(data), person)
+        return _is_named(_read(data), person)
     except _DECODE_ERRORS:
-        return any(needle in data for needle in person.needles)
+        return mentions(data, person)
+
+
+def _read(data: bytes) -> Any:
+    """What is no strict JSON is as a rule nearly one: NaN, half a surrogate, a raw line break."""
+    try:
+        return msgspec.json.decode(data)
+    except _DECODE_ERRORS:
+        return json.loads(data.decode(errors="replace"), strict=False)
 
 
 def _is_named(value: Any, person: Person) -> bool:
@@ -64,6 +81,9 @@ def _identifiers(value: Any) -> Iterator[tuple[str, str]]:
         elif isinstance(item, list):
             stack += [(key, inner) for inner in item]
         elif isinstance(item, str | int) and not isinstance(item, bool):
+            if isinstance(item, str):
+                # Half a surrogate has no bytes to make a subject of.
+                item = item.encode(errors="replace").decode()
             namespaces = ["user_id", "anonymous_id"] if key.lower().endswith("id") else []
             if isinstance(item, str):
                 namespaces += ["email"] if "@" in item else []

@@ -154,12 +154,14 @@ def _without(rows: Sequence[Held], subjects: Collection[str]) -> tuple[list[Writ
     return changed, erased
 
 
+def whom(task: Task) -> Person:
+    needles = stored.needles([each.lower() for each in task.work.identifiers])
+    lowered = [each.encode() for each in needles]
+    return Person(task.workspace_id, frozenset(task.work.subjects), lowered)
+
+
 async def _clean_quarantine(resources: Resources, task: Task) -> None:
-    person = Person(
-        task.workspace_id,
-        frozenset(task.work.subjects),
-        [each.encode() for each in task.work.identifiers],
-    )
+    person = whom(task)
     after = 0
     while True:
         async with workspace_tx(resources.maker, task.workspace_id) as session:

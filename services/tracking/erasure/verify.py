@@ -12,7 +12,8 @@ from services.kit.postgres import workspace_tx
 from services.tracking.erasure import logged, refused, store, stored
 from services.tracking.erasure.certificate import counted
 from services.tracking.erasure.refused import Person
-from services.tracking.erasure.steps import BATCH_ROWS, Resources, Task
+from services.tracking.erasure.steps import BATCH_ROWS, Resources, Task, whom
+from services.tracking.erasure.store import Refused
 from services.tracking.log import pages
 from services.tracking.log.port import is_outcomes
 
@@ -139,8 +140,7 @@ def _mentions(entry: Event | Outcome, identifiers: Collection[str], needles: lis
 
 
 async def _quarantine(resources: Resources, task: Task) -> Count:
-    needles = [each.encode() for each in task.work.identifiers]
-    person = Person(task.workspace_id, frozenset(task.work.subjects), needles)
+    person = whom(task)
     found = Count()
     after = 0
     while True:
@@ -148,8 +148,15 @@ async def _quarantine(resources: Resources, task: Task) -> Count:
             rows = await store.quarantined(session, after, BATCH_ROWS)
         if not rows:
             return found
-        found.scanned += len(rows)
-        found.left += await asyncio.to_thread(
-            lambda rows: sum(refused.cleaned(r.raw, r.origin, person) != r.raw for r in rows), rows
-        )
+        found.add(await asyncio.to_thread(_look_at_refused, rows, person))
         after = rows[-1].id
+
+
+def _look_at_refused(rows: Sequence[Refused], person: Person) -> Count:
+    found = Count(scanned=len(rows))
+    for row in rows:
+        if refused.cleaned(row.raw, row.origin, person) != row.raw:
+            found.left += 1
+        elif refused.mentions(row.raw + (row.origin or b""), person):
+            found.mentions += 1
+    return found

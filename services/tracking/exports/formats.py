@@ -22,9 +22,9 @@ ROW_GROUP_BYTES = 16 * 1024 * 1024
 JSON_COLUMNS = frozenset({"properties", "traits", "context"})
 """Texts that are JSON objects; in NDJSON they are objects."""
 
-# What spreadsheets take for the start of a formula. The apostrophe is among them so that the escape
-# can be undone: one leading apostrophe is ours.
-_LIVE = r"^[=+\-@\t\x00']"
+# What spreadsheets take for the start of a formula, some in full width too. The apostrophe is among
+# them so that the escape can be undone: one leading apostrophe is ours.
+_LIVE = r"^[=+\-@\t\r\n\x00'\x{FF1D}\x{FF0B}\x{FF0D}\x{FF20}]"
 _ISO = "%Y-%m-%dT%H:%M:%SZ"
 _json = msgspec.json.Encoder().encode
 

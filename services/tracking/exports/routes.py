@@ -75,8 +75,9 @@ async def export_events(
 
     The file is sent while it is read: an answer that breaks off is incomplete. One export per
     workspace runs at a time, six hours at most; choose an interval for more than that. In CSV a
-    cell that a spreadsheet could take for a formula (it begins with `=`, `+`, `-`, `@`, a tab, NUL,
-    or an apostrophe) gets an apostrophe in front; `properties`, `traits` and `context` are JSON.
+    cell that a spreadsheet could take for a formula (it begins with `=`, `+`, `-`, `@`, one of
+    these in full width, a tab, a line break, NUL or an apostrophe) gets an apostrophe in front;
+    `properties`, `traits` and `context` are JSON.
     """
     check_zones(since, until)
     exports: Exports = request.state.exports

@@ -9,7 +9,7 @@ from cryptography.exceptions import InvalidTag
 from services.contracts.events import Event, Outcome
 from services.identifiers import subject_id
 from services.kit.feeds import pack, unpack
-from services.tracking.erasure.refused import Person, cleaned
+from services.tracking.erasure.refused import Person, cleaned, mentions
 from services.tracking.erasure.seal import Seal, Work
 from services.tracking.erasure.stored import needles
 from services.tracking.erasure.tombstone import without
@@ -19,7 +19,7 @@ WORKSPACE = uuid4()
 ADA = subject_id(WORKSPACE, "user_id", "7")
 EMAIL = subject_id(WORKSPACE, "email", "ada@example.com")
 PHONE = subject_id(WORKSPACE, "phone", "+8613800138000")
-PERSON = Person(WORKSPACE, {ADA, EMAIL, PHONE}, [b"ada@example.com"])
+PERSON = Person(WORKSPACE, {ADA, EMAIL, PHONE}, [b"ada@example.com", b'"7"'])
 
 
 def _event(subject: UUID, message_id: str) -> Event:
@@ -76,7 +76,10 @@ def test_outcomes_are_the_profile_s() -> None:
         b'{"anonymousId":"x","traits":{"email":" ADA@example.com"}}',
         b'{"properties":{"distinct_id":"7"}}',
         b'{"properties":{"note":["+86 138 0013 8000"]}}',
-        b'{"broken": "ada@example.com"',
+        b'{"broken": "Ada@example.com"',
+        b'{"userId":7,"n":NaN}',
+        b'{"e":"ada\\u0040example.com","s":"\\ud800","line":"\n"}',
+        b'{"userId":"7","bytes":"\xff\xfe"}',
         b'[{"userId":"7"}]',
     ],
 )
@@ -86,7 +89,10 @@ def test_a_refused_event_that_names_the_person_goes(raw: bytes) -> None:
 
 @pytest.mark.parametrize(
     "raw",
-    [b'{"userId":"77"}', b'{"quantity":7,"name":"7"}', b"no json", b"", b'[{"userId":"8"}]'],
+    [
+        *(b'{"userId":"77"}', b'{"quantity":7,"name":"7"}', b"no json", b"", b'[{"userId":"8"}]'),
+        *(b'{"userId":"8","n":NaN,"at":17}', b'{"userId":"\\ud800"}', b'{"userId":"8","at":17'),
+    ],
 )
 def test_a_refused_event_of_others_stays_as_it_is(raw: bytes) -> None:
     assert cleaned(raw, b'{"sent_at":7}', PERSON) == raw
@@ -97,6 +103,18 @@ def test_of_many_refused_events_only_the_person_s_go() -> None:
     left = cleaned(raw, None, PERSON)
     assert left is not None
     assert msgspec.json.decode(left) == [{"userId": "8"}, {"userId": "9"}]
+
+
+def test_of_a_list_that_is_no_strict_json_the_others_stay() -> None:
+    raw = b'[{"userId":"8","s":"\\ud800"},{"userId":"7","n":NaN}]'
+    assert cleaned(raw, None, PERSON) == b'[{"userId": "8", "s": "\\ud800"}]'
+
+
+def test_an_identifier_inside_a_text_is_a_mention() -> None:
+    raw = b'{"event":"","properties":{"note":"call Ada@Example.com"}}'
+    assert cleaned(raw, None, PERSON) == raw
+    assert mentions(raw, PERSON)
+    assert not mentions(b'{"n":7}', PERSON)
 
 
 def test_a_shared_context_that_names_the_person_takes_its_event_along() -> None:

@@ -15,7 +15,21 @@ from services.tracking.exports.formats import ENCODERS, JSON_COLUMNS, Format
 from services.tracking.exports.store import SCHEMA
 
 START = datetime(2026, 3, 1, tzinfo=UTC)
-LIVE = ["=1+1", "+1", "-1", "@SUM(A1)", "\tx", "\x00x", "'=x", "'plain", 'a "b", c', "多\nline"]
+LIVE = [
+    "=1+1",
+    "+1",
+    "-1",
+    "@SUM(A1)",
+    "\tx",
+    "\x00x",
+    "\r=1",
+    "\n=1",
+    "\uff1d1+1",
+    "'=x",
+    "'plain",
+    'a "b", c',
+    "多\nline",
+]
 
 
 def _block(rows: int, user: str = "u") -> pa.RecordBatch:
@@ -95,7 +109,7 @@ def test_no_cell_of_a_csv_file_is_a_live_formula() -> None:
     data = _encoded("csv", pa.record_batch(block.columns, schema=SCHEMA))
     parse = pa_csv.ParseOptions(newlines_in_values=True)
     cells = pa_csv.read_csv(io.BytesIO(data), parse_options=parse)["user_id"].to_pylist()
-    assert [cell for cell in cells if cell[0] in "=+-@\t\x00"] == []
+    assert [cell for cell in cells if cell[0] in "=+-@\t\r\n\x00\uff1d"] == []
 
 
 def test_parquet_holds_one_row_group_at_most(monkeypatch: pytest.MonkeyPatch) -> None:
