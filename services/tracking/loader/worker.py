@@ -1,13 +1,15 @@
 """The loader: carries the log into ClickHouse in blocks whose boundaries are fixed beforehand.
 
 A block is begun (boundaries and id committed in PostgreSQL), inserted under its token with its id
-in every row, and closed. After a failure or a restart ClickHouse itself tells which rows of the
-open block it holds; only the others are inserted.
+in every row, and closed. After a failure or a restart the open block is inserted under the same
+token once more: a kill may have come between two partitions, or between the events and a
+materialised view, and by the token each of them takes only what it lacks. ClickHouse itself then
+tells whether it holds every row.
 """
 
 import asyncio
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from uuid import UUID
 
 import pyarrow as pa
@@ -63,6 +65,8 @@ class _Ready:
     block: OpenBlock
     rows: int
     parts: Sequence[Part]
+    resumed: bool = False
+    """It was begun before, and some of it may be in ClickHouse."""
 
 
 class Loader:
@@ -141,6 +145,8 @@ class Loader:
         refused: list[Refused] = []
         for part in ready.parts:
             await self._insert_or_bisect(partition.workspace_id, ready.block, *part, refused)
+        if ready.resumed:
+            await self._insert_missing(partition, ready, refused)
         async with workspace_tx(self._maker, partition.workspace_id) as session:
             if refused:
                 await blocks.quarantine(session, partition.workspace_id, refused)
@@ -175,14 +181,24 @@ class Loader:
         return await _ready(partition, after, block, len(rows), found)
 
     async def _resume(self, partition: Partition, block: OpenBlock) -> "_Ready":
-        """What ClickHouse does not hold of a block that was begun, however many rows it has."""
+        """A block that was begun, however many rows it has."""
         after, size = partition.position, block.end - partition.position
         rows = await self._events.read(partition.name, after, block.end, rows=size, size=1 << 62)
         found = await self._entries(partition, rows)
-        if found:
-            held = await blocks.present(self._clickhouse, partition.workspace_id, block.block_id)
-            found = [entry for entry in found if (entry.log_offset, entry.log_index) not in held]
-        return await _ready(partition, after, block, len(rows), found)
+        return replace(await _ready(partition, after, block, len(rows), found), resumed=True)
+
+    async def _insert_missing(
+        self, partition: Partition, ready: _Ready, refused: list[Refused]
+    ) -> None:
+        """A token that was noted without its rows must not lose them."""
+        workspace_id, block_id = partition.workspace_id, ready.block.block_id
+        held = await blocks.present(self._clickhouse, workspace_id, block_id)
+        held |= {(entry.log_offset, entry.log_index) for entry, _ in refused}
+        for part, _ in ready.parts:
+            missing = [each for each in part if (each.log_offset, each.log_index) not in held]
+            if missing:
+                data = await asyncio.to_thread(table, workspace_id, block_id, missing)
+                await self._insert_or_bisect(workspace_id, ready.block, missing, data, refused)
 
     async def _entries(self, partition: Partition, rows: Sequence[FeedRow]) -> list[Entry]:
         async with workspace_tx(self._maker, partition.workspace_id) as session:

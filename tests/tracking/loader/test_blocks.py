@@ -10,6 +10,12 @@ from tests.tracking.service import Running, each_log, track
 
 pytestmark = [pytest.mark.anyio, on_every_clickhouse]
 
+VIEW = """
+CREATE MATERIALIZED VIEW days ENGINE = SummingMergeTree ORDER BY day
+SETTINGS non_replicated_deduplication_window = 1000
+AS SELECT toDate(occurred_at) AS day, count() AS events FROM {events} GROUP BY day
+"""
+
 
 @each_log
 @pytest.mark.parametrize("held", [0, 1, 2, 3])
@@ -29,6 +35,25 @@ async def test_a_block_cut_between_insert_and_commit_is_completed_not_repeated(
     assert await loaded_offset(pipeline.maker, pipeline.tracking.workspace_id) == 2
     blocks = await pipeline.clickhouse.query("SELECT uniqExact(block_id) FROM events")
     assert blocks == [(2,)]
+
+
+@pytest.mark.parametrize("missed", [True, False])
+async def test_a_resumed_block_reaches_a_materialised_view_exactly_once(
+    pipeline: Pipeline, stored_events: str, missed: bool
+) -> None:
+    """A kill between the events and the view leaves the view without the block (measured)."""
+    view = VIEW.format(events=stored_events)
+    await pipeline.append(*events("a", "b", "c"))
+    if not missed:
+        await pipeline.clickhouse.command(view)
+    pipeline.clickhouse.held = 3
+    with pytest.raises(OperationalError):
+        await pipeline.loader().load_all()
+    if missed:
+        await pipeline.clickhouse.command(view)
+    await pipeline.loader().load_all()
+    assert await pipeline.stored() == ["a", "b", "c"]
+    assert await pipeline.clickhouse.query("SELECT sum(events) FROM days") == [(3,)]
 
 
 @each_log
