@@ -224,7 +224,7 @@ async def test_a_client_that_reads_no_further_ends_the_work_behind(
     ended = asyncio.Event()
 
     async def endless(scope: Scope, receive: Receive, send: Send, seen: Seen) -> None:
-        gone = asyncio.create_task(receive())
+        gone = asyncio.ensure_future(receive())
         await send({"type": "http.response.start", "status": 200, "headers": []})
         while not gone.done():
             await send({"type": "http.response.body", "body": b"x" * 65536, "more_body": True})
