@@ -1,8 +1,10 @@
 """The loader: carries the log into ClickHouse in blocks whose boundaries are fixed beforehand.
 
 A block is begun (boundaries and id committed in PostgreSQL), inserted under its token with its id
-in every row, and closed. After a failure or a restart ClickHouse itself tells which rows of the
-open block it holds; only the others are inserted.
+in every row, and closed. After a failure or a restart the open block is inserted under the same
+token once more: a kill may have come between two partitions, or between the events and a
+materialised view, and by the token each of them takes only what it lacks. ClickHouse itself then
+tells whether it holds every row.
 """
 
 import asyncio
@@ -42,7 +44,11 @@ goes to quarantine only for its own fault."""
 Refused = tuple[Entry, str]
 """An entry and what ClickHouse said about it."""
 
-_SETTINGS = {"async_insert": 0, "wait_end_of_query": 1}
+_SETTINGS = {
+    "async_insert": 0,
+    "wait_end_of_query": 1,
+    "deduplicate_blocks_in_dependent_materialized_views": 1,
+}
 
 
 class Loader:
@@ -94,10 +100,9 @@ class Loader:
     async def _load(self, partition: Partition) -> int:
         block, rows, resumed = await self._block(partition)
         found = await asyncio.to_thread(entries, partition.name, rows)
-        if resumed and found:
-            held = await blocks.present(self._clickhouse, partition.workspace_id, block.block_id)
-            found = [entry for entry in found if (entry.log_offset, entry.log_index) not in held]
         refused = await self._insert(partition.workspace_id, block.block_id, found)
+        if resumed and found:
+            refused += await self._insert_missing(partition.workspace_id, block, found, refused)
         async with workspace_tx(self._maker, partition.workspace_id) as session:
             if refused:
                 await blocks.quarantine(session, partition.workspace_id, refused)
@@ -128,6 +133,15 @@ class Loader:
             block = OpenBlock(str(uuid7()), rows[-1].offset)
             await store.begin_block(session, partition, block)
             return block, rows, False
+
+    async def _insert_missing(
+        self, workspace_id: UUID, block: OpenBlock, found: Sequence[Entry], refused: list[Refused]
+    ) -> list[Refused]:
+        """A token that was noted without its rows must not lose them."""
+        held = await blocks.present(self._clickhouse, workspace_id, block.block_id)
+        held |= {(entry.log_offset, entry.log_index) for entry, _ in refused}
+        missing = [entry for entry in found if (entry.log_offset, entry.log_index) not in held]
+        return await self._insert(workspace_id, block.block_id, missing)
 
     async def _insert(
         self, workspace_id: UUID, block_id: str, found: Sequence[Entry]

@@ -22,6 +22,13 @@ from tests.tracking.service import Running, Tracking, track
 pytestmark = pytest.mark.anyio
 
 
+VIEW = """
+CREATE MATERIALIZED VIEW days ENGINE = SummingMergeTree ORDER BY day
+SETTINGS non_replicated_deduplication_window = 1000
+AS SELECT toDate(occurred_at) AS day, count() AS events FROM events GROUP BY day
+"""
+
+
 class Cut(ClickHouse):
     """A connection that breaks: after ``held`` rows of the next insert have arrived."""
 
@@ -97,6 +104,24 @@ async def test_a_block_cut_between_insert_and_commit_is_completed_not_repeated(
     assert await loaded_offset(pipeline.maker, pipeline.tracking.workspace_id) == 2
     blocks = await pipeline.clickhouse.query("SELECT uniqExact(block_id) FROM events")
     assert blocks == [(2,)]
+
+
+@pytest.mark.parametrize("missed", [True, False])
+async def test_a_resumed_block_reaches_a_materialised_view_exactly_once(
+    pipeline: Pipeline, missed: bool
+) -> None:
+    """A kill between the events and the view leaves the view without the block (measured)."""
+    await pipeline.append(*events("a", "b", "c"))
+    if not missed:
+        await pipeline.clickhouse.command(VIEW)
+    pipeline.clickhouse.held = 3
+    with pytest.raises(OperationalError):
+        await pipeline.loader().load_all()
+    if missed:
+        await pipeline.clickhouse.command(VIEW)
+    await pipeline.loader().load_all()
+    assert await pipeline.stored() == ["a", "b", "c"]
+    assert await pipeline.clickhouse.query("SELECT sum(events) FROM days") == [(3,)]
 
 
 async def test_an_event_that_clickhouse_refuses_is_quarantined_alone(pipeline: Pipeline) -> None:
