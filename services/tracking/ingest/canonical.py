@@ -44,7 +44,7 @@ def canonical(value: dict[str, Any] | None) -> str:
         return "{}"
     try:
         text = _encode(value).decode()
-        if not _is_suspicious(text) and not _has_long_number(value):
+        if _is_canonical(text, value):
             return text
         # A copy, to be changed: the value may be remembered for other events.
         own: dict[str, Any] = msgspec.json.decode(text)
@@ -55,26 +55,24 @@ def canonical(value: dict[str, Any] | None) -> str:
     return _encode(own).decode()
 
 
-def _is_suspicious(text: str) -> bool:
-    """Cheap questions first, whose answer is nearly always no."""
+def _is_canonical(text: str, value: dict[str, Any]) -> bool:
+    """Cheap questions first; the answer is nearly always yes."""
     if "\\" in text and ("\\u0000" in text or ('\\"' in text and "." in text)):
         # An escaped quote could hide a key's end from the expression for dotted keys.
-        return True
+        return False
     if "." in text and _DOTTED_KEY.search(text) is not None:
-        return True
+        return False
     size = len(text)
     if size > _DEEP_LENGTH and text.count("{") + text.count("[") > MAX_DEPTH:
-        return True
-    return size > _MANY_KEYS_LENGTH and text.count('":') > MAX_KEYS
-
-
-def _has_long_number(value: dict[str, Any]) -> bool:
-    """MessagePack holds just the integers that stores hold."""
+        return False
+    if size > _MANY_KEYS_LENGTH and text.count('":') > MAX_KEYS:
+        return False
     try:
+        # MessagePack holds just the integers that stores hold.
         _encode_64_bits(value)
     except OverflowError:
-        return True
-    return False
+        return False
+    return True
 
 
 def _check(value: dict[str, Any]) -> None:

@@ -49,22 +49,40 @@ def parse(value: str | int | float | None) -> int | None:
 
     None for what is no time between 1970 and 2100.
     """
-    if value is None or value == "":
-        return None
     if isinstance(value, str):
-        ms = _parse_text(value)
+        if len(value) == 24 and value[23] == "Z":
+            # As JavaScript writes it, and nearly everybody: events of a batch share their second.
+            second, fraction = _second(value[:20]), _THOUSANDTHS.get(value[20:23])
+            if second is not None and fraction is not None:
+                return second + fraction
+        ms = _parse_text(value) if value else None
         return ms if ms is not None and 0 <= ms < MAX_MS else None
+    if value is None:
+        return None
     # Seconds have ten digits until 2286. NaN, which lenient parsers let through, is in no range.
     found = value if abs(value) >= 100_000_000_000 else value * 1000
     return int(found) if 0 <= found < MAX_MS else None
 
 
+_THOUSANDTHS = {f"{number:03}": number for number in range(1000)}
+
+
+@lru_cache(maxsize=4096)
+def _second(value: str) -> int | None:
+    """``YYYY-MM-DDTHH:MM:SS.``, and nothing else, between 1970 and 2100 as milliseconds."""
+    if value[13] != ":" or value[16] != ":" or value[19] != ".":
+        return None
+    try:
+        at = datetime.fromisoformat(value[:19])
+    except ValueError:
+        return None
+    if at.tzinfo:
+        return None
+    ms = int(at.replace(tzinfo=UTC).timestamp()) * 1000
+    return ms if 0 <= ms < MAX_MS else None
+
+
 def _parse_text(value: str) -> int | None:
-    if len(value) == 24 and value[19] == "." and value[23] == "Z":
-        # As JavaScript writes it, and nearly everybody: events of one batch share their second.
-        second, fraction = _second(value[:19]), value[20:23]
-        if second is not None and fraction.isdecimal() and fraction.isascii():
-            return second + int(fraction)
     try:
         at = datetime.fromisoformat(value)
     except ValueError:
@@ -73,15 +91,3 @@ def _parse_text(value: str) -> int | None:
         at = at.replace(tzinfo=UTC)
     # Not timestamp() * 1000: a float of milliseconds loses the last one now and then.
     return int(at.timestamp() // 1) * 1000 + at.microsecond // 1000
-
-
-@lru_cache(maxsize=4096)
-def _second(value: str) -> int | None:
-    """``YYYY-MM-DDTHH:MM:SS``, and nothing else, as milliseconds."""
-    if value[13] != ":" or value[16] != ":":
-        return None
-    try:
-        at = datetime.fromisoformat(value)
-    except ValueError:
-        return None
-    return None if at.tzinfo else int(at.replace(tzinfo=UTC).timestamp()) * 1000

@@ -70,9 +70,9 @@ def convert(wire: WireEvent, origin: Origin) -> Event:
         # The first of its identifiers, by ``services.identifiers.PRIORITY``.
         subject = _subject(origin.workspace_id, *named[0])
     original = clock.parse(wire.timestamp)
-    if original is None:
+    if original is None and wire.original_timestamp:
         original = clock.parse(wire.original_timestamp)
-    sent = clock.parse(wire.sent_at)
+    sent = clock.parse(wire.sent_at) if wire.sent_at else None
     if sent is None:
         sent = origin.sent_at
     server_side = wire.channel == "server" or (origin.server_key and not context.is_device)
@@ -96,7 +96,7 @@ def convert(wire: WireEvent, origin: Origin) -> Event:
         sent,
         times.source,
         previous,
-        _group(kind, wire.group_id),
+        _group(kind, wire.group_id) if wire.group_id or kind == "group" else "",
         _canonical(properties, "/properties") if properties else "{}",
         _canonical(traits, "/traits") if traits else "{}",
         context.text,
