@@ -104,7 +104,7 @@ class Engine:
         self._path = f"{path}?config-file={config}"
         self._scratch = scratch
         # One that stays open keeps the engine.
-        self._anchor = chdb.connect(self._path)
+        self._anchor = chdb.connect(self._path)  # type: ignore[no-untyped-call]
         self._running: set[str] = set()
         self._lock = threading.Lock()
 
@@ -149,7 +149,7 @@ class Engine:
                 self._running -= names
 
     def _run(self, statement: Statement) -> Answer:
-        handle = chdb.connect(self._path)
+        handle = chdb.connect(self._path)  # type: ignore[no-untyped-call]
         try:
             if statement.readonly:
                 handle.query(f"SET readonly = {statement.readonly}")
