@@ -7,9 +7,13 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import chdb
 from chdb.state.sqlitelike import Connection
+
+# Typed or not: two packages bring a file of this name, and either may be there.
+_connect: Any = chdb.connect
 
 USERS = {
     "default": ("", 0),
@@ -104,7 +108,7 @@ class Engine:
         self._path = f"{path}?config-file={config}"
         self._scratch = scratch
         # One that stays open keeps the engine.
-        self._anchor = chdb.connect(self._path)  # type: ignore[no-untyped-call]
+        self._anchor = _connect(self._path)
         self._running: set[str] = set()
         self._lock = threading.Lock()
 
@@ -149,7 +153,7 @@ class Engine:
                 self._running -= names
 
     def _run(self, statement: Statement) -> Answer:
-        handle = chdb.connect(self._path)  # type: ignore[no-untyped-call]
+        handle = _connect(self._path)
         try:
             if statement.readonly:
                 handle.query(f"SET readonly = {statement.readonly}")
