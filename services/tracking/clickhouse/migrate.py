@@ -6,6 +6,7 @@ killed half-way goes on where it stopped. Markers in the files say what is diffe
 """
 
 import hashlib
+from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from importlib.resources import files
 
@@ -69,11 +70,10 @@ async def open_clickhouse(
         write_settings=cluster.write_settings if cluster else None,
         read_settings=cluster.read_settings if cluster else None,
     )
-    try:
+    async with AsyncExitStack() as unless_upgraded:
+        unless_upgraded.push_async_callback(clickhouse.close)
         await upgrade(clickhouse, cluster)
-    except BaseException:
-        await clickhouse.close()
-        raise
+        unless_upgraded.pop_all()
     return clickhouse
 
 
