@@ -1,5 +1,7 @@
 """The database: what the migrations build is what the code expects, and workspaces are fenced."""
 
+from importlib import import_module
+from pathlib import Path
 from uuid import uuid4
 
 import pytest
@@ -9,12 +11,17 @@ from sqlalchemy import Connection, insert, select, text
 from sqlalchemy.exc import ProgrammingError
 from sqlalchemy.ext.asyncio import create_async_engine
 
+from services import profile
 from services.kit.migrate import upgrade
 from services.kit.postgres import create_sessionmaker, workspace_tx
-from services.profile.tables import AliasRow, Table
+from services.profile.identity.tables import AliasRow
+from services.profile.tables import Table
 from tests.support.postgres import Database, NewDatabase
 
 pytestmark = pytest.mark.anyio
+
+for _file in Path(profile.__path__[0]).glob("*/tables.py"):
+    import_module(f"services.profile.{_file.parent.name}.tables")
 
 NOT_FENCED = {"consumer"}
 """Partitions and offsets only; workers walk it across workspaces."""

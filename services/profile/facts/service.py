@@ -11,10 +11,9 @@ from services.kit.problems import Unavailable
 from services.profile.errors import RuleNotFound
 from services.profile.feed import store as feed
 from services.profile.identity import store as identity
-from services.profile.profiles import store as profiles
-from services.profile.rules import memberships, states
+from services.profile.rules import people, states
 from services.profile.rules import store as rules
-from services.rules import LeafState, Person, Rule, compile_memory, normalise
+from services.rules import Person, Rule, compile_memory, normalise
 
 Facts = dict[str, Any]
 """A ``services.contracts.profile.Facts`` as plain values."""
@@ -33,15 +32,15 @@ async def facts(
     ids = set(living.values())
     wanted = await _rules(session, workspace_id, rule_ids)
     held = await states.load(session, workspace_id, ids, _leaves(wanted))
-    people = await _people(session, workspace_id, ids)
+    known_people = await _people(session, workspace_id, ids)
     named = await _identifiers(session, workspace_id, ids)
 
     def answer() -> list[Facts]:
         for (profile_id, leaf_id), each in held.items():
-            people[profile_id].leaf_states[leaf_id] = each.state  # type: ignore[index]
+            known_people[profile_id].leaf_states[leaf_id] = each.state  # type: ignore[index]
         holds = {rule_id: compile_memory(rule) for rule_id, rule in wanted.items()}
         known: dict[str, Facts] = {}
-        for profile_id, person in people.items():
+        for profile_id, person in known_people.items():
             known[profile_id] = {
                 "profile_id": profile_id,
                 "exists": True,
@@ -91,28 +90,15 @@ def _nobody(profile_id: str) -> Facts:
 
 
 async def _people(session: AsyncSession, workspace_id: UUID, ids: set[str]) -> dict[str, Person]:
-    traits = await profiles.load_traits(session, workspace_id, ids)
-    consents = await profiles.load_consents(session, workspace_id, ids)
-    holds, stages = await memberships.load(session, workspace_id, ids)
     definitions = await rules.definitions(session, workspace_id)
-    segments = {d.key for d in definitions if d.kind == "segment"}
-    primary = next((d.key for d in definitions if d.kind == "model"), "")
-    people: dict[str, Person] = {}
-    for profile_id, known in traits.items():
-        leaf_states: dict[str, LeafState] = {}
-        people[profile_id] = Person(
-            traits=known.values,
-            segments=frozenset(holds.get(profile_id, set()) & segments),
-            stage=stages.get(profile_id, {}).get(primary),
-            consents={
-                purpose: state
-                for purpose, (state, _) in (
-                    consents[profile_id].current.items() if profile_id in consents else ()
-                )
-            },
-            leaf_states=leaf_states,
-        )
-    return people
+    subjects = await people.load(
+        session,
+        workspace_id,
+        ids,
+        segments={d.key for d in definitions if d.kind == "segment"},
+        primary_model=next((d.key for d in definitions if d.kind == "model"), None),
+    )
+    return {profile_id: subject.person for profile_id, subject in subjects.items()}
 
 
 async def _identifiers(

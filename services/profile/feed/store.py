@@ -10,7 +10,8 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from services.contracts.changes import Change
 from services.kit import feeds
-from services.profile.tables import ConsumerRow, FeedRow
+from services.profile.feed.tables import FeedRow
+from services.profile.stream.tables import ConsumerRow
 
 MAX_ENTRIES = 5000
 """Entries per row: what a reader takes into memory at once."""

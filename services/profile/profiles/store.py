@@ -1,15 +1,14 @@
-"""SQL of profiles and their consents: blocks for the log, single ones for the API."""
+"""SQL of profiles: blocks for the log, single ones for the API."""
 
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from uuid import UUID
 
 import msgspec
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from services.kit.ids import uuid7
 from services.profile.arrays import plain, quoted, statement
-from services.profile.stream.fold import ConsentEntry, Consents, Traits
+from services.profile.profiles.traits import Traits
 
 _TRAITS = statement("""
 SELECT p.profile_id::text AS profile_id, p.traits::text AS traits, p.trait_times::text AS times
@@ -17,22 +16,10 @@ FROM unnest(CAST(:ids AS uuid[])) AS asked(profile_id)
 JOIN profile p ON p.workspace_id = :workspace_id AND p.profile_id = asked.profile_id
 """)
 
-_CONSENTS = statement("""
-SELECT c.profile_id::text AS profile_id, c.purpose, c.state,
-       CAST(extract(epoch FROM c.at) * 1000 AS bigint) AS at
-FROM unnest(CAST(:ids AS uuid[])) AS asked(profile_id)
-JOIN consent c ON c.workspace_id = :workspace_id AND c.profile_id = asked.profile_id
-""")
-
 # A merged profile's row goes; its id lives on as an alias and its content in the merge ledger.
 _DELETE = statement("""
 DELETE FROM profile p USING unnest(CAST(:ids AS uuid[])) AS gone(profile_id)
 WHERE p.workspace_id = :workspace_id AND p.profile_id = gone.profile_id
-""")
-
-_DELETE_CONSENTS = statement("""
-DELETE FROM consent c USING unnest(CAST(:ids AS uuid[])) AS gone(profile_id)
-WHERE c.workspace_id = :workspace_id AND c.profile_id = gone.profile_id
 """)
 
 _INSERT = statement("""
@@ -65,26 +52,6 @@ WHERE p.workspace_id = :workspace_id AND p.profile_id = new.profile_id
 _PUT_TRAITS = statement("""
 UPDATE profile SET traits = CAST(:traits AS jsonb), trait_times = CAST(:times AS jsonb)
 WHERE workspace_id = :workspace_id AND profile_id = :profile_id
-""")
-
-_PUT_CONSENTS = statement("""
-INSERT INTO consent (workspace_id, profile_id, purpose, state, at)
-SELECT :workspace_id, profile_id, purpose, state, to_timestamp(at / 1000.0)
-FROM unnest(CAST(:ids AS uuid[]), CAST(:purposes AS text[]), CAST(:states AS text[]),
-            CAST(:times AS bigint[])) AS new(profile_id, purpose, state, at)
-ON CONFLICT (workspace_id, profile_id, purpose)
-DO UPDATE SET state = excluded.state, at = excluded.at
-""")
-
-_LEDGER = statement("""
-INSERT INTO consent_entry
-  (workspace_id, entry_id, profile_id, purpose, state, at, source, message_id)
-SELECT :workspace_id, entry_id, profile_id, purpose, state, to_timestamp(at / 1000.0), source,
-       message_id
-FROM unnest(CAST(:entry_ids AS uuid[]), CAST(:ids AS uuid[]), CAST(:purposes AS text[]),
-            CAST(:states AS text[]), CAST(:times AS bigint[]), CAST(:sources AS text[]),
-            CAST(:message_ids AS text[]))
-  AS new(entry_id, profile_id, purpose, state, at, source, message_id)
 """)
 
 
@@ -124,18 +91,6 @@ async def load_traits(
     }
 
 
-async def load_consents(
-    session: AsyncSession, workspace_id: UUID, profile_ids: Collection[str]
-) -> dict[str, Consents]:
-    found = await session.execute(
-        _CONSENTS, {"workspace_id": workspace_id, "ids": plain(profile_ids)}
-    )
-    consents: dict[str, Consents] = {}
-    for profile_id, purpose, state, at in found.all():
-        consents.setdefault(profile_id, Consents()).current[purpose] = (state, at)
-    return consents
-
-
 async def load_seen(
     session: AsyncSession, workspace_id: UUID, profile_ids: Collection[str]
 ) -> dict[str, tuple[int, int]]:
@@ -146,9 +101,7 @@ async def load_seen(
 
 async def remove(session: AsyncSession, workspace_id: UUID, profile_ids: Collection[str]) -> None:
     """Merged profiles: their rows go, the alias and the ledger stay."""
-    parameters = {"workspace_id": workspace_id, "ids": plain(profile_ids)}
-    await session.execute(_DELETE, parameters)
-    await session.execute(_DELETE_CONSENTS, parameters)
+    await session.execute(_DELETE, {"workspace_id": workspace_id, "ids": plain(profile_ids)})
 
 
 async def insert(session: AsyncSession, workspace_id: UUID, writes: Sequence[Write]) -> None:
@@ -189,44 +142,3 @@ async def put_traits(
             "times": msgspec.json.encode(traits.times).decode(),
         },
     )
-
-
-async def put_consents(
-    session: AsyncSession, workspace_id: UUID, consents: Iterable[tuple[str, Consents]]
-) -> None:
-    rows = [
-        (profile_id, purpose, state, at)
-        for profile_id, known in consents
-        for purpose, (state, at) in known.current.items()
-    ]
-    if rows:
-        ids, purposes, states, times = (list(column) for column in zip(*rows, strict=True))
-        await session.execute(
-            _PUT_CONSENTS,
-            {
-                "workspace_id": workspace_id,
-                "ids": plain(ids),
-                "purposes": quoted(purposes),
-                "states": quoted(states),
-                "times": plain(times),
-            },
-        )
-
-
-async def append_ledger(
-    session: AsyncSession, workspace_id: UUID, entries: Sequence[ConsentEntry]
-) -> None:
-    if entries:
-        await session.execute(
-            _LEDGER,
-            {
-                "workspace_id": workspace_id,
-                "entry_ids": plain(uuid7() for _ in entries),
-                "ids": plain(e.profile_id for e in entries),
-                "purposes": quoted(e.purpose for e in entries),
-                "states": quoted(e.state for e in entries),
-                "times": plain(e.at for e in entries),
-                "sources": quoted(e.source for e in entries),
-                "message_ids": quoted(e.message_id for e in entries),
-            },
-        )

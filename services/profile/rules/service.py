@@ -2,23 +2,20 @@
 
 import asyncio
 from collections import OrderedDict
-from collections.abc import Mapping
 from dataclasses import dataclass, field
 from uuid import UUID
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from services.contracts.changes import Change
-from services.profile.profiles import store as profiles
-from services.profile.rules import memberships, states, store
-from services.profile.rules.advance import Advanced, Subject, Touched, advance, due
+from services.profile.rules import memberships, people, states, store
+from services.profile.rules.advance import Advanced, Touched, advance, due
 from services.profile.rules.count import count
 from services.profile.rules.ruleset import RuleSet, build
 from services.profile.rules.states import Held, Key
 from services.profile.stream.block import Block
-from services.profile.stream.fold import Consents
 from services.profile.stream.service import Applied
-from services.rules import EMPTY, LeafState, Person, merge, update
+from services.rules import EMPTY, LeafState, merge, update
 
 
 class RuleCache:
@@ -96,7 +93,13 @@ async def settle(
     """Write new leaf states, ask what was touched, write who entered and left what."""
     asked = news.touched.profiles()
     held = await _load_states(session, workspace_id, rules, news, asked)
-    subjects = await _subjects(session, workspace_id, rules, asked)
+    subjects = await people.load(
+        session,
+        workspace_id,
+        asked,
+        segments={node.key for node in rules.nodes if node.kind == "segment"},
+        primary_model=rules.primary_model,
+    )
 
     def evaluate() -> tuple[dict[Key, Held], Advanced]:
         changed = _count(rules, held, news)
@@ -148,32 +151,3 @@ def _count(rules: RuleSet, held: dict[Key, Held], news: News) -> dict[Key, Held]
     for key in [key for key, mine in changed.items() if mine.state == EMPTY]:
         del changed[key], held[key]
     return changed
-
-
-async def _subjects(
-    session: AsyncSession, workspace_id: UUID, rules: RuleSet, asked: set[str]
-) -> dict[str, Subject]:
-    if not asked:
-        return {}
-    traits = await profiles.load_traits(session, workspace_id, asked)
-    consents = await profiles.load_consents(session, workspace_id, asked)
-    holds, stages = await memberships.load(session, workspace_id, asked)
-    segments = {node.key for node in rules.nodes if node.kind == "segment"}
-    subjects: dict[str, Subject] = {}
-    for profile_id, known in traits.items():
-        mine = holds.get(profile_id, set())
-        stage = stages.get(profile_id, {})
-        person = Person(
-            traits=known.values,
-            segments=frozenset(mine & segments),
-            stage=stage.get(rules.primary_model or ""),
-            consents=_states(consents, profile_id),
-            leaf_states={},
-        )
-        subjects[profile_id] = Subject(person, mine, stage)
-    return subjects
-
-
-def _states(consents: Mapping[str, Consents], profile_id: str) -> dict[str, str]:
-    known = consents.get(profile_id)
-    return {} if known is None else {p: state for p, (state, _) in known.current.items()}

@@ -10,7 +10,8 @@ from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from services.profile.rules.ruleset import Definition
-from services.profile.tables import LeafRow, LeafStateRow, MembershipRow, RuleRow, StageModelRow
+from services.profile.rules.tables import LeafRow, LeafStateRow, MembershipRow, RuleRow
+from services.profile.stages.tables import StageModelRow
 
 State = Literal["backfilling", "sweeping", "ready"]
 """Leaves are being counted from the past; everybody is asked once; kept up to date by events."""

@@ -11,14 +11,15 @@ from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from services.profile.errors import SegmentNameTaken
+from services.profile.profiles.tables import ProfileRow
 from services.profile.rules.backfill import Row
-from services.profile.tables import MembershipRow, ProfileRow, RuleRow, SegmentRow
+from services.profile.rules.tables import MembershipRow, RuleRow
+from services.profile.segments.tables import SegmentRow
 from services.rules import Rule
 from services.rules.compile_postgres import Columns, compile_postgres
 
 # What a rule reads of a profile, for `compile_postgres`; only what the rule names is computed.
 _COLUMNS = Columns(
-    computed="CAST('{}' AS jsonb)",
     account="CAST('{}' AS jsonb)",
     segments="""ARRAY(
       SELECT m.rule_id::text FROM membership m

@@ -8,7 +8,7 @@ from uuid import UUID
 from sqlalchemy import delete, func, select, text
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from services.profile.tables import StageModelRow, StageRow
+from services.profile.stages.tables import StageModelRow, StageRow
 
 _HISTORY = text("""
 SELECT change_id, model_id, from_stage, to_stage, at FROM stage_change

@@ -1,85 +1,15 @@
 """What the events of a block say about traits and consents, folded in log order. Pure."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Any
 
 import msgspec
 
 from services.contracts.events import Event
+from services.profile.consents.ledger import ConsentEntry, Consents, ConsentState
 from services.profile.identity.resolve import Merge, Resolution
-
-MAX_TRAITS = 500
-"""Keys of one profile; further new ones are left out."""
-
-ConsentState = Literal["granted", "withdrawn"]
-
-
-@dataclass(slots=True)
-class Traits:
-    """Traits and, per key, the ms at which the value was said. A time without a value: deleted."""
-
-    values: dict[str, Any] = field(default_factory=dict)
-    times: dict[str, int] = field(default_factory=dict)
-    changed: set[str] = field(default_factory=set)
-
-    def learn(self, said: Mapping[str, Any], at: int) -> None:
-        """Last write by event time wins; of two at the same time the later in the log."""
-        for key, value in said.items():
-            known_at = self.times.get(key)
-            if known_at is None and len(self.times) >= MAX_TRAITS:
-                continue
-            if known_at is None or at >= known_at:
-                self._put(key, value, at)
-
-    def absorb(self, other: "Traits") -> None:
-        """A merge: the survivor keeps what it knows, blanks are filled."""
-        for key, at in other.times.items():
-            if key not in self.times and len(self.times) < MAX_TRAITS:
-                self._put(key, other.values.get(key), at)
-
-    def _put(self, key: str, value: Any, at: int) -> None:
-        self.times[key] = at
-        if value == self.values.get(key) and type(value) is type(self.values.get(key)):
-            return
-        self.changed.add(key)
-        if value is None:
-            self.values.pop(key, None)
-        else:
-            self.values[key] = value
-
-
-@dataclass(frozen=True, slots=True)
-class ConsentEntry:
-    """A line of the ledger: a purpose was said to be in another state than before."""
-
-    profile_id: str
-    purpose: str
-    state: ConsentState
-    at: int
-    source: str
-    message_id: str
-
-
-@dataclass(slots=True)
-class Consents:
-    """State and time by purpose; of two statements at one time a withdrawal wins."""
-
-    current: dict[str, tuple[ConsentState, int]] = field(default_factory=dict)
-    changed: set[str] = field(default_factory=set)
-
-    def learn(self, purpose: str, state: ConsentState, at: int) -> bool:
-        """Whether the statement differs from what was known, and so belongs into the ledger."""
-        known = self.current.get(purpose)
-        if known is None or (at, state == "withdrawn") >= (known[1], known[0] == "withdrawn"):
-            self.current[purpose] = (state, at)
-            if known is None or known[0] != state:
-                self.changed.add(purpose)
-        return known is None or known[0] != state
-
-    def absorb(self, other: "Consents") -> None:
-        for purpose, (state, at) in other.current.items():
-            self.learn(purpose, state, at)
+from services.profile.profiles.traits import Traits
 
 
 @dataclass(slots=True)

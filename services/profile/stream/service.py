@@ -10,13 +10,15 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from services.contracts.changes import Change
 from services.contracts.events import Event
 from services.identifiers import subject_id
+from services.profile.consents import store as consent_store
 from services.profile.identity import store as identity
 from services.profile.identity.resolve import Resolution, resolve
 from services.profile.identity.store import Linked, MergeRecord
 from services.profile.profiles import store as profiles
+from services.profile.profiles.traits import Traits
 from services.profile.stream import entries
 from services.profile.stream.block import Block, identifiers, sightings
-from services.profile.stream.fold import Folded, Said, Traits, fold, said
+from services.profile.stream.fold import Folded, Said, fold, said
 
 Statement = tuple[int, Event, Said]
 
@@ -76,7 +78,7 @@ async def _fold(
     if known := of_traits & existing:
         folded.traits = await profiles.load_traits(session, workspace_id, known)
     if known := of_consents & existing:
-        folded.consents = await profiles.load_consents(session, workspace_id, known)
+        folded.consents = await consent_store.load(session, workspace_id, known)
     await asyncio.to_thread(fold, statements, resolution, folded)
     return folded
 
@@ -152,6 +154,7 @@ async def _save_profiles(
     seen = await _seen(session, workspace_id, block, applied)
     if gone := [loser for loser in applied.became if loser in applied.existing]:
         await profiles.remove(session, workspace_id, gone)
+        await consent_store.remove(session, workspace_id, gone)
     new: list[profiles.Write] = []
     old: list[profiles.Write] = []
     for profile_id in applied.living:
@@ -165,8 +168,8 @@ async def _save_profiles(
     await profiles.insert(session, workspace_id, new)
     await profiles.update(session, workspace_id, old)
     said_of = [(p, folded.consents[p]) for p in applied.living if p in folded.consents]
-    await profiles.put_consents(session, workspace_id, said_of)
-    await profiles.append_ledger(session, workspace_id, folded.ledger)
+    await consent_store.put(session, workspace_id, said_of)
+    await consent_store.append(session, workspace_id, folded.ledger)
 
 
 async def _seen(

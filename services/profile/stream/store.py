@@ -10,7 +10,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncSession
 
 from services.contracts.events import Event
 from services.kit import feeds
-from services.profile.tables import ConsumerRow, QuarantineRow
+from services.profile.stream.tables import ConsumerRow, QuarantineRow
 
 _LEASE = text("SELECT pg_try_advisory_lock(hashtextextended('profile-consumer:' || :partition, 0))")
 

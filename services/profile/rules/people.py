@@ -1,0 +1,58 @@
+"""People as rules see them, loaded for a set of profiles at once."""
+
+from collections.abc import Collection, Mapping, Set
+from uuid import UUID
+
+import msgspec
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from services.profile.arrays import plain, statement
+from services.profile.consents import store as consents
+from services.profile.consents.ledger import Consents
+from services.profile.rules import memberships
+from services.profile.rules.advance import Subject
+from services.rules import Person
+
+_LOAD = statement("""
+SELECT p.profile_id::text AS profile_id, p.traits::text AS traits, p.computed::text AS computed
+FROM unnest(CAST(:ids AS uuid[])) AS asked(profile_id)
+JOIN profile p ON p.workspace_id = :workspace_id AND p.profile_id = asked.profile_id
+""")
+
+
+async def load(
+    session: AsyncSession,
+    workspace_id: UUID,
+    profile_ids: Collection[str],
+    *,
+    segments: Set[str],
+    primary_model: str | None,
+) -> dict[str, Subject]:
+    """Living profiles by id, without their leaf states. ``segments``: ids of rules that are ones;
+    ``primary_model``: the stage model that the rule field ``stage`` means."""
+    if not profile_ids:
+        return {}
+    parameters = {"workspace_id": workspace_id, "ids": plain(profile_ids)}
+    found = (await session.execute(_LOAD, parameters)).all()
+    said = await consents.load(session, workspace_id, profile_ids)
+    holds, stages = await memberships.load(session, workspace_id, profile_ids)
+    decode = msgspec.json.decode
+    subjects: dict[str, Subject] = {}
+    for profile_id, traits, computed in found:
+        mine = holds.get(profile_id, set())
+        stage = stages.get(profile_id, {})
+        person = Person(
+            traits=decode(traits),
+            computed=decode(computed),
+            segments=frozenset(mine & segments),
+            stage=stage.get(primary_model or ""),
+            consents=_states(said, profile_id),
+            leaf_states={},
+        )
+        subjects[profile_id] = Subject(person, mine, stage)
+    return subjects
+
+
+def _states(said: Mapping[str, Consents], profile_id: str) -> dict[str, str]:
+    known = said.get(profile_id)
+    return {} if known is None else {p: state for p, (state, _) in known.current.items()}

@@ -1,0 +1,76 @@
+"""Tables of registered rules and their state."""
+
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import ARRAY, BigInteger, Index, text
+from sqlalchemy.orm import Mapped, mapped_column
+
+from services.profile.tables import Table
+
+
+class RuleRow(Table):
+    """A registered rule. Segments are rules of kind ``segment`` under the segment's id."""
+
+    __tablename__ = "rule"
+
+    workspace_id: Mapped[UUID] = mapped_column(primary_key=True)
+    rule_id: Mapped[UUID] = mapped_column(primary_key=True)
+    kind: Mapped[str]
+    owner: Mapped[str]
+    definition: Mapped[dict[str, Any]]
+    watch: Mapped[bool]
+    state: Mapped[str]
+
+
+class LeafRow(Table):
+    """An event leaf of some rules. Live counting starts after ``start_offset`` of the log."""
+
+    __tablename__ = "leaf"
+
+    workspace_id: Mapped[UUID] = mapped_column(primary_key=True)
+    leaf_id: Mapped[str] = mapped_column(primary_key=True)
+    definition: Mapped[dict[str, Any]]
+    start_offset: Mapped[int]
+    state: Mapped[str]
+
+
+class LeafStateRow(Table):
+    """``LeafState`` of one leaf for one profile (times in ms since the epoch).
+
+    ``next_change_at`` is the next ms at which a rule that reads it may change by time alone.
+    """
+
+    __tablename__ = "leaf_state"
+    __table_args__ = (
+        Index(
+            None,
+            "workspace_id",
+            "next_change_at",
+            postgresql_where=text("next_change_at IS NOT NULL"),
+        ),
+    )
+
+    workspace_id: Mapped[UUID] = mapped_column(primary_key=True)
+    profile_id: Mapped[UUID] = mapped_column(primary_key=True)
+    leaf_id: Mapped[str] = mapped_column(primary_key=True)
+    total: Mapped[int]
+    first: Mapped[int | None]
+    last: Mapped[int | None]
+    recent: Mapped[list[int]] = mapped_column(ARRAY(BigInteger))
+    bucket_index: Mapped[list[int]] = mapped_column(ARRAY(BigInteger))
+    bucket_count: Mapped[list[int]] = mapped_column(ARRAY(BigInteger))
+    next_change_at: Mapped[int | None]
+
+
+class MembershipRow(Table):
+    """The rule (a segment or a watched rule) holds for the profile since ``entered_at``."""
+
+    __tablename__ = "membership"
+    __table_args__ = (Index(None, "workspace_id", "rule_id", "profile_id"),)
+
+    workspace_id: Mapped[UUID] = mapped_column(primary_key=True)
+    profile_id: Mapped[UUID] = mapped_column(primary_key=True)
+    rule_id: Mapped[UUID] = mapped_column(primary_key=True)
+    entered_at: Mapped[datetime]

@@ -1,0 +1,50 @@
+"""Tables of stages."""
+
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import Index
+from sqlalchemy.orm import Mapped, mapped_column
+
+from services.profile.tables import Table
+
+
+class StageModelRow(Table):
+    """A published stage model: ``{"name", "stages": [{"id", "rule_id"}]}`` in order."""
+
+    __tablename__ = "stage_model"
+
+    workspace_id: Mapped[UUID] = mapped_column(primary_key=True)
+    model_id: Mapped[UUID] = mapped_column(primary_key=True)
+    definition: Mapped[dict[str, Any]]
+    state: Mapped[str]
+    published_at: Mapped[datetime]
+
+
+class StageRow(Table):
+    """The stage a profile is in now."""
+
+    __tablename__ = "stage"
+    __table_args__ = (Index(None, "workspace_id", "model_id", "stage_id"),)
+
+    workspace_id: Mapped[UUID] = mapped_column(primary_key=True)
+    profile_id: Mapped[UUID] = mapped_column(primary_key=True)
+    model_id: Mapped[UUID] = mapped_column(primary_key=True)
+    stage_id: Mapped[str]
+    since: Mapped[datetime]
+
+
+class StageChangeRow(Table):
+    """Append-only: every change of stage."""
+
+    __tablename__ = "stage_change"
+    __table_args__ = (Index(None, "workspace_id", "profile_id", "model_id"),)
+
+    workspace_id: Mapped[UUID] = mapped_column(primary_key=True)
+    change_id: Mapped[UUID] = mapped_column(primary_key=True)
+    profile_id: Mapped[UUID]
+    model_id: Mapped[UUID]
+    from_stage: Mapped[str | None]
+    to_stage: Mapped[str | None]
+    at: Mapped[datetime]
