@@ -11,6 +11,7 @@ import sys
 import time
 from collections import deque
 from dataclasses import asdict, dataclass, field
+from itertools import cycle
 from pathlib import Path
 from typing import Any, cast
 from urllib.parse import urlsplit
@@ -33,6 +34,8 @@ class Plan:
     """Stop after so many; ``seconds`` then is no limit."""
     rate: float | None = None
     """Requests per second; None: as many as are answered."""
+    queries: list[str] = field(default_factory=list)
+    """GET with one after the other of these query strings, in place of POST with the body."""
 
 
 def run(plan: Plan) -> dict[str, Any]:
@@ -59,10 +62,14 @@ class _Requests:
         headers = {"Host": url.netloc, "Content-Type": "application/json", **plan.headers}
         lines = "".join(f"{name}: {value}\r\n" for name, value in headers.items())
         self._head = f"POST {url.path} HTTP/1.1\r\n{lines}Content-Length: ".encode()
+        gets = (f"GET {url.path}?{query} HTTP/1.1\r\n{lines}\r\n" for query in plan.queries)
+        self._gets = cycle([get.encode() for get in gets]) if plan.queries else None
         self._parts = plan.body.split(MARK)
         self._run, self._next = uuid4().hex[:12], 0
 
     def next(self) -> bytes:
+        if self._gets is not None:
+            return next(self._gets)
         parts = self._parts
         if len(parts) == 1:
             body = parts[0]

@@ -55,6 +55,7 @@ class Stack:
     server: DatabaseServer
     tracking: Database
     gateway: Database
+    profiles: Database
     ports: Ports = field(default_factory=Ports)
     served: list[Served] = field(default_factory=list)
 
@@ -78,6 +79,18 @@ class Stack:
 
     def store(self) -> Served:
         return self.serve("services.tracking.main:create_app", **self._tracking("store"))
+
+    def profile(self, store: Served) -> Served:
+        return self.serve("services.profile.main:create_app", **self.profile_environment(store))
+
+    def profile_environment(self, store: Served) -> dict[str, str]:
+        return {
+            "PROFILE_POSTGRES_DSN": self.profiles.app_dsn,
+            "PROFILE_TRACKING_STORE_URL": store.url,
+            "PROFILE_SIGNING_KEY": signing_key("profile"),
+            "PROFILE_TRUSTED_KEYS": json.dumps(trusted_keys()),
+            "PROFILE_LOG_LEVEL": "WARNING",
+        }
 
     def door(self, ingest: Served) -> tuple[Served, dict[str, str]]:
         """The gateway before ``ingest``, and the keys of a new workspace."""
@@ -132,7 +145,8 @@ def running(home: Path) -> Iterator[Stack]:
     cluster.start()
     try:
         server = DatabaseServer(cluster)
-        stack = Stack(home, server, server.create("tracking"), server.create("gateway"))
+        tracking, gateway, profiles = map(server.create, ("tracking", "gateway", "profile"))
+        stack = Stack(home, server, tracking, gateway, profiles)
         try:
             yield stack
         finally:
