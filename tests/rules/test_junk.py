@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from services.contracts.rules import Operator
+from services.contracts.conditions import Operator
 from services.rules import RuleInvalid, leaf_of, normalise, normalise_where
 
 _KEYS = ["combinator", "not", "rules", "id", "field", "operator", "value", "event", "did"]
