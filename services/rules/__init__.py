@@ -13,8 +13,8 @@ from services.rules.leaves import (
     update,
 )
 from services.rules.memory import Person, compile_memory, evaluate, evaluate_events
-from services.rules.model import Held, Leaf, Rule, Sequence, fields, held, leaves
-from services.rules.normalise import held_id, normalise, normalise_where
+from services.rules.model import Held, Leaf, Rule, Sequence, fields, held, leaves, parts
+from services.rules.normalise import normalise, normalise_where
 from services.rules.sequences import sequence_change
 from services.rules.wire import event_node, leaf_of
 
@@ -37,7 +37,6 @@ __all__ = [
     "filter_of",
     "held",
     "held_due",
-    "held_id",
     "leaf_count",
     "leaf_of",
     "leaves",
@@ -46,6 +45,7 @@ __all__ = [
     "next_due",
     "normalise",
     "normalise_where",
+    "parts",
     "sequence_change",
     "update",
 ]

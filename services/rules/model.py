@@ -129,7 +129,7 @@ class Held:
 
     key: str
     segment: bool
-    root: "Expr"
+    rule: "Rule"
     for_ms: int
 
 
@@ -175,6 +175,13 @@ def leaves(rule: Rule) -> tuple[Leaf, ...]:
 def held(rule: Rule) -> tuple[Held, ...]:
     """Return the nodes of a rule that ask how long something held, not those inside them."""
     return tuple(node for node in walk(rule.root) if isinstance(node, Held))
+
+
+def parts(rule: Rule) -> Iterator[Rule]:
+    """Yield the rule and all rules inside it of which it is asked how long they held."""
+    yield rule
+    for node in held(rule):
+        yield from parts(node.rule)
 
 
 def fields(rule: Rule) -> frozenset[tuple[Source, tuple[str, ...]]]:

@@ -22,6 +22,7 @@ MAX_TEXT = 100_000
 PROFILE_FIELDS: frozenset[Source] = frozenset(
     ("traits", "computed", "account", "segment", "stage", "consent", "bucket")
 )
+# Ids of inner rules are made of their hashes: changing it would begin all waiting anew.
 _HELD = UUID("6d0b1a51-7c0f-5f0e-9d4e-3f2a8c1b7e60")
 
 _NODE: TypeAdapter[Any] = TypeAdapter(wire.Node)
@@ -153,11 +154,7 @@ def _held(node: wire.HeldNode, pointer: str) -> Expr:
     for_ms = length_ms(node.for_, f"{pointer}/for")
     if root == Const(False):
         return root
+    rule = Rule(root, digest(canonical(root)))
     if isinstance(root, Test) and root.source == "segment" and root.op == "=":
-        return Held(str(root.value), True, root, for_ms)
-    return Held(str(held_id(Rule(root, digest(canonical(root))))), False, root, for_ms)
-
-
-def held_id(rule: Rule) -> UUID:
-    """Return the id under which it is kept since when a rule holds."""
-    return uuid5(_HELD, rule.hash)
+        return Held(str(root.value), True, rule, for_ms)
+    return Held(str(uuid5(_HELD, rule.hash)), False, rule, for_ms)

@@ -83,7 +83,9 @@ class PostgresPeople:
             for leaf_id, state in p.leaf_states.items()
         ]
         held = [
-            {"i": i, "k": key, "ms": since} for i, p in enumerate(people) for key, since in p.since.items()
+            {"i": i, "k": key, "ms": since}
+            for i, p in enumerate(people)
+            for key, since in p.since.items()
         ]
         params: dict[str, ParamValue] = {}
         for rule in rules:
