@@ -140,7 +140,7 @@ def test_a_person_is_a_condition_on_groups() -> None:
 
 
 def test_clickhouse_refuses_what_only_profiles_know() -> None:
-    with pytest.raises(ValueError, match="profile fields"):
+    with pytest.raises(ValueError, match="only events are known"):
         person_condition(normalise(_test("=", 1)), NOW_MS)
 
 
