@@ -101,7 +101,7 @@ BY_PERSON = EventColumns(person="toString(person)")
 @given(
     st.lists(language, min_size=PER_EXAMPLE // 2, max_size=PER_EXAMPLE // 2),
     st.lists(trait_trees, min_size=PER_EXAMPLE // 2, max_size=PER_EXAMPLE // 2),
-    st.lists(people, min_size=1, max_size=8),
+    st.lists(people, min_size=3, max_size=8),
     st.lists(st.one_of(st.none(), st.sampled_from(SPANS_S)), min_size=8, max_size=8),
 )
 @_slow
@@ -138,7 +138,7 @@ def test_a_document_matches_alike_in_memory_postgres_and_clickhouse(
 
 @given(
     st.lists(past_rules, min_size=PER_EXAMPLE, max_size=PER_EXAMPLE),
-    st.lists(events(), min_size=1, max_size=5),
+    st.lists(events(), min_size=2, max_size=5),
 )
 @_slow
 def test_events_count_alike_in_memory_postgres_and_clickhouse(
