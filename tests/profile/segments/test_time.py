@@ -156,6 +156,9 @@ async def test_how_long_somebody_is_in_a_segment_counts_from_when_they_entered(
     await leaves_nothing_until(world, clock, DAY)
     entered = await world.until(lambda c: c.type == "segment.entered")
     assert crossings(entered) == [("segment.entered", member.subject_id)]
+    both = {"held": group(in_segment, PRO), "for": {"days": 3}}
+    await create(world, group(both), "Three days both")
+    assert (await world.call("DELETE", f"/api/v1/segments/{outer}")).status_code == 204
     refused = await world.call("DELETE", f"/api/v1/segments/{inner}")
     assert (refused.status_code, refused.json()["type"]) == (409, "/problems/segment-in-use")
 
