@@ -132,9 +132,9 @@ def _news(kind: str, key: str, profile_id: str, entered: bool, now_ms: int) -> C
 def due(rules: RuleSet, leaf_id: str, states: Mapping[str, LeafState], now_ms: int) -> int | None:
     """When time alone may next change a live rule through this leaf of a person, in ms."""
     plan = rules.leaves.get(leaf_id)
-    state = states.get(leaf_id, EMPTY)
-    if plan is None or state == EMPTY:
+    if plan is None or (plan.leaf.last_ms is None and not plan.sequences):
         return None
+    state = states.get(leaf_id, EMPTY)
     found = [sequence_change(sequence, states, now_ms) for sequence in plan.sequences]
     if plan.leaf.last_ms is not None:
         found += [next_change(state, plan.leaf, n, now_ms) for n in plan.thresholds]

@@ -138,12 +138,12 @@ async def settle(
 
 def _timed(rules: RuleSet, held: dict[Key, Held], keys: list[Key]) -> list[Key]:
     """Those of the states whose due time may be another, the first steps of sequences included."""
-    found = dict.fromkeys(key for key in keys if key in held)
-    for profile_id, leaf_id in keys:
-        for first in rules.first_steps.get(leaf_id, ()):
-            if (profile_id, first) in held:
+    found = dict.fromkeys(keys)
+    if rules.first_steps:
+        for profile_id, leaf_id in keys:
+            for first in rules.first_steps.get(leaf_id, ()):
                 found[profile_id, first] = None
-    return list(found)
+    return [key for key in found if key in held]
 
 
 async def _load_states(
