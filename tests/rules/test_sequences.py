@@ -7,7 +7,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from services.rules import EMPTY, Person, evaluate, held, next_due, normalise, update
+from services.rules.compile_clickhouse import EventColumns, person_condition
+from services.rules.compile_postgres import compile_postgres
 from services.rules.memory import PastEvent, evaluate_events, with_events
+from tests.rules.stores import ClickHouseEvents, PostgresPeople, prefixes
 from tests.rules.strategies import NOW_MS, SPANS_S, durations, is_rule, sequence_nodes, trees
 
 HOUR = 3600
@@ -68,6 +71,33 @@ def test_a_sequence_means_what_the_table_says(
     rule, past = normalise(tree), history(*events)
     assert evaluate(rule, with_events(Person(), rule, past), NOW_MS) is expected
     assert evaluate_events(rule, Person(), past, NOW_MS) is expected
+
+
+def test_both_stores_say_what_the_table_says(
+    people_store: PostgresPeople, event_store: ClickHouseEvents
+) -> None:
+    half = {"field": "bucket.a", "operator": "<", "value": 5000}
+    rules = [normalise(tree) for tree in [*(case[1] for case in CASES), half]]
+    often = [("View", 20_001), ("Buy", 20_000), *[("Buy", 100 - i) for i in range(64)]]
+    histories = [history(*events) for events in [*(case[2] for case in CASES), often]]
+    expected, people = [], []
+    for rule in rules:
+        asked = [with_events(Person(profile_id=str(i)), rule, h) for i, h in enumerate(histories)]
+        expected.append([evaluate(rule, person, NOW_MS) for person in asked])
+        people.append(asked)
+    states = [
+        {leaf_id: state for asked in people for leaf_id, state in asked[i].leaf_states.items()}
+        for i in range(len(histories))
+    ]
+    names = prefixes(len(rules))
+    compiled = [compile_postgres(r, NOW_MS, prefix=n) for r, n in zip(rules, names, strict=True)]
+    assert people_store.ask([Person(leaf_states=each) for each in states], compiled) == expected
+    columns = EventColumns(person="toString(person)")
+    having = [
+        person_condition(r, NOW_MS, columns=columns, prefix=n)
+        for r, n in zip(rules, names, strict=True)
+    ]
+    assert event_store.people_hold(histories, having) == expected
 
 
 def test_the_window_holds_the_steps_and_what_did_not_follow_is_looked_for_beyond_it() -> None:
