@@ -16,10 +16,10 @@ PY := $(BIN)/python
 INSTALLED := $(VENV)/.installed
 ARGS ?=
 
-.PHONY: help run demo test sdks malformed chaos lint format types imports openapi bench env lock check clean
+.PHONY: help run demo test differential sdks malformed chaos lint format types imports openapi bench env lock check clean
 
 help: ## Show this list.
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
 
 run: $(INSTALLED) ## Start everything on this machine (PORT=8080, DATA_DIR=.data); Ctrl-C stops it.
 	@exec $(PY) -m infra.runner --tied
@@ -29,6 +29,9 @@ demo: $(INSTALLED) ## Tell the whole story on an instance of its own (DATA=direc
 
 test: $(INSTALLED) ## Run the tests (ARGS= for pytest).
 	@$(PY) -m pytest -n 2 --dist loadfile $(ARGS)
+
+differential: $(INSTALLED) ## Ask random rules of memory, PostgreSQL and ClickHouse (CASES=20000).
+	@WAYMARK_RULE_CASES=$(or $(CASES),20000) $(PY) -m pytest tests/rules/test_differential.py -s $(ARGS)
 
 sdks: $(INSTALLED) tests/sdk/node_modules/.package-lock.json ## Run every client in every scenario (needs npm, chromium).
 	@SDK_MATRIX=full $(PY) -m pytest -n 2 --dist loadfile tests/sdk $(ARGS)

@@ -1,124 +1,23 @@
-"""The rule language on the wire: react-querybuilder trees with event nodes."""
+"""The rule language on the wire: react-querybuilder trees with nodes about events and time."""
 
-import re
 from typing import Annotated, Any, Literal
 
-from pydantic import (
-    AwareDatetime,
-    BaseModel,
-    BeforeValidator,
-    ConfigDict,
-    Discriminator,
-    Field,
-    StrictBool,
-    StrictFloat,
-    StrictInt,
-    StrictStr,
-    Tag,
-)
+from pydantic import ConfigDict, Discriminator, Field, Tag
+
+from services.contracts.conditions import Condition, Instant, NodeId, Wire
 
 Combinator = Literal["and", "or"]
 CountOperator = Literal["=", "!=", "<", "<=", ">", ">="]
-Operator = Literal[
-    "=",
-    "!=",
-    "<",
-    "<=",
-    ">",
-    ">=",
-    "contains",
-    "doesNotContain",
-    "beginsWith",
-    "doesNotBeginWith",
-    "endsWith",
-    "doesNotEndWith",
-    "in",
-    "notIn",
-    "between",
-    "notBetween",
-    "null",
-    "notNull",
-]
-
-_ZONED = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d(:\d\d(\.\d{1,6})?)?(Z|[+-]\d\d:\d\d)")
 
 
-def _zoned_text(value: Any) -> Any:
-    """Refuse what pydantic would read leniently: numbers, dates, strings without a zone."""
-    if isinstance(value, (int, float)) or (isinstance(value, str) and not _ZONED.fullmatch(value)):
-        raise ValueError("write an ISO 8601 time with its zone, such as 2026-03-01T00:00:00Z")
-    return value
-
-
-Instant = Annotated[AwareDatetime, Field(strict=False), BeforeValidator(_zoned_text)]
-NodeId = Annotated[
-    str | None, Field(max_length=100, description="Kept for editors; no part of the meaning.")
-]
-
-
-class _Wire(BaseModel):
-    model_config = ConfigDict(extra="forbid", strict=True, frozen=True, allow_inf_nan=False)
-
-
-class TimeValue(_Wire):
-    """An instant: the field is read as an ISO 8601 time with zone and compared on the time line."""
-
-    time: Instant = Field(examples=["2026-03-01T00:00:00+08:00"])
-
-
-Text = Annotated[StrictStr, Field(max_length=1000)]
-Scalar = StrictBool | StrictInt | StrictFloat | Text
-Value = Scalar | TimeValue | Annotated[list[Scalar | TimeValue], Field(max_length=1000)] | None
-
-
-class Condition(_Wire):
-    """One test of a field of a profile."""
-
-    model_config = ConfigDict(
-        json_schema_extra={
-            "examples": [
-                {"field": "traits.plan", "operator": "=", "value": "pro"},
-                {"field": "computed.orders_90d", "operator": ">=", "value": 3},
-                {"field": "consent.marketing", "operator": "=", "value": "granted"},
-                {"field": "traits.email", "operator": "notNull"},
-            ]
-        }
-    )
-
-    field: str = Field(
-        min_length=1,
-        max_length=200,
-        description=(
-            "`traits.<path>`, `computed.<name>`, `account.<path>`, `segment`, `stage` or "
-            "`consent.<purpose>`; inside an event's `where`: `properties.<path>` or "
-            "`context.<path>`. A path names nested object keys, joined by dots."
-        ),
-    )
-    operator: Operator = Field(
-        description=(
-            "Negative operators are the exact opposite of their positive ones, so `!=` holds for "
-            "a missing field. `between` includes both ends. `contains` finds a part of a string "
-            "or an element of a list."
-        )
-    )
-    value: Value = Field(
-        default=None,
-        description=(
-            "A string, number or boolean; a list for `in`, `notIn`; a pair for `between`, "
-            '`notBetween`; nothing for `null`, `notNull`; `{"time": …}` compares instants.'
-        ),
-    )
-    id: NodeId = None
-
-
-class Count(_Wire):
+class Count(Wire):
     """How often."""
 
     operator: CountOperator = ">="
     value: int = Field(default=1, ge=0, le=100_000)
 
 
-class Window(_Wire):
+class Window(Wire):
     """When: one sliding length (`last_seconds` or `last_days`), or `after` and/or `before`."""
 
     model_config = ConfigDict(
@@ -140,14 +39,24 @@ class Window(_Wire):
     before: Instant | None = Field(default=None, description="Exclusive.")
 
 
+class Duration(Wire):
+    """A length of time: either `seconds` or `days` of 24 hours."""
+
+    model_config = ConfigDict(json_schema_extra={"examples": [{"days": 3}, {"seconds": 1800}]})
+
+    seconds: int | None = Field(default=None, ge=1, le=315_360_000)
+    days: int | None = Field(default=None, ge=1, le=3650)
+
+
 def _kind(node: Any) -> str:
     keys = node if isinstance(node, dict) else getattr(type(node), "model_fields", {})
     if "rules" in keys or "combinator" in keys:
         return "Group"
-    return "Event" if "event" in keys else "Condition"
+    known = {"event": "Event", "sequence": "Sequence", "held": "Held"}
+    return next((tag for key, tag in known.items() if key in keys), "Condition")
 
 
-class WhereGroup(_Wire):
+class WhereGroup(Wire):
     """Tests of one event, all (`and`) or any (`or`) of which hold; an empty group always holds."""
 
     model_config = ConfigDict(
@@ -173,7 +82,7 @@ WhereNode = Annotated[
 ]
 
 
-class EventNode(_Wire):
+class EventNode(Wire):
     """The person did (or did not) do something, so often, in a window of time."""
 
     model_config = ConfigDict(
@@ -200,7 +109,92 @@ class EventNode(_Wire):
     id: NodeId = None
 
 
-class Group(_Wire):
+class SequenceStep(Wire):
+    """One event of a sequence."""
+
+    event: str = Field(min_length=1, max_length=500, description="The event's exact name.")
+    where: WhereGroup | None = None
+    did: bool = Field(
+        default=True,
+        description=(
+            "false, on the last step only: it does not follow within the time. The sequence then "
+            "holds from the moment that time has passed."
+        ),
+    )
+
+
+class SequenceNode(Wire):
+    """The person did one thing after another (or, last, did not), each strictly later.
+
+    Each step looks at its latest 64 events. A person may also begin before an earlier try ended:
+    any start counts.
+    """
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "examples": [
+                {
+                    "sequence": [{"event": "Cart Viewed"}, {"event": "Order Completed"}],
+                    "within": {"days": 1},
+                    "window": {"last_days": 30},
+                },
+                {
+                    "sequence": [
+                        {"event": "Checkout Started"},
+                        {"event": "Order Completed", "did": False},
+                    ],
+                    "within": {"seconds": 3600},
+                },
+            ]
+        }
+    )
+
+    sequence: list[SequenceStep] = Field(min_length=2, max_length=5)
+    within: Duration | None = Field(
+        default=None,
+        description=(
+            "The last step comes less than this after the first; any time later, if absent. With "
+            "a step that did not follow, absent means: never since."
+        ),
+    )
+    window: Window | None = Field(
+        default=None,
+        description=(
+            "When the steps happen. Ever, if absent. A step that did not follow is looked for as "
+            "long as `within` says, also beyond `before`."
+        ),
+    )
+    did: bool = Field(default=True, description="false turns the whole node into its opposite.")
+    id: NodeId = None
+
+
+class HeldNode(Wire):
+    """A rule has held without interruption for at least so long.
+
+    Counted from the moment the service saw it begin to hold, at the earliest when a rule that
+    asks this was registered. For the one condition `segment` `=` it is the time in that segment.
+    """
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "examples": [
+                {
+                    "held": {
+                        "combinator": "and",
+                        "rules": [{"field": "traits.plan", "operator": "=", "value": "trial"}],
+                    },
+                    "for": {"days": 14},
+                }
+            ]
+        }
+    )
+
+    held: "Group"
+    for_: Duration = Field(alias="for")
+    id: NodeId = None
+
+
+class Group(Wire):
     """Nodes of which all (`and`) or any (`or`) hold; an empty group holds for everybody.
 
     At most 10 levels deep and 200 nodes in all, those inside `where` included.
@@ -229,6 +223,8 @@ class Group(_Wire):
 Node = Annotated[
     Annotated[Group, Tag("Group")]
     | Annotated[EventNode, Tag("Event")]
+    | Annotated[SequenceNode, Tag("Sequence")]
+    | Annotated[HeldNode, Tag("Held")]
     | Annotated[Condition, Tag("Condition")],
     Discriminator(_kind),
 ]

@@ -6,7 +6,7 @@ from uuid import UUID
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from services.contracts.rules import EventNode, WhereGroup
+from services.contracts.rules import EventNode, SequenceNode, WhereGroup
 
 
 class Window(BaseModel):
@@ -144,7 +144,7 @@ class LeafQuery(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
 
-    leaves: dict[str, EventNode] = Field(
+    leaves: dict[str, EventNode | SequenceNode] = Field(
         min_length=1, max_length=50, description="By leaf id, a node that contains the leaf."
     )
     max_log_offset: int | None = Field(

@@ -3,6 +3,7 @@
 from hashlib import sha256
 
 BUCKETS = 10_000
+_WEIGHTS = [pow(256, 7 - i, BUCKETS) for i in range(8)]
 
 
 def bucket(salt: str, id: str) -> int:
@@ -13,3 +14,19 @@ def bucket(salt: str, id: str) -> int:
     """
     digest = sha256(f"{salt}\0{id}".encode()).digest()
     return int.from_bytes(digest[:8]) % BUCKETS
+
+
+def bucket_postgres(salt: str, id: str) -> str:
+    """Return the same as SQL; `salt`, `id`: SQL expressions of type text."""
+    hashed = (
+        f"sha256(convert_to({salt}, 'UTF8') || decode('00', 'hex') || convert_to({id}, 'UTF8'))"
+    )
+    terms = " + ".join(f"get_byte(h.d, {i}) * {weight}" for i, weight in enumerate(_WEIGHTS))
+    # OFFSET 0 keeps the planner from hashing anew for every byte.
+    return f"(SELECT ({terms}) % {BUCKETS} FROM (SELECT {hashed} AS d OFFSET 0) AS h)"  # noqa: S608
+
+
+def bucket_clickhouse(salt: str, id: str) -> str:
+    """Return the same as SQL; `salt`, `id`: SQL expressions of type String."""
+    head = f"substring(SHA256(concat({salt}, char(0), {id})), 1, 8)"
+    return f"(reinterpretAsUInt64(reverse({head})) % {BUCKETS})"

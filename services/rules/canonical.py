@@ -1,9 +1,10 @@
 """Boolean algebra of the normaliser: flatten, fold constants, sort, drop doubles."""
 
 from collections.abc import Callable, Iterable
+from hashlib import sha256
 from json import dumps
 
-from services.rules.model import All, AtLeast, Const, Expr, Not, Some, Test, Time
+from services.rules.model import All, AtLeast, Const, Expr, Held, Not, Sequence, Some, Test, Time
 
 
 def negate(expr: Expr) -> Expr:
@@ -52,8 +53,19 @@ def canonical(expr: Expr) -> list[object]:
             return ["or", *map(canonical, children)]
         case AtLeast(leaf, n):
             return ["event", leaf.leaf_id, n]
+        case Sequence(steps, absent, within_ms):
+            after = None if absent is None else absent.leaf_id
+            return ["sequence", [leaf.leaf_id for leaf in steps], after, within_ms]
+        case Held(key=key, for_ms=for_ms):
+            return ["held", key, for_ms]
         case Test(source, path, op, value):
             return ["test", source, list(path), op, literal(value)]
+
+
+def digest(shape: object) -> str:
+    """128 bits of SHA-256 over canonical JSON, in hex: changing the form re-registers rules."""
+    text = dumps(shape, ensure_ascii=True, separators=(",", ":"), sort_keys=True)
+    return sha256(text.encode()).hexdigest()[:32]
 
 
 def literal(value: object) -> object:

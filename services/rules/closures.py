@@ -3,16 +3,14 @@
 from collections.abc import Callable
 from typing import TypeVar
 
-from services.rules.model import All, AtLeast, Const, Expr, Not, Some, Test
+from services.rules.model import All, Atom, Const, Expr, Not, Some
 
 A = TypeVar("A")
 B = TypeVar("B")
 
 
-def build(
-    expr: Expr, atom: Callable[[Test | AtLeast], Callable[[A, B], bool]]
-) -> Callable[[A, B], bool]:
-    """Return the tree as one function; `atom` compiles its tests and event nodes."""
+def build(expr: Expr, atom: Callable[[Atom], Callable[[A, B], bool]]) -> Callable[[A, B], bool]:
+    """Return the tree as one function; `atom` compiles the nodes that have none below."""
     match expr:
         case Const(value):
             return lambda a, b: value

@@ -5,6 +5,8 @@ from json import dumps
 from typing import NamedTuple
 
 from services.rules.binds import Binds, Compiled, ParamValue
+from services.rules.bucket import bucket_clickhouse
+from services.rules.errors import RuleInvalid
 from services.rules.instants import PATTERN
 from services.rules.leaves import MAX_BUCKETS, oldest_ms
 from services.rules.model import (
@@ -12,15 +14,18 @@ from services.rules.model import (
     AtLeast,
     Const,
     Expr,
+    Held,
     Leaf,
     Not,
     Rule,
+    Sequence,
     Some,
     Test,
     Time,
     bounds,
     walk,
 )
+from services.rules.sequence_sql import in_clickhouse
 
 _ORDER = {"=": "=", "<": "<", "<=": "<=", ">": ">", ">=": ">="}
 _NUMBER = "('Int64', 'UInt64', 'Double')"
@@ -30,14 +35,15 @@ _NUMBER = "('Int64', 'UInt64', 'Double')"
 class EventColumns:
     """SQL expressions, written by the calling service, for the columns of one event.
 
-    `event`: String. `properties`, `context`: String holding a JSON object. `occurred_at`:
-    DateTime64(3, 'UTC').
+    `person`: String, the profile id, by which rows are grouped. `event`: String. `properties`,
+    `context`: String holding a JSON object. `occurred_at`: DateTime64(3, 'UTC').
     """
 
     event: str = "event"
     properties: str = "properties"
     context: str = "context"
     occurred_at: str = "occurred_at"
+    person: str = "toString(profile_id)"
 
 
 class PersonCondition(NamedTuple):
@@ -96,14 +102,18 @@ def leaf_state_columns(leaf: Leaf, *, columns: EventColumns = DEFAULT) -> str:
 def person_condition(
     rule: Rule, now_ms: int, *, columns: EventColumns = DEFAULT, prefix: str = "p"
 ) -> PersonCondition:
-    """Return the HAVING condition of a rule made of event nodes only, for previews.
+    """Return the HAVING condition of a rule made of events and buckets only, for previews.
 
     People without any row do not appear under GROUP BY: where the rule can hold for them
-    (`evaluate(rule, Person(), now_ms)`), the caller adds them. Raises ValueError where the
-    rule reads anything but events.
+    (`evaluate(rule, Person(), now_ms)`), the caller adds them. Raises RuleInvalid where the
+    rule reads anything else.
     """
-    if any(isinstance(node, Test) for node in walk(rule.root)):
-        raise ValueError("ClickHouse knows events only: this rule reads profile fields too")
+    for node in walk(rule.root):
+        if isinstance(node, Held):
+            raise RuleInvalid("", "where only events are known, `held` cannot be asked")
+        if isinstance(node, Test) and node.source != "bucket":
+            detail = "where only events are known, fields of a profile cannot be asked"
+            raise RuleInvalid("", detail)
     compiler = _Compiler(columns, Binds.start(prefix), now_ms)
     having = compiler.expr(rule.root)
     names = tuple(sorted({leaf.event for leaf in rule.leaves}))
@@ -129,9 +139,26 @@ class _Compiler:
             case AtLeast(leaf, n):
                 enough = self.bind(n, "UInt64")
                 return f"(countIf({self.rows(leaf, self.now_ms)}) >= {enough})"
+            case Sequence():
+                return self.sequence(expr)
+            case Test(source="bucket"):
+                return self.bucket(expr)
+            case Held():
+                raise TypeError("a held rule is not known from events")
             case Test(source=source):
                 column = self.columns.context if source == "context" else self.columns.properties
                 return self.test(expr, ", ".join([column, *map(self.bind, expr.path)]))
+
+    def sequence(self, node: Sequence) -> str:
+        assert self.now_ms is not None
+        time = f"toUnixTimestamp64Milli({self.columns.occurred_at})"
+        return in_clickhouse(node, self.now_ms, time, lambda leaf: self.rows(leaf, None), self.bind)
+
+    def bucket(self, test: Test) -> str:
+        if test.op == "between":
+            return f"({' AND '.join(map(self.bucket, bounds(test)))})"
+        drawn = bucket_clickhouse(self.bind(test.path[0]), self.columns.person)
+        return f"({drawn} {_ORDER[test.op]} {self.bind(int(str(test.value)), 'UInt16')})"
 
     def rows(self, leaf: Leaf, now_ms: int | None) -> str:
         parts = [f"{self.columns.event} = {self.bind(leaf.event)}"]

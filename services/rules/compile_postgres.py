@@ -5,10 +5,25 @@ from datetime import UTC, datetime, timedelta
 from json import dumps
 
 from services.rules.binds import Binds, Compiled, ParamValue
+from services.rules.bucket import bucket_postgres
 from services.rules.canonical import literal
 from services.rules.instants import PATTERN
 from services.rules.leaves import oldest_ms
-from services.rules.model import All, AtLeast, Const, Expr, Not, Rule, Some, Test, Time, bounds
+from services.rules.model import (
+    All,
+    AtLeast,
+    Const,
+    Expr,
+    Held,
+    Not,
+    Rule,
+    Sequence,
+    Some,
+    Test,
+    Time,
+    bounds,
+)
+from services.rules.sequence_sql import in_postgres
 
 # Written by us, not taken from the rule: the only operators that reach SQL text.
 _ORDER = {"=": "=", "<": "<", "<=": "<=", ">": ">", ">=": ">="}
@@ -21,7 +36,8 @@ class Columns:
     `traits`, `computed`, `account`, `consents`: jsonb objects. `segments`: text[] of segment
     ids. `stage`: text. `leaf_state`: a table of (profile_id, leaf_id text, total bigint,
     recent bigint[] newest first, bucket_index bigint[], bucket_count bigint[]), the fields of
-    `LeafState`, joined by `profile_id`.
+    `LeafState`, joined by `profile_id`. `held`: a table of (profile_id, rule_id text, entered_at
+    timestamptz): since when inner rules hold, by `Held.key`.
     """
 
     traits: str = "p.traits"
@@ -32,6 +48,7 @@ class Columns:
     consents: str = "p.consents"
     profile_id: str = "p.profile_id"
     leaf_state: str = "leaf_state"
+    held: str = "held"
 
 
 DEFAULT = Columns()
@@ -67,6 +84,11 @@ class _Compiler:
                 return "(" + " OR ".join(map(self.expr, children)) + ")"
             case AtLeast():
                 return self.at_least(expr)
+            case Sequence():
+                person, table = self.columns.profile_id, self.columns.leaf_state
+                return in_postgres(expr, self.now_ms, table, person, self.bind)
+            case Held():
+                return self.held(expr)
             case Test():
                 return f"coalesce({self.test(expr)}, false)"
 
@@ -87,11 +109,21 @@ class _Compiler:
         of_leaf = f"s.leaf_id = {self.bind(leaf.leaf_id)} AND {counted}"
         return f"EXISTS (SELECT 1 FROM {columns.leaf_state} AS s WHERE {of_person} AND {of_leaf})"  # noqa: S608
 
+    def held(self, node: Held) -> str:
+        until = self.bind(_iso(1000 * (self.now_ms - node.for_ms)))
+        of_person = (
+            f"h.profile_id = {self.columns.profile_id} AND h.rule_id = {self.bind(node.key)}"
+        )
+        long_enough = f"{of_person} AND h.entered_at <= CAST({until} AS timestamptz)"
+        return f"EXISTS (SELECT 1 FROM {self.columns.held} AS h WHERE {long_enough})"  # noqa: S608
+
     def test(self, test: Test) -> str:
         if test.source == "segment":
             return self.segment(test)
         if test.source == "stage":
             return self.stage(test)
+        if test.source == "bucket":
+            return self.bucket(test)
         documents = {
             "traits": self.columns.traits,
             "computed": self.columns.computed,
@@ -113,6 +145,12 @@ class _Compiler:
         if isinstance(test.value, tuple):
             return f"{self.columns.stage} = ANY({self.strings(test.value)})"
         return f"{self.columns.stage} = {self.bind(str(test.value))}"
+
+    def bucket(self, test: Test) -> str:
+        if test.op == "between":
+            return " AND ".join(map(self.bucket, bounds(test)))
+        drawn = bucket_postgres(self.bind(test.path[0]), f"CAST({self.columns.profile_id} AS text)")
+        return f"{drawn} {_ORDER[test.op]} {self.bind(int(str(test.value)), 'integer')}"
 
     def json_test(self, found: str, test: Test) -> str:
         value, kind, text = test.value, f"jsonb_typeof{found}", f"({found} #>> '{{}}')"
@@ -142,12 +180,11 @@ class _Compiler:
         return f"({kind} = 'string' AND {compared})"
 
     def instant(self, kind: str, text: str, order: str, value: Time) -> str:
-        moment = datetime(1970, 1, 1, tzinfo=UTC) + timedelta(microseconds=value.us)
         # CASE, because AND may cast before it has looked: only admitted strings are cast.
         return (
             f"CASE WHEN {kind} = 'string' AND {text} ~ {self.bind(PATTERN)}"
             f" THEN CAST({text} AS timestamptz) {order}"
-            f" CAST({self.bind(moment.isoformat())} AS timestamptz) ELSE false END"
+            f" CAST({self.bind(_iso(value.us))} AS timestamptz) ELSE false END"
         )
 
     def bind(self, value: ParamValue, type_: str = "text") -> str:
@@ -159,3 +196,7 @@ class _Compiler:
     def json(self, value: object) -> str:
         # Through text, so that no driver's own jsonb codec encodes it a second time.
         return f"CAST({self.bind(dumps(literal(value), ensure_ascii=False))} AS jsonb)"
+
+
+def _iso(us: int) -> str:
+    return (datetime(1970, 1, 1, tzinfo=UTC) + timedelta(microseconds=us)).isoformat()

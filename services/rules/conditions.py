@@ -2,7 +2,8 @@
 
 from json import dumps
 
-from services.contracts import rules as wire
+from services.contracts import conditions as wire
+from services.rules.bucket import BUCKETS
 from services.rules.canonical import literal, negate
 from services.rules.errors import RuleInvalid
 from services.rules.instants import to_us
@@ -32,22 +33,30 @@ _POSITIVE: dict[str, Op] = {
     "in": "in",
     "null": "null",
 }
-# Fields that hold a name from a closed set: an order among them would mean nothing.
-_NAMES: dict[str, tuple[Op, ...]] = {
+# Fields that hold a name from a closed set: an order among them would mean nothing. A bucket is
+# a share of people: only a range of them means something.
+_ACCEPTED: dict[str, tuple[Op, ...]] = {
     "segment": ("=", "in"),
     "stage": ("=", "in", "null"),
     "consent": ("=", "in", "null"),
+    "bucket": ("<", "<=", ">", ">=", "between"),
 }
+# What follows these fields is one name, even with dots in it.
+_ONE_NAME = {"computed": ".<name>", "consent": ".<purpose>", "bucket": ".<salt>"}
+_NAMES = frozenset(("segment", "stage", "consent"))
 
 
 def condition(node: wire.Condition, pointer: str, allowed: frozenset[Source]) -> Expr:
     """Return the test of a condition, as `Not` of a positive test for negative operators."""
     source, path = _field(node.field, f"{pointer}/field", allowed)
     operator = _OPPOSITE.get(node.operator, node.operator)
-    if source in _NAMES and operator not in _NAMES[source]:
-        known = [o for o in (*_POSITIVE, *_OPPOSITE) if _OPPOSITE.get(o, o) in _NAMES[source]]
+    accepted = _ACCEPTED.get(source)
+    if accepted is not None and operator not in accepted:
+        known = [o for o in (*_POSITIVE, "between", *_OPPOSITE) if _OPPOSITE.get(o, o) in accepted]
         raise RuleInvalid(f"{pointer}/operator", f"{source} accepts only {', '.join(known)}")
     positive = _positive(source, path, operator, node.value, f"{pointer}/value")
+    if source == "bucket":
+        _whole(node.value, f"{pointer}/value")
     return negate(positive) if operator != node.operator else positive
 
 
@@ -101,6 +110,12 @@ def _pair(value: wire.Value, pointer: str) -> tuple[Literal_, Literal_]:
     raise RuleInvalid(pointer, "two numbers, two strings or two times are accepted")
 
 
+def _whole(value: wire.Value, pointer: str) -> None:
+    for each in value if isinstance(value, list) else [value]:
+        if not isinstance(each, (int, float)) or each not in range(BUCKETS + 1):
+            raise RuleInvalid(pointer, f"bucket accepts whole numbers from 0 to {BUCKETS}")
+
+
 def _scalar(value: object, pointer: str) -> Literal_:
     if isinstance(value, wire.TimeValue):
         us = to_us(value.time)
@@ -131,8 +146,7 @@ def _field(text: str, pointer: str, allowed: frozenset[Source]) -> tuple[Source,
         if rest or "." in text:
             raise RuleInvalid(pointer, f"{source} has no path")
         return source, ()
-    # A computed trait or a purpose is one name, even with dots in it.
-    path = (rest,) if source in ("computed", "consent") else tuple(rest.split("."))
+    path = (rest,) if source in _ONE_NAME else tuple(rest.split("."))
     if not all(path) or len(path) > MAX_PATH or "\0" in rest:
         raise RuleInvalid(
             pointer, f"{_form(source)} with 1 to {MAX_PATH} keys joined by dots is accepted"
@@ -141,5 +155,5 @@ def _field(text: str, pointer: str, allowed: frozenset[Source]) -> tuple[Source,
 
 
 def _form(source: Source) -> str:
-    tails = {"segment": "", "stage": "", "computed": ".<name>", "consent": ".<purpose>"}
+    tails = {"segment": "", "stage": "", **_ONE_NAME}
     return source + tails.get(source, ".<path>")

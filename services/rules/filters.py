@@ -6,7 +6,7 @@ from typing import Any
 from services.contracts import rules as wire
 from services.rules.closures import build
 from services.rules.errors import RuleInvalid
-from services.rules.model import AtLeast, Expr, Test
+from services.rules.model import Atom, Expr, Test
 from services.rules.normalise import normalise_where
 from services.rules.values import compile_check, look_up
 
@@ -32,9 +32,9 @@ def filter_of(expr: Expr) -> EventFilter:
     return build(expr, _test)
 
 
-def _test(test: Test | AtLeast) -> EventFilter:
-    if isinstance(test, AtLeast):
-        raise TypeError("an event node is not a filter of one event")
+def _test(test: Atom) -> EventFilter:
+    if not isinstance(test, Test):
+        raise TypeError("a filter of one event has tests only")
     check, path = compile_check(test), test.path
     if test.source == "context":
         return lambda properties, context: check(look_up(context, path))

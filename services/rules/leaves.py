@@ -2,16 +2,16 @@
 
 from bisect import bisect_right
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from typing import Any, NamedTuple
 
-from services.rules.model import AtLeast, Leaf, Rule, walk
+from services.rules.model import Leaf
 
 
 class LeafState(NamedTuple):
     """All times in milliseconds since 1970. A plain tuple on the wire: (total, first, …).
 
-    `recent`: the latest times, newest first, at most `leaf.keep` (sliding leaves only).
+    `recent`: the latest times, newest first, at most `leaf.keep`.
     `buckets`: (index, count) pairs, newest first, at most 66 (bucketed leaves only); bucket
     `i` holds the times in [i * width, (i + 1) * width).
     """
@@ -31,6 +31,8 @@ class LeafState(NamedTuple):
 
 EMPTY = LeafState(0, None, None, (), ())
 MAX_BUCKETS = 66
+KEEP = 64
+"""The most times that are remembered one by one."""
 
 
 def inside(leaf: Leaf, time_ms: int) -> bool:
@@ -133,18 +135,3 @@ def next_change(state: LeafState, leaf: Leaf, at_least: int, now_ms: int) -> int
         if held >= at_least:
             return (index + 1) * leaf.width_ms - 1 + leaf.last_ms
     return None
-
-
-def next_due(rule: Rule, states: Mapping[str, LeafState], now_ms: int) -> int | None:
-    """Return the first instant after now at which a rule's truth may change without an event.
-
-    It is the earliest change of any comparison in it: early at times, never late.
-    """
-    due = [
-        change
-        for node in walk(rule.root)
-        if isinstance(node, AtLeast)
-        and (state := states.get(node.leaf.leaf_id)) is not None
-        and (change := next_change(state, node.leaf, node.n, now_ms)) is not None
-    ]
-    return min(due, default=None)

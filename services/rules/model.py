@@ -12,6 +12,7 @@ Source = Literal[
     "segment",
     "stage",
     "consent",
+    "bucket",
     "properties",
     "context",
 ]
@@ -75,8 +76,9 @@ class Leaf:
     """What one event node counts: its count comparison is left to the rule.
 
     `last_ms`: length of a sliding window; `after_ms`, `before_ms`: a fixed one (inclusive,
-    exclusive); none of them: ever. `keep`: how many latest times a sliding leaf remembers
-    (1, 8 or 64), or 0 for bucketed counts where more than 64 are asked for.
+    exclusive); none of them: ever. `keep`: how many latest times are remembered: 1, 8 or 64 by a
+    sliding leaf, 0 where more than 64 are asked for and counts are bucketed; 64 by a leaf of a
+    sequence, else 0 by a leaf that does not slide.
     """
 
     leaf_id: str = field(compare=True)
@@ -101,7 +103,38 @@ class AtLeast:
     n: int
 
 
-Expr = Const | Not | All | Some | Test | AtLeast
+@dataclass(frozen=True, slots=True)
+class Sequence:
+    """The person did the `steps` one after another, and then, within the time, not the `absent`.
+
+    All leaves share their window and keep 64 times; a fixed window of `absent` ends `within_ms`
+    later. `within_ms`: the last step, or its absence, counts less than this after the first.
+    """
+
+    steps: tuple[Leaf, ...]
+    absent: Leaf | None
+    within_ms: int | None
+
+    @property
+    def leaves(self) -> tuple[Leaf, ...]:
+        return self.steps if self.absent is None else (*self.steps, self.absent)
+
+
+@dataclass(frozen=True, slots=True)
+class Held:
+    """The inner rule has held for at least `for_ms`. `Person.since` has its `key`.
+
+    `segment`: the inner rule is membership in one segment, and `key` the segment's id.
+    """
+
+    key: str
+    segment: bool
+    rule: "Rule"
+    for_ms: int
+
+
+Atom = Test | AtLeast | Sequence | Held
+Expr = Const | Not | All | Some | Atom
 
 
 @dataclass(frozen=True)
@@ -117,7 +150,7 @@ class Rule:
 
 
 def walk(expr: Expr) -> Iterator[Expr]:
-    """Yield every node of the tree, but not the filters inside event leaves."""
+    """Yield every node of the tree, but neither filters of event leaves nor what was held."""
     stack = [expr]
     while stack:
         node = stack.pop()
@@ -130,8 +163,25 @@ def walk(expr: Expr) -> Iterator[Expr]:
 
 def leaves(rule: Rule) -> tuple[Leaf, ...]:
     """Return the event leaves a rule reads, each once, ordered by `leaf_id`."""
-    found = {node.leaf.leaf_id: node.leaf for node in walk(rule.root) if isinstance(node, AtLeast)}
+    found: dict[str, Leaf] = {}
+    for node in walk(rule.root):
+        if isinstance(node, AtLeast):
+            found[node.leaf.leaf_id] = node.leaf
+        elif isinstance(node, Sequence):
+            found.update((leaf.leaf_id, leaf) for leaf in node.leaves)
     return tuple(found[key] for key in sorted(found))
+
+
+def held(rule: Rule) -> tuple[Held, ...]:
+    """Return the nodes of a rule that ask how long something held, not those inside them."""
+    return tuple(node for node in walk(rule.root) if isinstance(node, Held))
+
+
+def parts(rule: Rule) -> Iterator[Rule]:
+    """Yield the rule and all rules inside it of which it is asked how long they held."""
+    yield rule
+    for node in held(rule):
+        yield from parts(node.rule)
 
 
 def fields(rule: Rule) -> frozenset[tuple[Source, tuple[str, ...]]]:

@@ -1,18 +1,18 @@
 """From a tree as people write it to one canonical rule with a stable hash."""
 
-from collections.abc import Callable
-from hashlib import sha256
-from json import dumps
 from typing import Any
+from uuid import UUID, uuid5
 
 from pydantic import TypeAdapter, ValidationError
 
 from services.contracts import rules as wire
-from services.rules.canonical import canonical, compose, conjunction, disjunction, negate
+from services.contracts.conditions import Condition
+from services.rules.canonical import canonical, digest
 from services.rules.conditions import condition
 from services.rules.errors import RuleInvalid
-from services.rules.instants import to_us
-from services.rules.model import AtLeast, Const, Expr, Leaf, Rule, Source
+from services.rules.events import event, length_ms, sequence
+from services.rules.groups import group, where
+from services.rules.model import Const, Expr, Held, Rule, Source, Test
 
 MAX_DEPTH = 10
 MAX_NODES = 200
@@ -20,9 +20,10 @@ MAX_NODES = 200
 MAX_TEXT = 100_000
 
 PROFILE_FIELDS: frozenset[Source] = frozenset(
-    ("traits", "computed", "account", "segment", "stage", "consent")
+    ("traits", "computed", "account", "segment", "stage", "consent", "bucket")
 )
-EVENT_FIELDS: frozenset[Source] = frozenset(("properties", "context"))
+# Ids of inner rules are made of their hashes: changing it would begin all waiting anew.
+_HELD = UUID("6d0b1a51-7c0f-5f0e-9d4e-3f2a8c1b7e60")
 
 _NODE: TypeAdapter[Any] = TypeAdapter(wire.Node)
 _WHERE: TypeAdapter[Any] = TypeAdapter(wire.WhereNode)
@@ -37,7 +38,7 @@ def normalise(tree: wire.Node | dict[str, Any]) -> Rule:
     _bound(tree)
     node = _validated(_NODE, tree)
     root = _node(node, "")
-    return Rule(root, _digest(canonical(root)))
+    return Rule(root, digest(canonical(root)))
 
 
 def normalise_where(tree: wire.WhereGroup | dict[str, Any] | None, pointer: str = "") -> Expr:
@@ -45,7 +46,7 @@ def normalise_where(tree: wire.WhereGroup | dict[str, Any] | None, pointer: str 
     if tree is None:
         return Const(True)
     _bound(tree)
-    return _where(_validated(_WHERE, tree), pointer)
+    return where(_validated(_WHERE, tree), pointer)
 
 
 def _bound(tree: object) -> None:
@@ -62,7 +63,7 @@ def _bound(tree: object) -> None:
         text += _text_length(node)
         if text > MAX_TEXT:
             raise RuleInvalid(pointer, f"a rule has at most {MAX_TEXT} characters of text")
-        for key in ("rules", "where"):
+        for key in ("rules", "where", "sequence", "held"):
             below = _get(node, key)
             if isinstance(below, (list, tuple)):
                 if len(below) > MAX_NODES:
@@ -134,94 +135,26 @@ def _accepted(error: Any) -> str:
     return str(error["msg"])
 
 
-def _node(node: wire.Group | wire.EventNode | wire.Condition, pointer: str) -> Expr:
+def _node(
+    node: wire.Group | wire.EventNode | wire.SequenceNode | wire.HeldNode | Condition, pointer: str
+) -> Expr:
     if isinstance(node, wire.Group):
-        return _group(node, pointer, _node)
+        return group(node, pointer, _node)
     if isinstance(node, wire.EventNode):
-        return _event(node, pointer)
+        return event(node, pointer)
+    if isinstance(node, wire.SequenceNode):
+        return sequence(node, pointer)
+    if isinstance(node, wire.HeldNode):
+        return _held(node, pointer)
     return condition(node, pointer, PROFILE_FIELDS)
 
 
-def _where(node: wire.WhereGroup | wire.Condition, pointer: str) -> Expr:
-    if isinstance(node, wire.WhereGroup):
-        return _group(node, pointer, _where)
-    return condition(node, pointer, EVENT_FIELDS)
-
-
-def _group(group: Any, pointer: str, below: Callable[[Any, str], Expr]) -> Expr:
-    children = [below(child, f"{pointer}/rules/{i}") for i, child in enumerate(group.rules)]
-    if not children:
-        joined: Expr = Const(True)
-    else:
-        joined = compose(children, conjunction if group.combinator == "and" else disjunction)
-    return negate(joined) if group.not_ else joined
-
-
-def _event(node: wire.EventNode, pointer: str) -> Expr:
-    if "\0" in node.event:
-        raise RuleInvalid(f"{pointer}/event", "an event name without a NUL character is accepted")
-    where = _where(node.where, f"{pointer}/where") if node.where else Const(True)
-    last_ms, after_ms, before_ms = _window(node.window, f"{pointer}/window")
-
-    def at_least(n: int) -> Expr:
-        if n <= 0:
-            return Const(True)
-        if where == Const(False):
-            return Const(False)
-        return AtLeast(_leaf(node.event, where, last_ms, after_ms, before_ms, n), n)
-
-    count = node.count or wire.Count()
-    n = count.value
-    exactly = compose([at_least(n), negate(at_least(n + 1))], conjunction)
-    holds = {
-        ">=": at_least(n),
-        ">": at_least(n + 1),
-        "<": negate(at_least(n)),
-        "<=": negate(at_least(n + 1)),
-        "=": exactly,
-        "!=": negate(exactly),
-    }[count.operator]
-    return holds if node.did else negate(holds)
-
-
-def _window(window: wire.Window | None, pointer: str) -> tuple[int | None, int | None, int | None]:
-    if window is None:
-        return None, None, None
-    sliding = window.last_seconds is not None or window.last_days is not None
-    fixed = window.after is not None or window.before is not None
-    if sliding == fixed or (window.last_seconds is not None and window.last_days is not None):
-        raise RuleInvalid(
-            pointer, "either last_seconds, or last_days, or after and/or before is accepted"
-        )
-    if sliding:
-        return 1000 * (window.last_seconds or 86_400 * (window.last_days or 0)), None, None
-    bounds: list[int | None] = []
-    for key, moment in (("after", window.after), ("before", window.before)):
-        if moment is not None and not 1910 <= moment.year <= 2199:
-            raise RuleInvalid(f"{pointer}/{key}", "a time from 1910 to 2199 is accepted")
-        # A bound between two milliseconds: events have whole ones, so the next one decides.
-        bounds.append(None if moment is None else -(-to_us(moment) // 1000))
-    if bounds[0] is not None and bounds[1] is not None and bounds[0] >= bounds[1]:
-        raise RuleInvalid(f"{pointer}/before", "a time later than `after` is accepted")
-    return None, bounds[0], bounds[1]
-
-
-def _leaf(
-    event: str,
-    where: Expr,
-    last_ms: int | None,
-    after_ms: int | None,
-    before_ms: int | None,
-    n: int,
-) -> Leaf:
-    keep = 0
-    if last_ms is not None:
-        keep = next((size for size in (1, 8, 64) if n <= size), 0)
-    shape = ["leaf", event, canonical(where), last_ms, after_ms, before_ms, keep]
-    return Leaf(_digest(shape), event, where, last_ms, after_ms, before_ms, keep)
-
-
-def _digest(shape: object) -> str:
-    """128 bits of SHA-256 over canonical JSON, in hex: changing the form re-registers rules."""
-    text = dumps(shape, ensure_ascii=True, separators=(",", ":"), sort_keys=True)
-    return sha256(text.encode()).hexdigest()[:32]
+def _held(node: wire.HeldNode, pointer: str) -> Expr:
+    root = _node(node.held, f"{pointer}/held")
+    for_ms = length_ms(node.for_, f"{pointer}/for")
+    if root == Const(False):
+        return root
+    rule = Rule(root, digest(canonical(root)))
+    if isinstance(root, Test) and root.source == "segment" and root.op == "=":
+        return Held(str(root.value), True, rule, for_ms)
+    return Held(str(uuid5(_HELD, rule.hash)), False, rule, for_ms)

@@ -1,5 +1,6 @@
 """The databases of the rule tests, started once per worker."""
 
+from collections import Counter
 from collections.abc import Iterator
 
 import pytest
@@ -21,3 +22,12 @@ def event_store(chdb_path: str) -> Iterator[ClickHouseEvents]:
     store = ClickHouseEvents.open(chdb_path)
     yield store
     store.client.close()
+
+
+@pytest.fixture(scope="session")
+def tally() -> Iterator[Counter[str]]:
+    """What was compared, printed at the end (`pytest -s`)."""
+    counted: Counter[str] = Counter()
+    yield counted
+    for what, n in counted.items():
+        print(f"{n:>9,} {what}")

@@ -29,6 +29,7 @@ CREATE TABLE profile (profile_id int PRIMARY KEY, traits jsonb, computed jsonb, 
   segments text[], stage text, consents jsonb);
 CREATE TABLE leaf_state (profile_id int, leaf_id text, total bigint, recent bigint[],
   bucket_index bigint[], bucket_count bigint[], PRIMARY KEY (profile_id, leaf_id));
+CREATE TABLE held (profile_id int, rule_id text, entered_at timestamptz);
 """
 
 
@@ -60,7 +61,7 @@ class PostgresPeople:
         self.loop.close()
 
     def ask(self, people: Sequence[Person], rules: Sequence[Compiled]) -> list[list[bool]]:
-        """Return per rule, in order, whether it holds for each person."""
+        """Return per rule, in order, whether it holds for each person; their ids count from 0."""
         return self.loop.run_until_complete(self._ask(people, rules))
 
     async def _ask(self, people: Sequence[Person], rules: Sequence[Compiled]) -> list[list[bool]]:
@@ -81,6 +82,11 @@ class PostgresPeople:
             for i, p in enumerate(people)
             for leaf_id, state in p.leaf_states.items()
         ]
+        held = [
+            {"i": i, "k": key, "ms": since}
+            for i, p in enumerate(people)
+            for key, since in p.since.items()
+        ]
         params: dict[str, ParamValue] = {}
         for rule in rules:
             params |= rule.params
@@ -95,6 +101,10 @@ class PostgresPeople:
         if states:
             await self.connection.execute(
                 text("INSERT INTO leaf_state VALUES (:i, :l, :t, :r, :bi, :bn)"), states
+            )
+        if held:
+            await self.connection.execute(
+                text("INSERT INTO held VALUES (:i, :k, to_timestamp(:ms / 1000.0))"), held
             )
         sql = f"SELECT {columns} FROM profile AS p ORDER BY p.profile_id"  # noqa: S608
         rows = (await self.connection.execute(text(sql), params)).all()

@@ -1,11 +1,13 @@
 """Random rules, documents and events that meet often enough to tell evaluators apart."""
 
+from collections.abc import Iterable
 from datetime import UTC, datetime, timedelta
 from typing import Any, get_args
 
 from hypothesis import strategies as st
 
-from services.contracts.rules import Operator
+from services.contracts.conditions import Operator
+from services.rules import RuleInvalid, held, normalise
 from services.rules.instants import parse_us
 from services.rules.memory import PastEvent
 
@@ -141,8 +143,10 @@ def trees(leaves: st.SearchStrategy[dict[str, Json]]) -> st.SearchStrategy[dict[
 
 NOW = datetime(2026, 10, 25, 1, 0, tzinfo=UTC)
 NOW_MS = int(NOW.timestamp() * 1000)
-_AGES_S = [0, 1, 59, 60, 61, 3599, 3600, 86_399, 86_400, 86_401, 7 * 86_400]
-event_names = st.sampled_from(["浏览", "A", "A", "A", "a"])
+_AGES_S = [0, 1, 59, 60, 61, 118, 120, 3599, 3600, 86_399, 86_400, 86_401, 7 * 86_400]
+SPANS_S = [1, 58, 59, 60, 61, 3540, 3600, 82_800, 86_400]
+durations = st.builds(lambda seconds: {"seconds": seconds}, st.sampled_from(SPANS_S))
+event_names = st.sampled_from(["浏览", "A", "A", "A", "a", "B", "B"])
 
 
 @st.composite
@@ -181,10 +185,40 @@ def event_nodes(draw: st.DrawFn) -> dict[str, Json]:
 
 
 @st.composite
+def sequence_nodes(draw: st.DrawFn) -> dict[str, Json]:
+    filters = trees(conditions([f"properties.{path}" for path in PATHS[:2]]))
+    steps: list[dict[str, Json]] = [
+        {"event": draw(event_names), "where": draw(st.one_of(*[st.none()] * 4, filters))}
+        for _ in range(draw(st.sampled_from([2, 2, 2, 3, 3, 5])))
+    ]
+    if draw(st.booleans()):
+        steps[-1]["did"] = False
+    return {
+        "sequence": steps,
+        "within": draw(st.one_of(st.none(), durations, durations)),
+        "window": draw(windows()),
+        "did": draw(st.booleans()),
+    }
+
+
+def is_rule(tree: Tree) -> bool:
+    """Some random sequences are refused: one that waits longer than its window, for example."""
+    try:
+        normalise(tree)
+    except RuleInvalid:
+        return False
+    return True
+
+
+def held_keys(trees: Iterable[Tree]) -> set[str]:
+    return {node.key for tree in trees for node in held(normalise(tree))}
+
+
+@st.composite
 def events(draw: st.DrawFn) -> list[PastEvent]:
     """Up to some hundred events of one person, many at equal times and at window edges."""
     found: list[PastEvent] = []
-    for _ in range(draw(st.integers(0, 6))):
+    for _ in range(draw(st.integers(0, 8))):
         one = PastEvent(
             draw(event_names),
             draw(st.dictionaries(st.sampled_from(KEYS[:2]), data_scalars, max_size=2)),

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 
-from services.rules import leaf_of, normalise
+from services.rules import RuleInvalid, leaf_of, normalise
 from services.rules.binds import Binds
 from services.rules.compile_clickhouse import (
     EventColumns,
@@ -70,6 +70,26 @@ POSTGRES: list[tuple[dict[str, Any], str, dict[str, Any]]] = [
         "EXISTS (SELECT 1 FROM leaf_state AS s WHERE s.profile_id = p.profile_id"
         " AND s.leaf_id = CAST(:p2 AS text) AND s.total >= CAST(:p1 AS bigint))",
         {"p1": 3, "p2": leaf_of({"event": "A"}).leaf_id},
+    ),
+    (
+        {"sequence": [{"event": "A"}, {"event": "B"}], "within": {"seconds": 60}},
+        "EXISTS (SELECT 1 FROM leaf_state AS s0, LATERAL unnest(s0.recent) AS t0(t),"
+        " LATERAL (SELECT min(u.t) AS t FROM leaf_state AS s, unnest(s.recent) AS u(t)"
+        " WHERE s.profile_id = p.profile_id AND s.leaf_id = CAST(:p2 AS text) AND u.t > t0.t) AS t1"
+        " WHERE s0.profile_id = p.profile_id AND s0.leaf_id = CAST(:p3 AS text)"
+        " AND t1.t < t0.t + CAST(:p1 AS bigint))",
+        {
+            "p1": 60_000,
+            "p2": leaf_of({"sequence": [{"event": "B"}] * 2}).leaf_id,
+            "p3": leaf_of({"sequence": [{"event": "A"}] * 2}).leaf_id,
+        },
+    ),
+    (
+        {"held": {"rules": [_test("=", "s", "segment")]}, "for": {"seconds": 60}},
+        "EXISTS (SELECT 1 FROM held AS h WHERE h.profile_id = p.profile_id"
+        " AND h.rule_id = CAST(:p2 AS text)"
+        " AND h.entered_at <= CAST(CAST(:p1 AS text) AS timestamptz))",
+        {"p1": "2026-10-25T00:59:00+00:00", "p2": "s"},
     ),
 ]
 
@@ -139,9 +159,12 @@ def test_a_person_is_a_condition_on_groups() -> None:
     )
 
 
-def test_clickhouse_refuses_what_only_profiles_know() -> None:
-    with pytest.raises(ValueError, match="profile fields"):
-        person_condition(normalise(_test("=", 1)), NOW_MS)
+@pytest.mark.parametrize(
+    "tree", [_test("=", 1), {"held": {"rules": [{"event": "A"}]}, "for": {"days": 1}}]
+)
+def test_clickhouse_refuses_what_only_profiles_know(tree: dict[str, Any]) -> None:
+    with pytest.raises(RuleInvalid, match="only events are known"):
+        person_condition(normalise(tree), NOW_MS)
 
 
 def test_columns_are_the_services_own_words() -> None:
@@ -166,20 +189,23 @@ def test_nothing_typed_by_a_person_reaches_the_sql(operator: str) -> None:
     value: Any = {"in": [_NASTY, "b"], "between": [_NASTY, _NASTY]}.get(operator, _NASTY)
     tree = _test(operator, value, f"properties.{_NASTY}")
     leaf = leaf_of({"event": _NASTY, "where": {"rules": [tree]}})
-    rule = normalise(
-        {
-            "rules": [
-                _test(operator, value, f"traits.{_NASTY}"),
-                _test("=", _NASTY, f"consent.{_NASTY}"),
-                _test("=", _NASTY, f"computed.{_NASTY}"),
-                _test("=", _NASTY, "segment"),
-                _test("=", _NASTY, "stage"),
-                {"event": _NASTY, "where": {"rules": [tree]}},
-            ]
-        }
-    )
+    known = [
+        _test(operator, value, f"traits.{_NASTY}"),
+        _test("=", _NASTY, f"consent.{_NASTY}"),
+        _test("=", _NASTY, f"computed.{_NASTY}"),
+        _test("=", _NASTY, "segment"),
+        _test("=", _NASTY, "stage"),
+        {"event": _NASTY, "where": {"rules": [tree]}},
+        _test("<", 5000, f"bucket.{_NASTY}"),
+        {"held": {"rules": [_test("=", _NASTY, "segment")]}, "for": {"days": 1}},
+        {"sequence": [{"event": _NASTY, "where": {"rules": [tree]}}, {"event": _NASTY}]},
+    ]
+    rule = normalise({"rules": known})
     assert "zqx" not in compile_postgres(rule, NOW_MS).sql
     assert "zqx" not in event_condition(leaf, NOW_MS).sql
+    of_events = {"rules": [n for n in known if "event" in n or "sequence" in n]}
+    drawn = {"rules": [_test("<", 5000, f"bucket.{_NASTY}"), of_events]}
+    assert "zqx" not in person_condition(normalise(drawn), NOW_MS).having
 
 
 @given(trees(event_nodes()))

@@ -7,23 +7,30 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from services.contracts.rules import Operator
+from services.contracts.conditions import Operator
 from services.rules import RuleInvalid, leaf_of, normalise, normalise_where
 
 _KEYS = ["combinator", "not", "rules", "id", "field", "operator", "value", "event", "did"]
 _KEYS += ["count", "where", "window", "time", "last_days", "after", "\ud800", "~/", "0"]
+_KEYS += ["sequence", "within", "held", "for", "days"]
 
 
 def _objects(inner: st.SearchStrategy[Any]) -> st.SearchStrategy[Any]:
     """Objects that are nearly nodes, and objects that are not at all."""
     known = {
-        "field": st.sampled_from(["traits.a", "segment", "properties.a", "consent.", "stage"]),
+        "field": st.sampled_from(
+            ["traits.a", "segment", "properties.a", "consent.", "stage", "bucket.a"]
+        ),
         "operator": st.sampled_from(get_args(Operator)),
         "combinator": st.sampled_from(["and", "or"]),
         "rules": st.lists(inner, max_size=3),
         "event": st.just("A"),
         "value": inner,
         "window": inner,
+        "sequence": st.lists(inner, max_size=3),
+        "within": inner,
+        "held": inner,
+        "for": inner,
     }
     nearly = st.fixed_dictionaries({}, optional=known)
     return st.one_of(nearly, st.dictionaries(st.sampled_from(_KEYS), inner, max_size=4))

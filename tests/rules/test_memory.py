@@ -157,8 +157,8 @@ def test_buckets_are_stable_even_and_independent() -> None:
 def test_the_contract_documents_every_kind_of_node() -> None:
     schema = Group.model_json_schema()
     assert {"Group", "EventNode", "Condition", "WhereGroup", "Window"} <= set(schema["$defs"])
-    for name in ("Group", "EventNode", "Condition", "Window"):
+    nodes = ("Group", "EventNode", "SequenceNode", "HeldNode", "Condition")
+    for name in (*nodes, "Window", "Duration"):
         assert schema["$defs"][name]["examples"]
-        for example in schema["$defs"][name]["examples"]:
-            if name != "Window":
-                normalise(example)
+        for example in schema["$defs"][name]["examples"] if name in nodes else ():
+            normalise(example)

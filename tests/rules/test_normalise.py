@@ -4,10 +4,11 @@ from typing import Any
 
 import pytest
 from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from services.contracts.rules import Group
-from services.rules import RuleInvalid, event_node, fields, leaf_of, leaves, normalise
-from tests.rules.strategies import PATHS, conditions, event_nodes, trees
+from services.rules import RuleInvalid, event_node, fields, held, leaf_of, leaves, normalise, parts
+from tests.rules.strategies import PATHS, conditions, event_nodes, is_rule, sequence_nodes, trees
 
 Tree = dict[str, Any]
 
@@ -30,7 +31,68 @@ def _in(value: Any, operator: str = "=", field: str = "traits.a") -> Tree:
     return _and({"field": field, "operator": operator, "value": value})
 
 
+def _sequence(*steps: Tree, **more: Any) -> Tree:
+    return _and({"sequence": list(steps), **more})
+
+
+E: Tree = {"event": "A"}
+NOT_B: Tree = {"event": "B", "did": False}
+
 REFUSED: list[tuple[str, Any, str, str]] = [
+    ("one step", _sequence(E), "/rules/0/sequence", "at least 2"),
+    ("six steps", _sequence(*[E] * 6), "/rules/0/sequence", "at most 5"),
+    ("did not at first", _sequence(NOT_B, E), "/rules/0/sequence/0/did", "last step only"),
+    ("a step of no event", _sequence(E, A), "/rules/0/sequence/1", ""),
+    ("NUL in a step", _sequence(E, {"event": "\0"}), "/rules/0/sequence/1/event", "NUL"),
+    (
+        "a trait inside a step",
+        _sequence(E, {"event": "B", "where": _and(A)}),
+        "/rules/0/sequence/1/where/rules/0/field",
+        "properties.<path>",
+    ),
+    (
+        "what never can have followed",
+        _sequence(E, {**NOT_B, "where": _in([], "in", "properties.a")}),
+        "/rules/0/sequence/1/where",
+        "some event",
+    ),
+    (
+        "two lengths",
+        _sequence(E, E, within={"days": 1, "seconds": 1}),
+        "/rules/0/within",
+        "either seconds or days",
+    ),
+    (
+        "a wait that outlasts its window",
+        _sequence(E, NOT_B, within={"days": 1}, window={"last_days": 1}),
+        "/rules/0/within",
+        "shorter than the window",
+    ),
+    (
+        "a wait beyond the calendar",
+        _sequence(E, NOT_B, within={"days": 2}, window={"before": "2199-12-31T00:00:00Z"}),
+        "/rules/0/window/before",
+        "2199",
+    ),
+    ("no length", _and({"held": _and(A)}), "/rules/0/for", "required"),
+    ("a length of nothing", _and({"held": _and(A), "for": {}}), "/rules/0/for", "either"),
+    (
+        "held inside an event",
+        _and({"event": "A", "where": {"held": _and(A)}}),
+        "/rules/0/where",
+        "",
+    ),
+    (
+        "an unknown field in what has held",
+        _and({"held": _in(1, field="password"), "for": {"days": 1}}),
+        "/rules/0/held/rules/0/field",
+        "traits.<path>",
+    ),
+    ("a bucket's name", _in("a", "=", "bucket.a"), "/rules/0/operator", "between"),
+    ("a part of a bucket", _in(0.5, "<", "bucket.a"), "/rules/0/value", "whole numbers"),
+    ("a bucket's string", _in("5", "<", "bucket.a"), "/rules/0/value", "whole numbers"),
+    ("too many buckets", _in([0, 10_001], "between", "bucket.a"), "/rules/0/value", "10000"),
+    ("a bucket without salt", _in(1, "<", "bucket"), "/rules/0/field", "bucket.<salt>"),
     ("not an object", 7, "", "as a JSON object"),
     ("a node that is not an object", _and(7), "/rules/0", "as a JSON object"),  # type: ignore[arg-type]
     ("an unknown key", _and({**A, "sql": "1=1"}), "/rules/0/sql", "not known"),
@@ -130,6 +192,11 @@ def test_a_tree_too_deep_is_refused_whatever_its_depth(levels: int) -> None:
     with pytest.raises(RuleInvalid, match="at most 10 levels"):
         normalise(_deep(levels))
     assert normalise(_deep(9)).hash == normalise(A).hash
+    tree = A
+    for _ in range(levels):
+        tree = {"held": _and(tree), "for": {"days": 1}}
+    with pytest.raises(RuleInvalid, match="at most 10 levels"):
+        normalise(tree)
 
 
 def test_a_tree_of_ten_thousand_nodes_is_refused() -> None:
@@ -137,6 +204,8 @@ def test_a_tree_of_ten_thousand_nodes_is_refused() -> None:
         normalise(_and(*[A] * 10_000))
     with pytest.raises(RuleInvalid, match="at most 200 nodes"):
         normalise(_and(*[_and(*[A] * 50)] * 50))
+    with pytest.raises(RuleInvalid, match="at most 200 nodes"):
+        normalise(_and(*[{"sequence": [E] * 5}] * 40))
     normalise(_and(*[A] * 199))
 
 
@@ -145,6 +214,7 @@ def test_a_tree_of_too_much_text_is_refused() -> None:
         normalise(_in([f"{i:0200}" for i in range(501)], "in"))
 
 
+NEVER = _in([], "in", "properties.a")
 SAME: list[tuple[str, Tree, Tree]] = [
     ("order", _and(A, B), _and(B, A)),
     ("doubles", _and(A, B, A), _and(A, B)),
@@ -171,6 +241,19 @@ SAME: list[tuple[str, Tree, Tree]] = [
     ),
     ("zones", _in({"time": "2026-01-01T08:00:00+08:00"}), _in({"time": "2026-01-01T00:00:00Z"})),
     ("an empty group", _and(A, _and()), _and(A)),
+    (
+        "a day between",
+        _sequence(E, E, within={"days": 1}),
+        _sequence(E, E, within={"seconds": 86_400}),
+    ),
+    ("a sequence's opposite", _sequence(E, E, did=False), _and(_sequence(E, E), **{"not": True})),
+    (
+        "what has held",
+        _and({"held": _and(A, B), "for": {"days": 1}}),
+        _and({"held": _and(B, A), "for": {"days": 1}}),
+    ),
+    ("held for nobody", _and({"held": _in([], "in"), "for": {"days": 1}}), _in([], "in")),
+    ("any at all of what cannot be", _sequence(E, {"event": "B", "where": NEVER}), _in([], "in")),
     ("any at all of nobody", {"combinator": "or", "rules": [A, _in([], "in")]}, _and(A)),
 ]
 
@@ -187,6 +270,11 @@ DIFFERENT: list[tuple[Tree, Tree]] = [
     (_in(1, field="traits.a.b"), _in(1, field="traits.b.a")),
     (_and(A, B), {"combinator": "or", "rules": [A, B]}),
     (_and({"event": "A"}), _and({"event": "A", "did": False})),
+    (_sequence(E, {"event": "B"}), _sequence({"event": "B"}, E)),
+    (_sequence(E, {"event": "B"}), _sequence(E, NOT_B)),
+    (_sequence(E, {"event": "B"}), _sequence(E, {"event": "B"}, within={"days": 1})),
+    (_and({"held": _and(A), "for": {"days": 1}}), _and({"held": _and(A), "for": {"days": 2}})),
+    (_in(1, "<", "bucket.a"), _in(1, "<", "bucket.b")),
 ]
 
 
@@ -214,8 +302,19 @@ def test_the_fields_a_rule_reads_are_known() -> None:
     assert fields(rule) == {("traits", ("a",)), ("segment", ("s",)), ("segment", ("t",))}
 
 
-@given(event_nodes())
-@settings(max_examples=100, deadline=None)
+def test_what_has_held_is_a_rule_of_its_own_and_a_segment_is_its_own_rule() -> None:
+    inner = {"held": _and(A, {"held": _and(B), "for": {"days": 1}}), "for": {"days": 1}}
+    assert [fields(part) for part in parts(normalise(inner))] == [
+        set(),
+        {("traits", ("a",))},
+        {("traits", ("b",))},
+    ]
+    (node,) = held(normalise({"held": _in("s", field="segment"), "for": {"days": 1}}))
+    assert (node.key, node.segment) == ("s", True)
+
+
+@given(st.one_of(event_nodes(), sequence_nodes().filter(is_rule)))
+@settings(max_examples=150, deadline=None)
 def test_a_leaf_survives_the_wire(node: Tree) -> None:
     for leaf in normalise(node).leaves:
         assert leaf_of(event_node(leaf)) == leaf

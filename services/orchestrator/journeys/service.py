@@ -11,8 +11,9 @@ from sqlalchemy import Row
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from services.contracts.assessment import Readiness
+from services.contracts.conditions import Condition
 from services.contracts.profile import RuleRegistration, RuleStatus
-from services.contracts.rules import Condition, Group
+from services.contracts.rules import Group
 from services.kit.http import ServiceClient
 from services.kit.ids import uuid7
 from services.kit.postgres import SessionMaker, workspace_tx

@@ -1,6 +1,7 @@
 """What rules say of people in virtual time: events counted as they come, the rest as it is now.
 
-Traits, consents and segments have no history here: a replay reads their present values.
+Traits, consents and segments have no history here: a replay reads their present values. Nor is it
+known how long something has held: a rule that asks it does not hold.
 """
 
 from collections.abc import Collection, Iterable
@@ -41,6 +42,7 @@ class History:
                 segments=frozenset(map(str, each.segments)),
                 consents=each.consents,
                 leaf_states={},
+                profile_id=str(each.profile_id),
             )
 
     def observe(self, event: Happening) -> None:

@@ -13,7 +13,7 @@ from services.profile.feed import store as feed
 from services.profile.identity import store as identity
 from services.profile.rules import people, states
 from services.profile.rules import store as rules
-from services.rules import Person, Rule, compile_memory, normalise
+from services.rules import Person, Rule, compile_memory, held, normalise
 
 Facts = dict[str, Any]
 """A ``services.contracts.profile.Facts`` as plain values."""
@@ -31,12 +31,13 @@ async def facts(
     living = await identity.canonical(session, workspace_id, set(asked))
     ids = set(living.values())
     wanted = await _rules(session, workspace_id, rule_ids)
-    held = await states.load(session, workspace_id, ids, _leaves(wanted))
-    known_people = await _people(session, workspace_id, ids)
+    counted = await states.load(session, workspace_id, ids, _leaves(wanted))
+    keys = {node.key for rule in wanted.values() for node in held(rule)}
+    known_people = await _people(session, workspace_id, ids, keys)
     named = await _identifiers(session, workspace_id, ids)
 
     def answer() -> list[Facts]:
-        for (profile_id, leaf_id), each in held.items():
+        for (profile_id, leaf_id), each in counted.items():
             known_people[profile_id].leaf_states[leaf_id] = each.state  # type: ignore[index]
         holds = {rule_id: compile_memory(rule) for rule_id, rule in wanted.items()}
         known: dict[str, Facts] = {}
@@ -89,7 +90,9 @@ def _nobody(profile_id: str) -> Facts:
     }
 
 
-async def _people(session: AsyncSession, workspace_id: UUID, ids: set[str]) -> dict[str, Person]:
+async def _people(
+    session: AsyncSession, workspace_id: UUID, ids: set[str], held_rules: set[str]
+) -> dict[str, Person]:
     definitions = await rules.definitions(session, workspace_id)
     subjects = await people.load(
         session,
@@ -97,6 +100,7 @@ async def _people(session: AsyncSession, workspace_id: UUID, ids: set[str]) -> d
         ids,
         segments={d.key for d in definitions if d.kind == "segment"},
         primary_model=next((d.key for d in definitions if d.kind == "model"), None),
+        held=held_rules,
     )
     return {profile_id: subject.person for profile_id, subject in subjects.items()}
 

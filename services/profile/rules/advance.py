@@ -1,11 +1,11 @@
 """Who enters and leaves what when something about people has changed. Pure."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
 from services.contracts.changes import Change
 from services.profile.rules.ruleset import STAGE, RuleSet
-from services.rules import EMPTY, LeafState, Person, next_change
+from services.rules import EMPTY, LeafState, Person, held_due, next_change, sequence_change
 
 
 @dataclass(slots=True)
@@ -14,8 +14,12 @@ class Subject:
 
     person: Person
     holds: set[str] = field(default_factory=set)
-    """Segments and watched rules that held."""
+    """Segments, watched and inner rules that held."""
     stages: dict[str, str] = field(default_factory=dict)
+    since: dict[str, int] = field(default_factory=dict)
+    """Of the rules in ``RuleSet.spans`` that held, since when (ms): the person's own ``since``."""
+    dues: dict[str, int | None] = field(default_factory=dict)
+    """Of the same, when time alone is next due to change what reads it, as it is stored."""
 
 
 @dataclass(slots=True)
@@ -74,10 +78,12 @@ def advance(
             elif (value is not None) != (node.key in subject.holds):
                 entered = value is not None
                 _cross(result, node.kind, node.key, subject, profile_id, entered)
+                if node.key in rules.spans:
+                    _time(subject, node.key, entered, now_ms)
                 if node.announced:
                     result.changes.append(_news(node.kind, node.key, profile_id, entered, now_ms))
-                if node.kind == "segment":
-                    touched.read(rules, ("segment", node.key), profile_id)
+                if node.kind != "watch":
+                    touched.read(rules, (node.kind, node.key), profile_id)
     return result
 
 
@@ -108,6 +114,13 @@ def _cross(
         subject.person.segments = subject.person.segments ^ {key}
 
 
+def _time(subject: Subject, key: str, entered: bool, now_ms: int) -> None:
+    if entered:
+        subject.since[key] = now_ms
+    else:
+        subject.since.pop(key, None)
+
+
 def _news(kind: str, key: str, profile_id: str, entered: bool, now_ms: int) -> Change:
     if kind == "watch":
         data = {"rule_id": key, "value": entered}
@@ -116,10 +129,31 @@ def _news(kind: str, key: str, profile_id: str, entered: bool, now_ms: int) -> C
     return Change(type_, profile_id, now_ms, {"segment_id": key})  # type: ignore[arg-type]
 
 
-def due(rules: RuleSet, leaf_id: str, state: LeafState, now_ms: int) -> int | None:
-    """When time alone may next change a live rule through this state, in ms."""
+def due(rules: RuleSet, leaf_id: str, states: Mapping[str, LeafState], now_ms: int) -> int | None:
+    """When time alone may next change a live rule through this leaf of a person, in ms."""
     plan = rules.leaves.get(leaf_id)
-    if plan is None or plan.leaf.last_ms is None or state == EMPTY:
+    state = states.get(leaf_id, EMPTY)
+    if plan is None or state == EMPTY:
         return None
-    found = (next_change(state, plan.leaf, n, now_ms) for n in plan.thresholds)
+    found = [sequence_change(sequence, states, now_ms) for sequence in plan.sequences]
+    if plan.leaf.last_ms is not None:
+        found += [next_change(state, plan.leaf, n, now_ms) for n in plan.thresholds]
     return min((at for at in found if at is not None), default=None)
+
+
+def dues(
+    rules: RuleSet, subjects: Mapping[str, Subject], now_ms: int
+) -> dict[tuple[str, str], int | None]:
+    """By (profile, held rule), when a live rule may next change because it has held so long.
+
+    Only where that is not what is stored.
+    """
+    changed: dict[tuple[str, str], int | None] = {}
+    for profile_id, subject in subjects.items():
+        for key, since_ms in subject.since.items():
+            asked = rules.spans.get(key, ())
+            found = (held_due(since_ms, span, now_ms) for span in asked)
+            at = min((at for at in found if at is not None), default=None)
+            if at != subject.dues.get(key):
+                changed[profile_id, key] = at
+    return changed

@@ -14,7 +14,7 @@ from services.contracts.tracking import LeafQuery
 from services.kit.http import ServiceClient
 from services.profile.identity import store as identity
 from services.profile.profiles import read as profiles
-from services.profile.rules import service, states, store
+from services.profile.rules import service, since, states, store
 from services.profile.rules.advance import Touched
 from services.profile.rules.ruleset import Definition, RuleSet
 from services.profile.rules.service import News, Settled
@@ -164,10 +164,14 @@ async def expire(
 ) -> tuple[list[Change], bool]:
     """Ask again what time alone may have changed; whether there may be more of it."""
     overdue = await states.due(session, workspace_id, now_ms, CHUNK)
-    if not overdue:
+    lasted = await since.due(session, workspace_id, now_ms, CHUNK)
+    if not overdue and not lasted:
         return [], False
-    news = News(overdue=overdue)
+    news = News(overdue=overdue, lasted=lasted)
     for profile_id, leaf_id in overdue:
         news.touched.read(rules, ("leaf", leaf_id), profile_id)
+    for profile_id, key in lasted:
+        for kind in ("segment", "held"):
+            news.touched.read(rules, (kind, key), profile_id)
     settled = await service.settle(session, workspace_id, rules, news, now_ms)
-    return settled.changes, len(overdue) == CHUNK
+    return settled.changes, CHUNK in (len(overdue), len(lasted))

@@ -9,7 +9,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from services.profile.arrays import plain, statement
 from services.profile.consents import store as consents
 from services.profile.consents.ledger import Consents
-from services.profile.rules import memberships
+from services.profile.rules import memberships, since
 from services.profile.rules.advance import Subject
 from services.rules import Person
 
@@ -27,15 +27,18 @@ async def load(
     *,
     segments: Set[str],
     primary_model: str | None,
+    held: Collection[str],
 ) -> dict[str, Subject]:
     """Living profiles by id, without their leaf states. ``segments``: ids of rules that are ones;
-    ``primary_model``: the stage model that the rule field ``stage`` means."""
+    ``primary_model``: the stage model that the rule field ``stage`` means; ``held``: ids of rules
+    of which it is wanted since when they hold."""
     if not profile_ids:
         return {}
     parameters = {"workspace_id": workspace_id, "ids": plain(profile_ids)}
     found = (await session.execute(_LOAD, parameters)).all()
     said = await consents.load(session, workspace_id, profile_ids)
     holds, stages = await memberships.load(session, workspace_id, profile_ids)
+    timed = await since.load(session, workspace_id, profile_ids, held)
     decode = msgspec.json.decode
     subjects: dict[str, Subject] = {}
     for profile_id, traits, computed in found:
@@ -48,8 +51,13 @@ async def load(
             stage=stage.get(primary_model or ""),
             consents=_states(said, profile_id),
             leaf_states={},
+            profile_id=profile_id,
         )
-        subjects[profile_id] = Subject(person, mine, stage)
+        subject = subjects[profile_id] = Subject(person, mine, stage)
+        person.since = subject.since
+    for (profile_id, rule_id), (since_ms, due) in timed.items():
+        subject = subjects[profile_id]
+        subject.since[rule_id], subject.dues[rule_id] = since_ms, due
     return subjects
 
 

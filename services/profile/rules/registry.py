@@ -7,12 +7,12 @@ from uuid import UUID
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from services.kit.problems import InvalidRequest
-from services.profile.rules import store
+from services.profile.rules import inner, store
 from services.profile.rules.ruleset import Definition, RuleCycle, build, reads
 from services.profile.rules.store import PendingLeaf, StoredRule
 from services.profile.stages import store as stages
 from services.profile.stream import store as stream
-from services.rules import Leaf, Rule, RuleInvalid, event_node, fields, normalise
+from services.rules import Leaf, Rule, RuleInvalid, event_node, fields, normalise, parts
 
 _UNKNOWN = ("account", "computed")
 """The language knows these sources and profiles hold none yet: such a rule would silently never
@@ -27,7 +27,7 @@ def parse(tree: Mapping[str, Any], pointer: str) -> Rule:
         rule = normalise(dict(tree))
     except RuleInvalid as error:
         raise InvalidRequest.at(f"{pointer}{error.pointer}", error.detail) from error
-    for source, path in fields(rule):
+    for source, path in (field for part in parts(rule) for field in fields(part)):
         if source in _UNKNOWN:
             name = ".".join((source, *path))
             raise InvalidRequest.at(
@@ -100,8 +100,11 @@ async def unregister(session: AsyncSession, workspace_id: UUID, rule_id: UUID) -
 
 
 def reads_segment(definition: Definition, segment_id: str) -> bool:
-    return any(
-        ("segment", segment_id) in reads(normalise(dict(tree))) for _, tree in definition.trees
+    """Whether a rule that somebody wrote does, be it inside of what has held."""
+    return definition.kind != "held" and any(
+        ("segment", segment_id) in reads(part)
+        for _, tree in definition.trees
+        for part in parts(normalise(dict(tree)))
     )
 
 
@@ -109,6 +112,9 @@ async def _revised(
     session: AsyncSession, workspace_id: UUID, new: Iterable[Leaf], log_offset: int
 ) -> None:
     definitions = await store.definitions(session, workspace_id)
+    timed = await inner.keep(session, workspace_id, definitions)
+    definitions = await store.definitions(session, workspace_id)
+    of_inner = {key: normalise(dict(tree)).leaves for key, tree in timed.items()}
     segments = {d.key for d in definitions if d.kind == "segment"}
     try:
         rules = build(definitions)
@@ -121,7 +127,8 @@ async def _revised(
         if kind == "segment" and segment_id not in segments:
             raise InvalidRequest.at("#/rule", f"There is no segment {segment_id}.")
     counted = await store.leaf_ids(session, workspace_id)
-    missing = {leaf.leaf_id: leaf for leaf in new if leaf.leaf_id not in counted}
+    wanted = [*new, *(leaf for leaves in of_inner.values() for leaf in leaves)]
+    missing = {leaf.leaf_id: leaf for leaf in wanted if leaf.leaf_id not in counted}
     await store.add_leaves(
         session,
         workspace_id,
@@ -136,6 +143,8 @@ async def _revised(
     )
     if unread := counted.keys() - rules.leaves.keys():
         await store.remove_leaves(session, workspace_id, unread)
+    for key, leaves in of_inner.items():
+        await _go_on(session, workspace_id, key, leaves, wanted=True)
     await stream.revise_rules(session, workspace_id)
 
 

@@ -23,6 +23,10 @@ router = APIRouter(
 )
 
 
+OWN_KINDS = ("segment", "held")
+"""Kinds of rules that this service registers by itself."""
+
+
 @router.put("/{rule_id}")
 async def register_rule(
     rule_id: UUID,
@@ -33,8 +37,8 @@ async def register_rule(
     after: BackgroundTasks,
 ) -> RuleStatus:
     known = await store.find(session, caller.workspace_id, rule_id)
-    if known is not None and known.kind == "segment":
-        raise InvalidRequest.at("#/path/rule_id", "This id belongs to a segment.")
+    if known is not None and known.kind in OWN_KINDS:
+        raise InvalidRequest.at("#/path/rule_id", "This id belongs to a rule of this service.")
     tree = body.rule.model_dump(mode="json", by_alias=True, exclude_none=True)
     rule = StoredRule(rule_id, body.kind, body.owner, tree, body.watch, "backfilling")
     state = await registry.register(session, caller.workspace_id, rule)
@@ -46,7 +50,7 @@ async def register_rule(
 @router.get("/{rule_id}")
 async def read_rule(rule_id: UUID, session: Session, caller: ServiceCaller) -> RuleStatus:
     known = await store.find(session, caller.workspace_id, rule_id)
-    if known is None or known.kind == "segment":
+    if known is None or known.kind in OWN_KINDS:
         raise _not_found(rule_id)
     return RuleStatus(rule_id=rule_id, state="ready" if known.state == "ready" else "backfilling")
 
@@ -54,7 +58,7 @@ async def read_rule(rule_id: UUID, session: Session, caller: ServiceCaller) -> R
 @router.delete("/{rule_id}", status_code=HTTPStatus.NO_CONTENT)
 async def unregister_rule(rule_id: UUID, session: Session, caller: ServiceCaller) -> None:
     known = await store.find(session, caller.workspace_id, rule_id)
-    if known is None or known.kind == "segment":
+    if known is None or known.kind in OWN_KINDS:
         raise _not_found(rule_id)
     await registry.unregister(session, caller.workspace_id, rule_id)
 

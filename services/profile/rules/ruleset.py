@@ -5,14 +5,24 @@ from dataclasses import dataclass, field
 from graphlib import CycleError, TopologicalSorter
 from typing import Any, Literal
 
-from services.rules import Leaf, Person, Rule, compile_memory, fields, normalise
+from services.rules import (
+    Held,
+    Leaf,
+    Person,
+    Rule,
+    Sequence,
+    compile_memory,
+    fields,
+    held,
+    normalise,
+)
 from services.rules.filters import EventFilter, filter_of
 from services.rules.model import AtLeast, Const, Expr, Test, walk
 
-Kind = Literal["segment", "watch", "model"]
+Kind = Literal["segment", "watch", "model", "held"]
 Read = tuple[str, str]
 """What a rule reads: ("leaf", id), ("traits", top key), ("consent", purpose), ("segment", id),
-("stage", "")."""
+("stage", ""), ("held", id of an inner rule)."""
 
 STAGE: Read = ("stage", "")
 
@@ -45,7 +55,7 @@ class Node:
     announced: bool
 
     def value(self, person: Person, now_ms: int) -> str | None:
-        """The stage of a model; ``""`` for a segment or watched rule that holds; else None."""
+        """The stage of a model; ``""`` for another rule that holds; else None."""
         for value, holds in reversed(self.options):
             if holds(person, now_ms):
                 return value
@@ -54,12 +64,16 @@ class Node:
 
 @dataclass(slots=True)
 class LeafPlan:
-    """How events are counted for a leaf; ``thresholds`` are the counts live rules compare with."""
+    """How events are counted for a leaf; ``thresholds`` are the counts live rules compare with.
+
+    ``sequences``: those of live rules that begin with it.
+    """
 
     leaf: Leaf
     matches: EventFilter
     needs_context: bool
     thresholds: set[int] = field(default_factory=set)
+    sequences: set[Sequence] = field(default_factory=set)
 
 
 class RuleCycle(ValueError):
@@ -77,6 +91,10 @@ class RuleSet:
     """What any definition reads, live or not."""
     primary_model: str | None
     """The model that the rule field ``stage`` means: the one that was published first."""
+    spans: dict[str, set[int]]
+    """By key of a held rule, how long (ms) live rules ask that it has held."""
+    first_steps: dict[str, set[str]]
+    """By leaf, first steps of the live sequences it is in: their states know the due time."""
 
     @property
     def live_leaves(self) -> set[str]:
@@ -107,9 +125,7 @@ def build(definitions: Iterable[Definition]) -> RuleSet:
     for index, node in enumerate(nodes):
         for read in node.reads:
             readers.setdefault(read, []).append(index)
-        for _, rule in compiled[node.key]:
-            for leaf_id, n in _thresholds(rule):
-                leaves[leaf_id].thresholds.add(n)
+    spans, first_steps = _timed((rule for n in nodes for _, rule in compiled[n.key]), leaves)
     return RuleSet(
         leaves,
         by_event,
@@ -117,7 +133,28 @@ def build(definitions: Iterable[Definition]) -> RuleSet:
         {read: tuple(found) for read, found in readers.items()},
         frozenset(read for rules in compiled.values() for _, rule in rules for read in reads(rule)),
         primary,
+        spans,
+        first_steps,
     )
+
+
+def _timed(
+    live: Iterable[Rule], leaves: dict[str, LeafPlan]
+) -> tuple[dict[str, set[int]], dict[str, set[str]]]:
+    """``RuleSet.spans`` and ``first_steps``; plans learn what live rules ask of their leaves."""
+    spans: dict[str, set[int]] = {}
+    first_steps: dict[str, set[str]] = {}
+    for node in (node for rule in live for node in walk(rule.root)):
+        if isinstance(node, AtLeast):
+            leaves[node.leaf.leaf_id].thresholds.add(node.n)
+        elif isinstance(node, Held):
+            spans.setdefault(node.key, set()).add(node.for_ms)
+        elif isinstance(node, Sequence):
+            first = node.steps[0].leaf_id
+            leaves[first].sequences.add(node)
+            for leaf in node.leaves:
+                first_steps.setdefault(leaf.leaf_id, set()).add(first)
+    return spans, first_steps
 
 
 def plan(leaf: Leaf) -> LeafPlan:
@@ -129,6 +166,7 @@ def reads(rule: Rule) -> frozenset[Read]:
     found: set[Read] = {("leaf", leaf.leaf_id) for leaf in rule.leaves}
     for source, path in fields(rule):
         found.add(STAGE if source == "stage" else (source, path[0]))
+    found.update(("segment" if node.segment else "held", node.key) for node in held(rule))
     return frozenset(found)
 
 
@@ -140,10 +178,6 @@ def _node(definition: Definition, rules: list[tuple[str, Rule]]) -> Node:
         frozenset().union(*(reads(rule) for _, rule in rules)),
         definition.announced,
     )
-
-
-def _thresholds(rule: Rule) -> Iterable[tuple[str, int]]:
-    return ((node.leaf.leaf_id, node.n) for node in walk(rule.root) if isinstance(node, AtLeast))
 
 
 def _reads_context(expr: Expr) -> bool:
@@ -165,7 +199,7 @@ def _order(
             for read in reads(rule):
                 if read == STAGE and primary is not None:
                     needed.add(primary)
-                elif read[0] == "segment" and read[1] in known:
+                elif read[0] in ("segment", "held") and read[1] in known:
                     needed.add(read[1])
     try:
         return [known[key] for key in TopologicalSorter(graph).static_order()]

@@ -8,9 +8,10 @@ from uuid import UUID
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from services.contracts.changes import Change
-from services.profile.rules import memberships, people, states, store
-from services.profile.rules.advance import Advanced, Touched, advance, due
+from services.profile.rules import memberships, people, since, states, store
+from services.profile.rules.advance import Advanced, Touched, advance, due, dues
 from services.profile.rules.count import count
+from services.profile.rules.memberships import Pair
 from services.profile.rules.ruleset import RuleSet, build
 from services.profile.rules.states import Held, Key
 from services.profile.stream.block import Block
@@ -45,6 +46,8 @@ class News:
     inherited: dict[Key, list[LeafState]] = field(default_factory=dict)
     """States that survivors of merges take over."""
     overdue: list[Key] = field(default_factory=list)
+    lasted: list[Pair] = field(default_factory=list)
+    """(profile, rule) that has now held as long as some rule asks."""
     new_rules: bool = False
     """Rules ask for the first time, so every state may have a new time to be asked again."""
 
@@ -99,6 +102,7 @@ async def settle(
         asked,
         segments={node.key for node in rules.nodes if node.kind == "segment"},
         primary_model=rules.primary_model,
+        held=rules.spans,
     )
 
     def evaluate() -> tuple[dict[Key, Held], Advanced]:
@@ -109,21 +113,37 @@ async def settle(
                 leaf_states[leaf_id] = each.state  # type: ignore[index]
         advanced = advance(rules, news.touched, subjects, now_ms)
         # An untouched state is due when it was; time alone makes no state due any sooner.
-        again = held if news.new_rules else [*changed, *(k for k in news.overdue if k in held)]
-        for key in again:
-            each = held[key]
-            at = due(rules, key[1], each.state, now_ms)
+        again = held if news.new_rules else _timed(rules, held, [*changed, *news.overdue])
+        for profile_id, leaf_id in again:
+            each = held[profile_id, leaf_id]
+            subject = subjects.get(profile_id)
+            mine = subject.person.leaf_states if subject else {leaf_id: each.state}
+            at = due(rules, leaf_id, mine, now_ms)
             if at != each.due:
                 each.due = at
-                changed[key] = each
+                changed[profile_id, leaf_id] = each
         return changed, advanced
 
     changed, advanced = await asyncio.to_thread(evaluate)
     await states.save(session, workspace_id, changed)
     await memberships.save(session, workspace_id, advanced.entered, advanced.exited, now_ms)
     await memberships.save_stages(session, workspace_id, advanced.stages, now_ms)
-    next_due = min((h.due for h in held.values() if h.due is not None), default=None)
+    # What nobody asks about any longer has no next time.
+    lasting = dict.fromkeys(news.lasted) | dues(rules, subjects, now_ms)
+    await since.save(session, workspace_id, lasting)
+    coming = [*(h.due for h in held.values()), *lasting.values()]
+    next_due = min((at for at in coming if at is not None), default=None)
     return Settled(advanced.changes, next_due)
+
+
+def _timed(rules: RuleSet, held: dict[Key, Held], keys: list[Key]) -> list[Key]:
+    """Those of the states whose due time may be another, the first steps of sequences included."""
+    found = dict.fromkeys(key for key in keys if key in held)
+    for profile_id, leaf_id in keys:
+        for first in rules.first_steps.get(leaf_id, ()):
+            if (profile_id, first) in held:
+                found[profile_id, first] = None
+    return list(found)
 
 
 async def _load_states(

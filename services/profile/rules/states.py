@@ -56,8 +56,11 @@ ORDER BY next_change_at LIMIT :limit
 """)
 
 _NEXT_DUE = statement("""
-SELECT min(next_change_at) FROM leaf_state
-WHERE workspace_id = :workspace_id AND next_change_at IS NOT NULL
+SELECT least(
+  (SELECT min(next_change_at) FROM leaf_state
+   WHERE workspace_id = :workspace_id AND next_change_at IS NOT NULL),
+  (SELECT min(next_change_at) FROM membership
+   WHERE workspace_id = :workspace_id AND next_change_at IS NOT NULL))
 """)
 
 
@@ -122,6 +125,7 @@ async def due(session: AsyncSession, workspace_id: UUID, now_ms: int, limit: int
 
 
 async def next_due(session: AsyncSession, workspace_id: UUID) -> int | None:
+    """The next ms at which time alone may change a rule, by counts or by how long it has held."""
     found: int | None = (
         await session.execute(_NEXT_DUE, {"workspace_id": workspace_id})
     ).scalar_one()

@@ -46,11 +46,11 @@ async def definitions(session: AsyncSession, workspace_id: UUID) -> list[Definit
     found = [
         Definition(
             str(r.rule_id),
-            "segment" if r.kind == "segment" else "watch",
+            r.kind if r.kind in ("segment", "held") else "watch",
             [("", r.definition)],
-            live=(r.kind == "segment" or r.watch) and r.state != "backfilling",
-            announced=r.kind == "segment" or r.state == "ready",
-            wanted=r.kind == "segment" or r.watch,
+            live=(r.kind in ("segment", "held") or r.watch) and r.state != "backfilling",
+            announced=r.kind == "segment" or (r.kind != "held" and r.state == "ready"),
+            wanted=r.kind in ("segment", "held") or r.watch,
         )
         for r in rules
     ]

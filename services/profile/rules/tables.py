@@ -11,7 +11,8 @@ from services.profile.tables import Table
 
 
 class RuleRow(Table):
-    """A registered rule. Segments are rules of kind ``segment`` under the segment's id."""
+    """A registered rule. Segments are rules of kind ``segment`` under the segment's id; rules of
+    which another asks how long they have held are of kind ``held``, kept while one asks."""
 
     __tablename__ = "rule"
 
@@ -65,12 +66,24 @@ class LeafStateRow(Table):
 
 
 class MembershipRow(Table):
-    """The rule (a segment or a watched rule) holds for the profile since ``entered_at``."""
+    """The rule (a segment, a watched or an inner rule) holds for the profile since ``entered_at``.
+
+    ``next_change_at`` is the next ms at which it has held as long as some other rule asks.
+    """
 
     __tablename__ = "membership"
-    __table_args__ = (Index(None, "workspace_id", "rule_id", "profile_id"),)
+    __table_args__ = (
+        Index(None, "workspace_id", "rule_id", "profile_id"),
+        Index(
+            None,
+            "workspace_id",
+            "next_change_at",
+            postgresql_where=text("next_change_at IS NOT NULL"),
+        ),
+    )
 
     workspace_id: Mapped[UUID] = mapped_column(primary_key=True)
     profile_id: Mapped[UUID] = mapped_column(primary_key=True)
     rule_id: Mapped[UUID] = mapped_column(primary_key=True)
     entered_at: Mapped[datetime]
+    next_change_at: Mapped[int | None]

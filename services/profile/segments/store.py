@@ -10,6 +10,7 @@ from sqlalchemy import Select, delete, func, insert, select, text, update
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from services.profile.arrays import plain
 from services.profile.errors import SegmentNameTaken
 from services.profile.profiles.tables import ProfileRow
 from services.profile.rules.backfill import Row
@@ -37,6 +38,8 @@ _COLUMNS = Columns(
       FROM leaf_state WHERE workspace_id = :workspace_id AND leaf_id <> ALL(CAST(:skip AS text[]))
       UNION ALL
       SELECT profile_id, leaf_id, total, recent, bucket_index, bucket_count FROM past)""",
+    held="""(SELECT profile_id, rule_id::text, entered_at FROM membership
+      WHERE workspace_id = :workspace_id)""",
 )
 
 _PAST = text("""
@@ -237,14 +240,11 @@ async def preview(
 
 
 def _past_columns(past: Sequence[Row]) -> dict[str, list[Any]]:
-    def array(values: Sequence[int]) -> str:
-        return "{" + ",".join(map(str, values)) + "}"
-
     return {
         "leaf_ids": [leaf_id for leaf_id, _, _ in past],
         "ids": [profile_id for _, profile_id, _ in past],
         "totals": [state.total for _, _, state in past],
-        "recent": [array(state.recent) for _, _, state in past],
-        "indexes": [array([i for i, _ in state.buckets]) for _, _, state in past],
-        "counts": [array([n for _, n in state.buckets]) for _, _, state in past],
+        "recent": [plain(state.recent) for _, _, state in past],
+        "indexes": [plain([i for i, _ in state.buckets]) for _, _, state in past],
+        "counts": [plain([n for _, n in state.buckets]) for _, _, state in past],
     }

@@ -7,7 +7,7 @@ from uuid import UUID
 import pyarrow as pa
 from fastapi import APIRouter, Query, Request, Response
 
-from services.contracts.rules import EventNode
+from services.contracts.rules import EventNode, SequenceNode
 from services.contracts.tracking import EventScan, LeafQuery, StoredEvent
 from services.kit.auth import ServiceCaller, UserCaller
 from services.kit.pagination import Page, PagingParams, decode_cursor, encode_cursor
@@ -125,7 +125,7 @@ async def query_leaves(body: LeafQuery, request: Request, caller: ServiceCaller)
     return _arrow(pa.concat_tables(tables), {"X-Log-Offset": str(until)})
 
 
-def _leaf(leaf_id: str, node: EventNode) -> Leaf:
+def _leaf(leaf_id: str, node: EventNode | SequenceNode) -> Leaf:
     try:
         found = normalise(node).leaves
     except RuleInvalid as error:

@@ -10,9 +10,9 @@ import httpx2
 import pyarrow as pa
 import pytest
 
-from services.contracts.rules import EventNode
+from services.contracts.rules import EventNode, SequenceNode
 from services.kit.clickhouse import ClickHouse
-from services.rules import EMPTY, LeafState, normalise, update
+from services.rules import EMPTY, LeafState, event_node, leaf_of, update
 from services.tracking.events import store
 from tests.support.clickhouse import on_every_clickhouse
 from tests.tracking.events_table import StoredRow, store_events, store_mapping
@@ -103,11 +103,19 @@ async def test_a_scan_gives_every_event_in_order_of_time(tracking: Tracking) -> 
     assert {row["profile_id"] for row in seen} == {str(person)}
 
 
+LEAVES = (
+    event_node(leaf_of({"event": "Buy", "window": {"last_days": 30}})),
+    event_node(leaf_of({"sequence": [{"event": "Buy"}, {"event": "Buy"}]})),
+)
+
+
 @on_every_clickhouse
-async def test_leaf_states_count_what_the_log_offset_allows(tracking: Tracking) -> None:
+@pytest.mark.parametrize("node", LEAVES)
+async def test_leaf_states_count_what_the_log_offset_allows(
+    tracking: Tracking, node: EventNode | SequenceNode
+) -> None:
     person, merged = uuid4(), uuid4()
-    node = EventNode.model_validate({"event": "Buy", "window": {"last_days": 30}})
-    leaf = normalise(node).leaves[0]
+    leaf = leaf_of(node)
     rows = hourly(person, "Buy", 3) + hourly(merged, "Buy", 2)
     async with store_with(tracking, rows, {merged: person}) as api:
         answer = await api.post(
@@ -130,12 +138,12 @@ async def test_leaf_states_count_what_the_log_offset_allows(tracking: Tracking) 
 
 
 @on_every_clickhouse
+@pytest.mark.parametrize("node", LEAVES)
 async def test_leaf_states_are_those_of_the_rule_library(
-    tracking: Tracking, events_table: ClickHouse
+    tracking: Tracking, events_table: ClickHouse, node: EventNode | SequenceNode
 ) -> None:
     person, merged = uuid4(), uuid4()
-    node = EventNode.model_validate({"event": "Buy", "window": {"last_days": 30}})
-    leaf = normalise(node).leaves[0]
+    leaf = leaf_of(node)
     await store_events(
         events_table, tracking.workspace_id, hourly(person, "Buy", 3) + hourly(merged, "Buy", 2)
     )
