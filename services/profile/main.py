@@ -19,6 +19,8 @@ from services.profile.feed import routes as feed
 from services.profile.profiles import routes as profiles
 from services.profile.rules import routes as rules
 from services.profile.rules.service import RuleCache
+from services.profile.segments import history_routes as segment_history
+from services.profile.segments import list_routes as lists
 from services.profile.segments import routes as segments
 from services.profile.settings import ProfileSettings
 from services.profile.stages import routes as stages
@@ -96,6 +98,8 @@ def create_app(settings: ProfileSettings | None = None, clock: Clock | None = No
     for router in (
         profiles.router,
         segments.router,
+        lists.router,
+        segment_history.router,
         segments.internal_router,
         stages.router,
         stages.internal_router,

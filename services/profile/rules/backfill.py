@@ -125,9 +125,12 @@ async def start_sweeps(session: AsyncSession, workspace_id: UUID) -> list[str]:
     silent = [d.key for d in waiting if not d.wanted]
     if waiting:
         await store.set_state(session, workspace_id, map(UUID, silent), "ready")
-        await store.set_state(session, workspace_id, map(UUID, live), "sweeping")
         await stream.revise_rules(session, workspace_id)
-    return live + [key for key, state in known.items() if state == "sweeping"]
+    keys = live + [key for key, state in known.items() if state == "sweeping"]
+    if keys:
+        count = await profiles.count(session, workspace_id)
+        await store.begin_sweep(session, workspace_id, map(UUID, keys), max(count, 1))
+    return keys
 
 
 def _counted(definition: Definition, leaves: dict[str, str]) -> bool:
@@ -141,9 +144,11 @@ async def sweep(
     rules: RuleSet,
     keys: set[str],
     after: UUID,
+    asked: int,
     now_ms: int,
-) -> tuple[Settled, UUID | None]:
-    """Ask the rules ``keys`` about the next profiles; the last of them, None when all were."""
+) -> tuple[Settled, UUID | None, int]:
+    """Ask the rules ``keys`` about the next profiles, ``asked`` having been asked before; the last
+    of them, None when all were, and how many have been asked now."""
     ids = await profiles.page(session, workspace_id, after, CHUNK)
     touched = Touched()
     for index, node in enumerate(rules.nodes):
@@ -152,11 +157,12 @@ async def sweep(
     settled = await service.settle(
         session, workspace_id, rules, News(touched, new_rules=True), now_ms
     )
-    if len(ids) == CHUNK:
-        return settled, ids[-1]
-    await store.finish_sweep(session, workspace_id, map(UUID, keys))
+    asked, more = asked + len(ids), len(ids) == CHUNK
+    await store.swept(session, workspace_id, map(UUID, keys), asked, all_=not more)
+    if more:
+        return settled, ids[-1], asked
     await stream.revise_rules(session, workspace_id)
-    return settled, None
+    return settled, None, asked
 
 
 async def expire(

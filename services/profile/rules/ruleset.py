@@ -91,6 +91,8 @@ class RuleSet:
     """What any definition reads, live or not."""
     primary_model: str | None
     """The model that the rule field ``stage`` means: the one that was published first."""
+    segments: frozenset[str]
+    """Those whose members are put in by hand, which nothing is evaluated for, among them."""
     spans: dict[str, set[int]]
     """By key of a held rule, how long (ms) live rules ask that it has held."""
     first_steps: dict[str, set[str]]
@@ -133,6 +135,7 @@ def build(definitions: Iterable[Definition]) -> RuleSet:
         {read: tuple(found) for read, found in readers.items()},
         frozenset(read for rules in compiled.values() for _, rule in rules for read in reads(rule)),
         primary,
+        frozenset(d.key for d in definitions if d.kind == "segment"),
         spans,
         first_steps,
     )

@@ -4,14 +4,17 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Index
+from sqlalchemy import Index, text
 from sqlalchemy.orm import Mapped, mapped_column
 
 from services.profile.tables import Table
 
 
 class StageModelRow(Table):
-    """A published stage model: ``{"name", "stages": [{"id", "rule_id"}]}`` in order."""
+    """A published stage model: ``{"name", "stages": [{"id", "entry"}]}`` in order.
+
+    ``swept`` of ``to_sweep`` profiles were asked for the first time.
+    """
 
     __tablename__ = "stage_model"
 
@@ -19,6 +22,8 @@ class StageModelRow(Table):
     model_id: Mapped[UUID] = mapped_column(primary_key=True)
     definition: Mapped[dict[str, Any]]
     state: Mapped[str]
+    swept: Mapped[int] = mapped_column(server_default=text("0"))
+    to_sweep: Mapped[int] = mapped_column(server_default=text("0"))
     published_at: Mapped[datetime]
 
 

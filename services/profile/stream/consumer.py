@@ -199,13 +199,14 @@ class Consumer:
     async def _sweep(self, keys: set[str]) -> None:
         resources, workspace_id = self._resources, self._workspace_id
         after: UUID | None = UUID(int=0)
+        asked = 0
         while after is not None:
             async with workspace_tx(resources.sessionmaker, workspace_id) as session:
                 place = await store.lock(session, workspace_id)
                 known = await resources.rules.get(session, workspace_id, place.rules_revision)
                 now_ms = to_ms(resources.clock.now())
-                settled, after = await backfill.sweep(
-                    session, workspace_id, known, keys, after, now_ms
+                settled, after, asked = await backfill.sweep(
+                    session, workspace_id, known, keys, after, asked, now_ms
                 )
                 if settled.changes:
                     await feed.append(session, workspace_id, settled.changes)
