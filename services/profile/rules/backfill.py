@@ -20,6 +20,7 @@ from services.profile.rules.ruleset import Definition, RuleSet
 from services.profile.rules.service import News, Settled
 from services.profile.rules.states import Held, Key
 from services.profile.rules.store import PendingLeaf
+from services.profile.stages import stalls
 from services.profile.stream import store as stream
 from services.rules import EMPTY, Leaf, LeafState, leaf_of, merge, normalise
 
@@ -171,8 +172,10 @@ async def expire(
     """Ask again what time alone may have changed; whether there may be more of it."""
     overdue = await states.due(session, workspace_id, now_ms, CHUNK)
     lasted = await since.due(session, workspace_id, now_ms, CHUNK)
+    stalled = await stalls.begin(session, workspace_id, now_ms, CHUNK)
+    more = CHUNK in (len(overdue), len(lasted), len(stalled))
     if not overdue and not lasted:
-        return [], False
+        return stalled, more
     news = News(overdue=overdue, lasted=lasted)
     for profile_id, leaf_id in overdue:
         news.touched.read(rules, ("leaf", leaf_id), profile_id)
@@ -180,4 +183,4 @@ async def expire(
         for kind in ("segment", "held"):
             news.touched.read(rules, (kind, key), profile_id)
     settled = await service.settle(session, workspace_id, rules, news, now_ms)
-    return settled.changes, CHUNK in (len(overdue), len(lasted))
+    return stalled + settled.changes, more

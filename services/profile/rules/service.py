@@ -133,11 +133,16 @@ async def settle(
         for crossed in (advanced.entered, advanced.exited)
     )
     await history.append(session, workspace_id, entered, exited, now_ms)
-    await memberships.save_stages(session, workspace_id, advanced.stages, now_ms)
+    await memberships.save_stages(session, workspace_id, advanced.stages, rules.stalls, now_ms)
     # What nobody asks about any longer has no next time.
     lasting = dict.fromkeys(news.lasted) | dues(rules, subjects, now_ms)
     await since.save(session, workspace_id, lasting)
     coming = [*(h.due for h in held.values()), *lasting.values()]
+    coming += [
+        now_ms + 1000 * rules.stalls[c.model_id, c.after]
+        for c in advanced.stages
+        if c.after is not None and (c.model_id, c.after) in rules.stalls
+    ]
     next_due = min((at for at in coming if at is not None), default=None)
     return Settled(advanced.changes, next_due)
 

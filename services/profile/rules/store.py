@@ -11,6 +11,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from services.profile.rules.ruleset import Definition
 from services.profile.rules.tables import LeafRow, LeafStateRow, MembershipRow, RuleRow
+from services.profile.stages.stalls import seconds_of
 from services.profile.stages.tables import StageModelRow
 
 LIST = "list"
@@ -58,7 +59,8 @@ async def definitions(session: AsyncSession, workspace_id: UUID) -> list[Definit
     )
     for m in models:
         trees = [(stage["id"], stage["entry"]) for stage in m.definition["stages"]]
-        found.append(Definition(str(m.model_id), "model", trees, live=m.state != "backfilling"))
+        live, stalls = m.state != "backfilling", seconds_of(m.definition)
+        found.append(Definition(str(m.model_id), "model", trees, live=live, stalls=stalls))
     return found
 
 

@@ -28,16 +28,22 @@ class StageModelRow(Table):
 
 
 class StageRow(Table):
-    """The stage a profile is in now."""
+    """The stage a profile is in now. ``stalls_at``: when it will have been there for so long that
+    it stalls, none once it does, or where the stage has no such time."""
 
     __tablename__ = "stage"
-    __table_args__ = (Index(None, "workspace_id", "model_id", "stage_id"),)
+    __table_args__ = (
+        Index(None, "workspace_id", "model_id", "stage_id"),
+        Index(None, "workspace_id", "stalls_at", postgresql_where=text("stalls_at IS NOT NULL")),
+    )
 
     workspace_id: Mapped[UUID] = mapped_column(primary_key=True)
     profile_id: Mapped[UUID] = mapped_column(primary_key=True)
     model_id: Mapped[UUID] = mapped_column(primary_key=True)
     stage_id: Mapped[str]
     since: Mapped[datetime]
+    stalls_at: Mapped[datetime | None]
+    stalled: Mapped[bool] = mapped_column(server_default=text("false"))
 
 
 class StageChangeRow(Table):

@@ -184,6 +184,8 @@ class Consumer:
                 keys = set(await backfill.start_sweeps(session, workspace_id))
             if keys:
                 await self._sweep(keys)
+                # Timers of stages may have been set anew.
+                self._sooner.set()
                 continue
             await resources.clock.wait(registered_now, None)
 
