@@ -108,9 +108,8 @@ async def test_who_stays_in_a_stage_for_too_long_is_told_of_once(
 ) -> None:
     viewed = world.event(("user_id", "u1"), name="Page Viewed")
     ordered = world.event(("user_id", "u2"), name="Order Completed")
+    await publish(world, STALLING)
     await world.post(viewed, world.event(("user_id", "u2"), name="Page Viewed"))
-    model_id = await publish(world, STALLING)
-    await world.ready(f"/internal/v1/stage-models/{model_id}")
     clock.advance(timedelta(hours=12))
     await world.post(ordered)
     clock.advance(timedelta(hours=12))
@@ -131,9 +130,8 @@ async def test_a_shorter_time_that_is_published_later_counts_from_when_people_ca
     world: World, clock: FakeClock
 ) -> None:
     viewed = world.event(("user_id", "u1"), name="Page Viewed")
-    await world.post(viewed)
     model_id = await publish(world)
-    await world.ready(f"/internal/v1/stage-models/{model_id}")
+    await world.post(viewed)
     clock.advance(timedelta(days=2))
     answer = await world.call("PUT", f"/internal/v1/stage-models/{model_id}", STALLING)
     assert answer.status_code == 200
