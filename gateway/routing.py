@@ -58,6 +58,8 @@ _SERVICES = {
     "profile": (
         "profiles",
         "segments",
+        "changes",
+        "change-subscriptions",
         "accounts",
         "computed-traits",
         "stages",

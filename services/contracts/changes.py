@@ -12,6 +12,7 @@ ChangeType = Literal[
     "segment.entered",
     "segment.exited",
     "stage.changed",
+    "stage.stalled",
     "rule.matched",
     "consent.changed",
     "profile.erased",
@@ -31,6 +32,7 @@ class Change:
     - ``identity.linked``: ``namespace, value, subject_id`` (the subject now belongs to the profile)
     - ``segment.entered`` / ``segment.exited``: ``segment_id``
     - ``stage.changed``: ``model_id, from, to`` (stage ids, either may be null)
+    - ``stage.stalled``: ``model_id, stage_id, since`` (ms; still there after the stage's time)
     - ``rule.matched``: ``rule_id, value`` (the new truth of a watched rule)
     - ``profile.erased``: ``subject_ids`` (all subjects of the person; ids only, no identifiers)
     - ``consent.changed``: ``purpose, state`` (``granted`` or ``withdrawn``)

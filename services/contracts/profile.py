@@ -96,6 +96,12 @@ class StageDefinition(BaseModel):
 
     id: str
     entry: Group
+    stalls_after_seconds: int | None = Field(
+        None,
+        ge=1,
+        le=315_360_000,
+        description="Who stays for so long stalls; the feed tells of it once (`stage.stalled`).",
+    )
 
 
 class StageModel(BaseModel):

@@ -15,9 +15,9 @@ from services.kit import app as kit
 from services.kit import postgres
 from services.kit.auth import TokenSigner
 from services.kit.feeds import FeedClient
+from services.kit.guard import webhook_client
 from services.kit.http import ServiceClient
 from services.orchestrator.channels import routes as channels
-from services.orchestrator.delivery.guard import webhook_client
 from services.orchestrator.delivery.sender import Sender
 from services.orchestrator.engine.execute import Executor
 from services.orchestrator.engine.library import Library

@@ -51,3 +51,11 @@ class StageModelNotFound(Problem):
     type = "/problems/stage-model-not-found"
     title = "No such stage model"
     status = HTTPStatus.NOT_FOUND
+
+
+class ChangeSubscriptionNotFound(Problem):
+    """No subscription to changes of this workspace has this id."""
+
+    type = "/problems/change-subscription-not-found"
+    title = "No such subscription to changes"
+    status = HTTPStatus.NOT_FOUND

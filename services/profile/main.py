@@ -11,19 +11,24 @@ from services.kit import app as kit
 from services.kit import postgres
 from services.kit.auth import TokenSigner
 from services.kit.feeds import Bell, FeedClient
+from services.kit.guard import webhook_client
 from services.kit.http import ServiceClient
 from services.kit.problems import Unavailable
 from services.profile.clock import Clock, SystemClock
 from services.profile.facts import routes as facts
+from services.profile.feed import public_routes as changes
 from services.profile.feed import routes as feed
 from services.profile.profiles import routes as profiles
 from services.profile.rules import routes as rules
 from services.profile.rules.service import RuleCache
+from services.profile.segments import history_routes as segment_history
+from services.profile.segments import list_routes as lists
 from services.profile.segments import routes as segments
 from services.profile.settings import ProfileSettings
 from services.profile.stages import routes as stages
 from services.profile.stream.consumer import Resources
 from services.profile.stream.worker import Worker
+from services.profile.subscriptions import routes as subscriptions
 
 DESCRIPTION = """People, who they are, what is known of them and which groups they are in.
 
@@ -64,9 +69,10 @@ def create_app(settings: ProfileSettings | None = None, clock: Clock | None = No
         tracking = ServiceClient("tracking", settings.tracking_store_url, signer)
         maker, bell, cache = postgres.create_sessionmaker(engine), Bell(), RuleCache()
         log = FeedClient(tracking, "/internal/v1/log")
+        partners = webhook_client(allow_private=settings.allow_private_subscriptions)
         worker = asyncio.create_task(
             Worker(
-                Resources(engine, maker, tracking, log, bell, clock, cache),
+                Resources(engine, maker, tracking, log, bell, clock, cache, partners),
                 discovery_seconds=settings.discovery_seconds,
                 block_rows=settings.block_rows,
             ).run()
@@ -83,6 +89,7 @@ def create_app(settings: ProfileSettings | None = None, clock: Clock | None = No
         worker.cancel()
         await asyncio.gather(worker, return_exceptions=True)
         await tracking.close()
+        await partners.aclose()
         await engine.dispose()
 
     app = kit.create_app(
@@ -96,12 +103,16 @@ def create_app(settings: ProfileSettings | None = None, clock: Clock | None = No
     for router in (
         profiles.router,
         segments.router,
+        lists.router,
+        segment_history.router,
         segments.internal_router,
         stages.router,
         stages.internal_router,
         rules.router,
         facts.router,
         feed.router,
+        changes.router,
+        subscriptions.router,
     ):
         app.include_router(router)
     return app

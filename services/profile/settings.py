@@ -18,3 +18,6 @@ class ProfileSettings(PostgresSettings):
     block_rows: int = Field(
         200, ge=1, le=1000, description="Log rows read, and applied in one transaction, at most."
     )
+    allow_private_subscriptions: bool = Field(
+        False, description="Whether changes may be sent to addresses that are not public."
+    )

@@ -1,7 +1,5 @@
 """Profile, tracking and assessment as the orchestrator sees them: HTTP from memory, by contract."""
 
-import asyncio
-import socket
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -10,7 +8,6 @@ from typing import Any
 from uuid import UUID, uuid4
 
 import pyarrow as pa
-import uvicorn
 from fastapi import FastAPI, Request, Response
 from fastapi.responses import JSONResponse
 
@@ -20,6 +17,7 @@ from services.contracts.events import Outcome
 from services.contracts.profile import Facts, FactsRequest, ProfileFacts, RuleRegistration
 from services.contracts.tracking import EventScan
 from services.kit import feeds
+from tests.support.serving import listening
 
 SCHEMA = pa.schema(
     [
@@ -166,19 +164,3 @@ class Neighbours:
         async with listening(self.app()) as url:
             self.url = url
             yield
-
-
-@asynccontextmanager
-async def listening(app: Any) -> AsyncIterator[str]:
-    """An ASGI app on a free port of this machine; its URL."""
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        config = uvicorn.Config(app, lifespan="off", log_level="warning")
-        config.timeout_graceful_shutdown = 1
-        server = uvicorn.Server(config)
-        task = asyncio.create_task(server.serve(sockets=[listener]))
-        try:
-            yield f"http://127.0.0.1:{listener.getsockname()[1]}"
-        finally:
-            server.should_exit = True
-            await task

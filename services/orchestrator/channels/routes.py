@@ -11,6 +11,7 @@ from services.kit.auth import Forbidden, Unauthenticated, UserCaller
 from services.kit.pagination import Page, PagingParams
 from services.kit.postgres import Session
 from services.kit.problems import InvalidRequest, problem_responses
+from services.kit.signature import key_of
 from services.kit.strict import StrictRoute
 from services.orchestrator.channels import store
 from services.orchestrator.channels.model import (
@@ -21,7 +22,6 @@ from services.orchestrator.channels.model import (
     WebhookChannel,
     channel,
 )
-from services.orchestrator.channels.signature import key_of
 from services.orchestrator.errors import ChannelNotFound
 from services.orchestrator.idempotency import NewId
 from services.orchestrator.paging import after_id, page_of

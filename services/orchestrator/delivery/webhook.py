@@ -3,9 +3,9 @@
 import httpx2
 import msgspec
 
-from services.orchestrator.channels.signature import signature
+from services.kit.guard import AddressRefused
+from services.kit.signature import signature
 from services.orchestrator.channels.store import Target
-from services.orchestrator.delivery.guard import AddressRefused
 from services.orchestrator.delivery.result import Result
 from services.orchestrator.delivery.smtp import HandOver
 from services.orchestrator.messages.model import Claimed

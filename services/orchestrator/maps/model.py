@@ -66,6 +66,13 @@ class Stage(_Part):
     entry: Group | None = Field(
         None, description="Who is in this stage; published to profiles as exclusive stages."
     )
+    stalls_after_days: float | None = Field(
+        None,
+        gt=0,
+        le=3650,
+        description="Who stays in the stage for longer has stalled; published with `entry`.",
+        examples=[14],
+    )
     behaviours: list[Item] = Field(default_factory=list, max_length=50)
     touchpoints: list[Touchpoint] = Field(default_factory=list, max_length=50)
     kpis: list[Kpi] = Field(default_factory=list, max_length=50)

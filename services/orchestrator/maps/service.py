@@ -176,7 +176,12 @@ async def publish_stages(
 ) -> StageModel:
     """Gives the stages' entry rules to profile, which from then on keeps everybody's stage."""
     stages = [
-        StageDefinition(id=stage.id, entry=stage.entry)
+        StageDefinition(
+            id=stage.id,
+            entry=stage.entry,
+            stalls_after_seconds=stage.stalls_after_days
+            and max(1, round(86_400 * stage.stalls_after_days)),
+        )
         for stage in found.document.stages
         if stage.entry is not None
     ]

@@ -20,6 +20,7 @@ from services.profile.rules.ruleset import Definition, RuleSet
 from services.profile.rules.service import News, Settled
 from services.profile.rules.states import Held, Key
 from services.profile.rules.store import PendingLeaf
+from services.profile.stages import stalls
 from services.profile.stream import store as stream
 from services.rules import EMPTY, Leaf, LeafState, leaf_of, merge, normalise
 
@@ -125,9 +126,12 @@ async def start_sweeps(session: AsyncSession, workspace_id: UUID) -> list[str]:
     silent = [d.key for d in waiting if not d.wanted]
     if waiting:
         await store.set_state(session, workspace_id, map(UUID, silent), "ready")
-        await store.set_state(session, workspace_id, map(UUID, live), "sweeping")
         await stream.revise_rules(session, workspace_id)
-    return live + [key for key, state in known.items() if state == "sweeping"]
+    keys = live + [key for key, state in known.items() if state == "sweeping"]
+    if keys:
+        count = await profiles.count(session, workspace_id)
+        await store.begin_sweep(session, workspace_id, map(UUID, keys), max(count, 1))
+    return keys
 
 
 def _counted(definition: Definition, leaves: dict[str, str]) -> bool:
@@ -141,9 +145,11 @@ async def sweep(
     rules: RuleSet,
     keys: set[str],
     after: UUID,
+    asked: int,
     now_ms: int,
-) -> tuple[Settled, UUID | None]:
-    """Ask the rules ``keys`` about the next profiles; the last of them, None when all were."""
+) -> tuple[Settled, UUID | None, int]:
+    """Ask the rules ``keys`` about the next profiles, ``asked`` having been asked before; the last
+    of them, None when all were, and how many have been asked now."""
     ids = await profiles.page(session, workspace_id, after, CHUNK)
     touched = Touched()
     for index, node in enumerate(rules.nodes):
@@ -152,11 +158,12 @@ async def sweep(
     settled = await service.settle(
         session, workspace_id, rules, News(touched, new_rules=True), now_ms
     )
-    if len(ids) == CHUNK:
-        return settled, ids[-1]
-    await store.finish_sweep(session, workspace_id, map(UUID, keys))
+    asked, more = asked + len(ids), len(ids) == CHUNK
+    await store.swept(session, workspace_id, map(UUID, keys), asked, all_=not more)
+    if more:
+        return settled, ids[-1], asked
     await stream.revise_rules(session, workspace_id)
-    return settled, None
+    return settled, None, asked
 
 
 async def expire(
@@ -165,8 +172,10 @@ async def expire(
     """Ask again what time alone may have changed; whether there may be more of it."""
     overdue = await states.due(session, workspace_id, now_ms, CHUNK)
     lasted = await since.due(session, workspace_id, now_ms, CHUNK)
+    stalled = await stalls.begin(session, workspace_id, now_ms, CHUNK)
+    more = CHUNK in (len(overdue), len(lasted), len(stalled))
     if not overdue and not lasted:
-        return [], False
+        return stalled, more
     news = News(overdue=overdue, lasted=lasted)
     for profile_id, leaf_id in overdue:
         news.touched.read(rules, ("leaf", leaf_id), profile_id)
@@ -174,4 +183,4 @@ async def expire(
         for kind in ("segment", "held"):
             news.touched.read(rules, (kind, key), profile_id)
     settled = await service.settle(session, workspace_id, rules, news, now_ms)
-    return settled.changes, CHUNK in (len(overdue), len(lasted))
+    return stalled + settled.changes, more

@@ -8,6 +8,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from services.kit.ids import uuid7
 from services.profile.arrays import plain, quoted, statement
 from services.profile.rules.advance import StageChange
+from services.profile.stages.stalls import Seconds
 
 Pair = tuple[str, str]
 """(profile id, rule id) or (profile id, model id)."""
@@ -38,12 +39,14 @@ JOIN stage s ON s.workspace_id = :workspace_id AND s.profile_id = asked.profile_
 """)
 
 _PUT_STAGES = statement("""
-INSERT INTO stage (workspace_id, profile_id, model_id, stage_id, since)
-SELECT :workspace_id, profile_id, model_id, stage_id, to_timestamp(:now_ms / 1000.0)
-FROM unnest(CAST(:ids AS uuid[]), CAST(:model_ids AS uuid[]), CAST(:stage_ids AS text[]))
-  AS new(profile_id, model_id, stage_id)
+INSERT INTO stage (workspace_id, profile_id, model_id, stage_id, since, stalls_at)
+SELECT :workspace_id, profile_id, model_id, stage_id, to_timestamp(:now_ms / 1000.0),
+       to_timestamp(:now_ms / 1000.0 + stalls)
+FROM unnest(CAST(:ids AS uuid[]), CAST(:model_ids AS uuid[]), CAST(:stage_ids AS text[]),
+            CAST(:stalls AS bigint[])) AS new(profile_id, model_id, stage_id, stalls)
 ON CONFLICT (workspace_id, profile_id, model_id)
-DO UPDATE SET stage_id = excluded.stage_id, since = excluded.since
+DO UPDATE SET stage_id = excluded.stage_id, since = excluded.since,
+              stalls_at = excluded.stalls_at, stalled = false
 """)
 
 _LEAVE_STAGES = statement("""
@@ -77,9 +80,10 @@ GROUP BY m.workspace_id, new.winner, m.rule_id
 ON CONFLICT DO NOTHING
 """),
     statement("""
-INSERT INTO stage (workspace_id, profile_id, model_id, stage_id, since)
+INSERT INTO stage
+  (workspace_id, profile_id, model_id, stage_id, since, stalls_at, stalled)
 SELECT DISTINCT ON (new.winner, s.model_id)
-  s.workspace_id, new.winner, s.model_id, s.stage_id, s.since
+  s.workspace_id, new.winner, s.model_id, s.stage_id, s.since, s.stalls_at, s.stalled
 FROM stage s
 JOIN unnest(CAST(:losers AS uuid[]), CAST(:winners AS uuid[])) AS new(loser, winner)
   ON s.profile_id = new.loser
@@ -135,7 +139,11 @@ def _pairs(workspace_id: UUID, pairs: Sequence[Pair]) -> dict[str, object]:
 
 
 async def save_stages(
-    session: AsyncSession, workspace_id: UUID, changes: Sequence[StageChange], now_ms: int
+    session: AsyncSession,
+    workspace_id: UUID,
+    changes: Sequence[StageChange],
+    stalls: Seconds,
+    now_ms: int,
 ) -> None:
     if not changes:
         return
@@ -149,6 +157,7 @@ async def save_stages(
                 "ids": plain(profile_id for profile_id, _, _ in arrived),
                 "model_ids": plain(model_id for _, model_id, _ in arrived),
                 "stage_ids": quoted(stage_id for _, _, stage_id in arrived),
+                "stalls": plain(stalls.get((m, stage_id)) for _, m, stage_id in arrived),
                 "now_ms": now_ms,
             },
         )

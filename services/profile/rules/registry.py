@@ -10,6 +10,7 @@ from services.kit.problems import InvalidRequest
 from services.profile.rules import inner, store
 from services.profile.rules.ruleset import Definition, RuleCycle, build, reads
 from services.profile.rules.store import PendingLeaf, StoredRule
+from services.profile.stages import stalls
 from services.profile.stages import store as stages
 from services.profile.stream import store as stream
 from services.rules import Leaf, Rule, RuleInvalid, event_node, fields, normalise, parts
@@ -77,6 +78,7 @@ async def publish_model(
         for leaf in parse(stage["entry"], f"#/stages/{index}/entry").leaves
     ]
     await store.put_model(session, workspace_id, model_id, definition)
+    await stalls.reset(session, workspace_id, model_id, definition)
     await _revised(session, workspace_id, leaves, place.log_offset)
     await _go_on(session, workspace_id, model_id, leaves, wanted=True)
 

@@ -42,6 +42,8 @@ class Definition:
     """False while it is evaluated for the first time and its truth is no news yet."""
     wanted: bool = True
     """False for a rule that nobody watches: only its leaves are counted."""
+    stalls: Mapping[str, int] = field(default_factory=dict)
+    """Of a stage model, after how many seconds one stalls in a stage, by its id."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,6 +93,10 @@ class RuleSet:
     """What any definition reads, live or not."""
     primary_model: str | None
     """The model that the rule field ``stage`` means: the one that was published first."""
+    segments: frozenset[str]
+    """Those whose members are put in by hand, which nothing is evaluated for, among them."""
+    stalls: dict[tuple[str, str], int]
+    """By (model, stage), after how many seconds one stalls there."""
     spans: dict[str, set[int]]
     """By key of a held rule, how long (ms) live rules ask that it has held."""
     first_steps: dict[str, set[str]]
@@ -133,6 +139,8 @@ def build(definitions: Iterable[Definition]) -> RuleSet:
         {read: tuple(found) for read, found in readers.items()},
         frozenset(read for rules in compiled.values() for _, rule in rules for read in reads(rule)),
         primary,
+        frozenset(d.key for d in definitions if d.kind == "segment"),
+        {(d.key, stage): seconds for d in definitions for stage, seconds in d.stalls.items()},
         spans,
         first_steps,
     )

@@ -14,6 +14,7 @@ from services.profile.rules.count import count
 from services.profile.rules.memberships import Pair
 from services.profile.rules.ruleset import RuleSet, build
 from services.profile.rules.states import Held, Key
+from services.profile.segments import history
 from services.profile.stream.block import Block
 from services.profile.stream.service import Applied
 from services.rules import EMPTY, LeafState, merge, update
@@ -100,7 +101,7 @@ async def settle(
         session,
         workspace_id,
         asked,
-        segments={node.key for node in rules.nodes if node.kind == "segment"},
+        segments=rules.segments,
         primary_model=rules.primary_model,
         held=rules.spans,
     )
@@ -127,11 +128,21 @@ async def settle(
     changed, advanced = await asyncio.to_thread(evaluate)
     await states.save(session, workspace_id, changed)
     await memberships.save(session, workspace_id, advanced.entered, advanced.exited, now_ms)
-    await memberships.save_stages(session, workspace_id, advanced.stages, now_ms)
+    entered, exited = (
+        [pair for pair in crossed if pair[1] in rules.segments]
+        for crossed in (advanced.entered, advanced.exited)
+    )
+    await history.append(session, workspace_id, entered, exited, now_ms)
+    await memberships.save_stages(session, workspace_id, advanced.stages, rules.stalls, now_ms)
     # What nobody asks about any longer has no next time.
     lasting = dict.fromkeys(news.lasted) | dues(rules, subjects, now_ms)
     await since.save(session, workspace_id, lasting)
     coming = [*(h.due for h in held.values()), *lasting.values()]
+    coming += [
+        now_ms + 1000 * rules.stalls[c.model_id, c.after]
+        for c in advanced.stages
+        if c.after is not None and (c.model_id, c.after) in rules.stalls
+    ]
     next_due = min((at for at in coming if at is not None), default=None)
     return Settled(advanced.changes, next_due)
 

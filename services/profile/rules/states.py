@@ -60,7 +60,9 @@ SELECT least(
   (SELECT min(next_change_at) FROM leaf_state
    WHERE workspace_id = :workspace_id AND next_change_at IS NOT NULL),
   (SELECT min(next_change_at) FROM membership
-   WHERE workspace_id = :workspace_id AND next_change_at IS NOT NULL))
+   WHERE workspace_id = :workspace_id AND next_change_at IS NOT NULL),
+  (SELECT CAST(ceil(extract(epoch FROM min(stalls_at)) * 1000) AS bigint) FROM stage
+   WHERE workspace_id = :workspace_id AND stalls_at IS NOT NULL))
 """)
 
 

@@ -11,10 +11,18 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from services.profile.rules.ruleset import Definition
 from services.profile.rules.tables import LeafRow, LeafStateRow, MembershipRow, RuleRow
+from services.profile.stages.stalls import seconds_of
 from services.profile.stages.tables import StageModelRow
+
+LIST = "list"
+"""The kind of a segment whose members are put in by hand."""
 
 State = Literal["backfilling", "sweeping", "ready"]
 """Leaves are being counted from the past; everybody is asked once; kept up to date by events."""
+
+
+_EVALUATED = ((RuleRow, RuleRow.rule_id), (StageModelRow, StageModelRow.model_id))
+_UNSWEPT = {"swept": 0, "to_sweep": 0}
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,17 +51,7 @@ async def definitions(session: AsyncSession, workspace_id: UUID) -> list[Definit
         .where(RuleRow.workspace_id == workspace_id)
         .order_by(RuleRow.rule_id)
     )
-    found = [
-        Definition(
-            str(r.rule_id),
-            r.kind if r.kind in ("segment", "held") else "watch",
-            [("", r.definition)],
-            live=(r.kind in ("segment", "held") or r.watch) and r.state != "backfilling",
-            announced=r.kind == "segment" or (r.kind != "held" and r.state == "ready"),
-            wanted=r.kind in ("segment", "held") or r.watch,
-        )
-        for r in rules
-    ]
+    found = [_definition(r) for r in rules]
     models = await session.execute(
         select(StageModelRow.model_id, StageModelRow.definition, StageModelRow.state)
         .where(StageModelRow.workspace_id == workspace_id)
@@ -61,8 +59,24 @@ async def definitions(session: AsyncSession, workspace_id: UUID) -> list[Definit
     )
     for m in models:
         trees = [(stage["id"], stage["entry"]) for stage in m.definition["stages"]]
-        found.append(Definition(str(m.model_id), "model", trees, live=m.state != "backfilling"))
+        live, stalls = m.state != "backfilling", seconds_of(m.definition)
+        found.append(Definition(str(m.model_id), "model", trees, live=live, stalls=stalls))
     return found
+
+
+def _definition(row: Any) -> Definition:
+    if row.kind == LIST:
+        # Its tree reads its own members, for whoever asks about one rule; it is never evaluated.
+        return Definition(str(row.rule_id), "segment", [], live=False, wanted=False)
+    kept = row.kind in ("segment", "held")
+    return Definition(
+        str(row.rule_id),
+        row.kind if kept else "watch",
+        [("", row.definition)],
+        live=(kept or row.watch) and row.state != "backfilling",
+        announced=row.kind == "segment" or (row.kind != "held" and row.state == "ready"),
+        wanted=kept or row.watch,
+    )
 
 
 async def find(session: AsyncSession, workspace_id: UUID, rule_id: UUID) -> StoredRule | None:
@@ -94,6 +108,7 @@ async def put(session: AsyncSession, workspace_id: UUID, rule: StoredRule) -> No
         "definition": rule.definition,
         "watch": rule.watch,
         "state": rule.state,
+        **_UNSWEPT,
     }
     statement = insert(RuleRow).values(workspace_id=workspace_id, rule_id=rule.rule_id, **values)
     await session.execute(
@@ -116,7 +131,7 @@ async def put_model(
     await session.execute(
         statement.on_conflict_do_update(
             index_elements=[StageModelRow.workspace_id, StageModelRow.model_id],
-            set_={"definition": definition, "state": "backfilling"},
+            set_={"definition": definition, "state": "backfilling", **_UNSWEPT},
         )
     )
 
@@ -150,7 +165,7 @@ async def set_state(
     session: AsyncSession, workspace_id: UUID, ids: Iterable[UUID], state: State
 ) -> None:
     wanted = list(ids)
-    for table, key in ((RuleRow, RuleRow.rule_id), (StageModelRow, StageModelRow.model_id)):
+    for table, key in _EVALUATED:
         await session.execute(
             update(table)
             .where(table.workspace_id == workspace_id, key.in_(wanted))
@@ -158,14 +173,29 @@ async def set_state(
         )
 
 
-async def finish_sweep(session: AsyncSession, workspace_id: UUID, ids: Iterable[UUID]) -> None:
-    """Ready, but for those that were replaced while they were swept."""
+async def begin_sweep(
+    session: AsyncSession, workspace_id: UUID, ids: Iterable[UUID], profiles: int
+) -> None:
     wanted = list(ids)
-    for table, key in ((RuleRow, RuleRow.rule_id), (StageModelRow, StageModelRow.model_id)):
+    for table, key in _EVALUATED:
         await session.execute(
             update(table)
-            .where(table.workspace_id == workspace_id, key.in_(wanted), table.state == "sweeping")
-            .values(state="ready")
+            .where(table.workspace_id == workspace_id, key.in_(wanted))
+            .values(state="sweeping", swept=0, to_sweep=profiles)
+        )
+
+
+async def swept(
+    session: AsyncSession, workspace_id: UUID, ids: Iterable[UUID], asked: int, *, all_: bool
+) -> None:
+    """``asked`` profiles so far, with the last of them ``all_``: then the rules are ready, but for
+    those that were replaced meanwhile and have to begin again."""
+    wanted = list(ids)
+    for table, key in _EVALUATED:
+        mine = (table.workspace_id == workspace_id) & key.in_(wanted) & (table.state == "sweeping")
+        state = "ready" if all_ else "sweeping"
+        await session.execute(
+            update(table).where(mine, table.to_sweep > 0).values(swept=asked, state=state)
         )
 
 

@@ -11,8 +11,12 @@ from services.profile.tables import Table
 
 
 class RuleRow(Table):
-    """A registered rule. Segments are rules of kind ``segment`` under the segment's id; rules of
-    which another asks how long they have held are of kind ``held``, kept while one asks."""
+    """A registered rule. Segments are rules of kind ``segment``, or ``list`` where people are put
+    into them by hand, under the segment's id; rules of which another asks how long they have held
+    are of kind ``held``, kept while one asks.
+
+    ``swept`` of ``to_sweep`` profiles were asked for the first time.
+    """
 
     __tablename__ = "rule"
 
@@ -23,6 +27,8 @@ class RuleRow(Table):
     definition: Mapped[dict[str, Any]]
     watch: Mapped[bool]
     state: Mapped[str]
+    swept: Mapped[int] = mapped_column(server_default=text("0"))
+    to_sweep: Mapped[int] = mapped_column(server_default=text("0"))
 
 
 class LeafRow(Table):

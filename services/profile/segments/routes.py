@@ -1,5 +1,6 @@
 """Segments over HTTP."""
 
+from dataclasses import asdict
 from datetime import datetime
 from http import HTTPStatus
 from typing import Annotated, Any, Literal
@@ -17,6 +18,7 @@ from services.kit.problems import InvalidRequest, Unavailable, problem_responses
 from services.kit.strict import StrictRoute
 from services.profile.clock import to_ms
 from services.profile.errors import SegmentInUse, SegmentNameTaken, SegmentNotFound
+from services.profile.rules.store import LIST
 from services.profile.segments import service, store
 from services.profile.segments.store import StoredSegment
 from services.profile.stream.consumer import rules_bell
@@ -53,7 +55,8 @@ EXAMPLE: dict[str, Any] = {
 
 
 class SegmentCreate(BaseModel):
-    """A name and the rule that says who is in."""
+    """A name and the rule that says who is in; a list, whose members are put in by hand, has no
+    rule."""
 
     model_config = ConfigDict(extra="forbid", json_schema_extra={"examples": [EXAMPLE]})
 
@@ -61,18 +64,28 @@ class SegmentCreate(BaseModel):
         min_length=1, max_length=200, pattern=r"\S", description="Unique in the workspace."
     )
     description: str = Field("", max_length=2000)
-    rule: Group
+    rule: Group | None = Field(None, description="Absent for a list.")
 
 
 class Segment(BaseModel):
     id: UUID
     name: str
     description: str
-    rule: dict[str, Any] = Field(description="As it was sent, ready for a rule editor.")
+    kind: Literal["rule", "list"] = Field(
+        description="Whether a rule says who is in, or people are put in by hand."
+    )
+    rule: dict[str, Any] | None = Field(description="As it was sent, ready for a rule editor.")
     status: Literal["backfilling", "ready"] = Field(
         description="`backfilling` while past events are counted and everybody is looked at; "
         "`members` grows until it is `ready`."
     )
+    progress: float = Field(
+        ge=0,
+        le=1,
+        description="Share of people that were looked at since the rule was made or changed; 0 "
+        "while past events are counted.",
+    )
+    version: int = Field(description="From 1; each change of name, description or rule is one.")
     members: int = Field(description="How many people are in it now.")
     created_at: datetime
     updated_at: datetime
@@ -84,10 +97,23 @@ class SegmentPreview(BaseModel):
     rule: Group
 
 
+class SegmentOverlap(BaseModel):
+    segment_id: UUID
+    name: str
+    people: int = Field(description="People of the preview who are in this segment too.")
+
+
 class PreviewResult(BaseModel):
     count: int = Field(description="People the rule holds for now.")
     total: int = Field(description="People in the workspace.")
     sample: list[UUID] = Field(description="Up to 20 of them, by profile id.")
+    overlaps: list[SegmentOverlap] = Field(
+        description="Up to 20 segments that hold most of them, the largest overlap first."
+    )
+    reach: dict[str, int] = Field(
+        description="How many of them have an identifier, by namespace.",
+        examples=[{"email": 812, "phone": 410}],
+    )
 
 
 class Member(BaseModel):
@@ -116,10 +142,15 @@ async def create_segment(
     background, each with a `segment.entered`.
     """
     made = await service.create(
-        session, caller.workspace_id, body.name, body.description, _tree(body.rule)
+        session,
+        caller.workspace_id,
+        body.name,
+        body.description,
+        _rule(body),
+        caller.subject,
     )
     after.add_task(request.state.bell.ring, rules_bell(caller.workspace_id))
-    return _segment(made)
+    return shown(made)
 
 
 @router.get("", summary="List segments, oldest first")
@@ -128,9 +159,9 @@ async def list_segments(
 ) -> Page[Segment]:
     start = _after(paging.after(str))
     found = await store.page(session, caller.workspace_id, start, paging.limit + 1)
-    shown = found[: paging.limit]
-    cursor = encode_cursor(str(shown[-1].segment_id)) if len(found) > paging.limit else None
-    return Page(items=[_segment(each) for each in shown], next_cursor=cursor)
+    some = found[: paging.limit]
+    cursor = encode_cursor(str(some[-1].segment_id)) if len(found) > paging.limit else None
+    return Page(items=[shown(each) for each in some], next_cursor=cursor)
 
 
 @router.post(
@@ -140,19 +171,25 @@ async def preview_segment(
     body: SegmentPreview, request: Request, caller: UserCaller
 ) -> PreviewResult:
     """Saves nothing. Events that no segment counts yet are read from the analytics store."""
-    count, total, sample = await service.preview(
+    found = await service.preview(
         request.state.sessionmaker,
         request.state.tracking,
         caller.workspace_id,
         _tree(body.rule),
         to_ms(request.state.clock.now()),
     )
-    return PreviewResult(count=count, total=total, sample=sample)
+    return PreviewResult(
+        count=found.count,
+        total=found.total,
+        sample=found.sample,
+        overlaps=[SegmentOverlap(**asdict(each)) for each in found.overlaps],
+        reach=found.reach,
+    )
 
 
 @router.get("/{segment_id}", summary="Read a segment", responses=problem_responses(SegmentNotFound))
 async def read_segment(segment_id: UUID, session: Session, caller: UserCaller) -> Segment:
-    return _segment(await service.read(session, caller.workspace_id, segment_id))
+    return shown(await service.read(session, caller.workspace_id, segment_id))
 
 
 @router.put(
@@ -170,10 +207,16 @@ async def replace_segment(
 ) -> Segment:
     """Members stay until the new rule has been asked about them; only differences are told."""
     changed = await service.replace(
-        session, caller.workspace_id, segment_id, body.name, body.description, _tree(body.rule)
+        session,
+        caller.workspace_id,
+        segment_id,
+        body.name,
+        body.description,
+        _rule(body),
+        caller.subject,
     )
     after.add_task(request.state.bell.ring, rules_bell(caller.workspace_id))
-    return _segment(changed)
+    return shown(changed)
 
 
 @router.delete(
@@ -198,10 +241,10 @@ async def list_members(
     segment = await service.read(session, caller.workspace_id, segment_id)
     start = _after(paging.after(str))
     found = await store.members(session, caller.workspace_id, segment_id, start, paging.limit + 1)
-    shown = found[: paging.limit]
+    some = found[: paging.limit]
     return MemberPage(
-        items=[Member(profile_id=m.profile_id, entered_at=m.entered_at) for m in shown],
-        next_cursor=encode_cursor(str(shown[-1].profile_id)) if len(found) > paging.limit else None,
+        items=[Member(profile_id=m.profile_id, entered_at=m.entered_at) for m in some],
+        next_cursor=encode_cursor(str(some[-1].profile_id)) if len(found) > paging.limit else None,
         count=segment.members,
     )
 
@@ -224,6 +267,10 @@ async def read_members(
     )
 
 
+def _rule(body: SegmentCreate) -> dict[str, Any] | None:
+    return None if body.rule is None else _tree(body.rule)
+
+
 def _tree(rule: Group) -> dict[str, Any]:
     return rule.model_dump(mode="json", by_alias=True, exclude_none=True)
 
@@ -237,13 +284,17 @@ def _after(key: tuple[str | int, ...] | None) -> UUID:
         raise InvalidRequest.at("#/query/cursor", "Use the next_cursor of a page.") from error
 
 
-def _segment(stored: StoredSegment) -> Segment:
+def shown(stored: StoredSegment) -> Segment:
+    is_list, ready = stored.kind == LIST, stored.state == "ready"
     return Segment(
         id=stored.segment_id,
         name=stored.name,
         description=stored.description,
-        rule=stored.definition,
-        status="ready" if stored.state == "ready" else "backfilling",
+        kind="list" if is_list else "rule",
+        rule=None if is_list else stored.definition,
+        status="ready" if ready else "backfilling",
+        progress=1 if ready else min(1, stored.swept / max(1, stored.to_sweep)),
+        version=stored.version,
         members=stored.members,
         created_at=stored.created_at,
         updated_at=stored.updated_at,

@@ -1,6 +1,5 @@
 """SQL of segments and who is in them."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -10,58 +9,17 @@ from sqlalchemy import Select, delete, func, insert, select, text, update
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from services.profile.arrays import plain
 from services.profile.errors import SegmentNameTaken
-from services.profile.profiles.tables import ProfileRow
-from services.profile.rules.backfill import Row
 from services.profile.rules.tables import MembershipRow, RuleRow
-from services.profile.segments.tables import SegmentRow
-from services.rules import Rule
-from services.rules.compile_postgres import Columns, compile_postgres
+from services.profile.segments.tables import SegmentRow, SegmentVersionRow
 
-# What a rule reads of a profile, for `compile_postgres`; only what the rule names is computed.
-_COLUMNS = Columns(
-    account="CAST('{}' AS jsonb)",
-    segments="""ARRAY(
-      SELECT m.rule_id::text FROM membership m
-      WHERE m.workspace_id = p.workspace_id AND m.profile_id = p.profile_id)""",
-    stage="""(
-      SELECT s.stage_id FROM stage s
-      WHERE s.workspace_id = p.workspace_id AND s.profile_id = p.profile_id
-        AND s.model_id = (SELECT model_id FROM stage_model WHERE workspace_id = p.workspace_id
-                          ORDER BY published_at, model_id LIMIT 1))""",
-    consents="""(
-      SELECT coalesce(jsonb_object_agg(c.purpose, c.state), '{}'::jsonb) FROM consent c
-      WHERE c.workspace_id = p.workspace_id AND c.profile_id = p.profile_id)""",
-    leaf_state="""(
-      SELECT profile_id, leaf_id, total, recent, bucket_index, bucket_count
-      FROM leaf_state WHERE workspace_id = :workspace_id AND leaf_id <> ALL(CAST(:skip AS text[]))
-      UNION ALL
-      SELECT profile_id, leaf_id, total, recent, bucket_index, bucket_count FROM past)""",
-    held="""(SELECT profile_id, rule_id::text, entered_at FROM membership
-      WHERE workspace_id = :workspace_id)""",
-)
-
-_PAST = text("""
-CREATE TEMPORARY TABLE past (
-  profile_id uuid, leaf_id text, total bigint, recent bigint[], bucket_index bigint[],
-  bucket_count bigint[]
-) ON COMMIT DROP
-""")
-
-# Tracking's ids may be of subjects or of merged profiles: both resolve to a living one.
-_FILL = text("""
-INSERT INTO past
-SELECT coalesce(a.profile_id, i.profile_id, new.profile_id), new.leaf_id, new.total,
-       CAST(new.recent AS bigint[]), CAST(new.indexes AS bigint[]), CAST(new.counts AS bigint[])
-FROM unnest(CAST(:ids AS uuid[]), CAST(:leaf_ids AS text[]), CAST(:totals AS bigint[]),
-            CAST(:recent AS text[]), CAST(:indexes AS text[]), CAST(:counts AS text[]))
-  AS new(profile_id, leaf_id, total, recent, indexes, counts)
-LEFT JOIN alias a ON a.workspace_id = :workspace_id AND a.alias_id = new.profile_id
-LEFT JOIN LATERAL (
-  SELECT profile_id FROM identifier
-  WHERE workspace_id = :workspace_id AND subject_id = new.profile_id LIMIT 1
-) i ON true
+_KEEP_VERSION = text("""
+INSERT INTO segment_version
+  (workspace_id, segment_id, version, name, description, definition, made_by, made_at)
+SELECT s.workspace_id, s.segment_id, s.version, s.name, s.description, r.definition, :made_by, now()
+FROM segment s
+JOIN rule r ON r.workspace_id = s.workspace_id AND r.rule_id = s.segment_id
+WHERE s.workspace_id = :workspace_id AND s.segment_id = :segment_id
 """)
 
 
@@ -70,11 +28,25 @@ class StoredSegment:
     segment_id: UUID
     name: str
     description: str
+    kind: str
     definition: dict[str, Any]
     state: str
+    swept: int
+    to_sweep: int
+    version: int
     created_at: datetime
     updated_at: datetime
     members: int
+
+
+@dataclass(frozen=True, slots=True)
+class StoredVersion:
+    version: int
+    name: str
+    description: str
+    definition: dict[str, Any]
+    made_by: str
+    made_at: datetime
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,8 +69,12 @@ def _select(workspace_id: UUID) -> Select[Any]:
             SegmentRow.segment_id,
             SegmentRow.name,
             SegmentRow.description,
+            RuleRow.kind,
             RuleRow.definition,
             RuleRow.state,
+            RuleRow.swept,
+            RuleRow.to_sweep,
+            SegmentRow.version,
             SegmentRow.created_at,
             SegmentRow.updated_at,
             members.label("members"),
@@ -150,26 +126,53 @@ async def add(
 
 async def rename(
     session: AsyncSession, workspace_id: UUID, segment_id: UUID, name: str, description: str
-) -> bool:
-    """Whether there is such a segment."""
+) -> None:
     statement = (
         update(SegmentRow)
         .where(SegmentRow.workspace_id == workspace_id, SegmentRow.segment_id == segment_id)
-        .values(name=name, description=description, updated_at=func.now())
-        .returning(SegmentRow.segment_id)
+        .values(
+            name=name,
+            description=description,
+            version=SegmentRow.version + 1,
+            updated_at=func.now(),
+        )
     )
     try:
-        return (await session.execute(statement)).one_or_none() is not None
+        await session.execute(statement)
     except IntegrityError as error:
         raise SegmentNameTaken(f"Another segment is called {name!r}.") from error
 
 
-async def remove(session: AsyncSession, workspace_id: UUID, segment_id: UUID) -> None:
+async def keep_version(
+    session: AsyncSession, workspace_id: UUID, segment_id: UUID, made_by: str
+) -> None:
+    """Keep the segment as it is now under its present version."""
     await session.execute(
-        delete(SegmentRow).where(
-            SegmentRow.workspace_id == workspace_id, SegmentRow.segment_id == segment_id
-        )
+        _KEEP_VERSION,
+        {"workspace_id": workspace_id, "segment_id": segment_id, "made_by": made_by},
     )
+
+
+async def versions(
+    session: AsyncSession, workspace_id: UUID, segment_id: UUID, before: int, limit: int
+) -> list[StoredVersion]:
+    """Versions below ``before``, the latest first."""
+    row = SegmentVersionRow
+    statement = (
+        select(row.version, row.name, row.description, row.definition, row.made_by, row.made_at)
+        .where(row.workspace_id == workspace_id, row.segment_id == segment_id, row.version < before)
+        .order_by(row.version.desc())
+        .limit(limit)
+    )
+    return [StoredVersion(**found._mapping) for found in await session.execute(statement)]
+
+
+async def remove(session: AsyncSession, workspace_id: UUID, segment_id: UUID) -> None:
+    """The segment and its versions; who was in it when stays."""
+    for row in (SegmentRow, SegmentVersionRow):
+        await session.execute(
+            delete(row).where(row.workspace_id == workspace_id, row.segment_id == segment_id)
+        )
 
 
 async def members(
@@ -204,47 +207,3 @@ async def of_profile(
         .order_by(SegmentRow.name)
     )
     return [(r.segment_id, r.name, r.entered_at) for r in await session.execute(statement)]
-
-
-async def count_profiles(session: AsyncSession, workspace_id: UUID) -> int:
-    statement = select(func.count()).where(ProfileRow.workspace_id == workspace_id)
-    return (await session.execute(statement)).scalar_one()
-
-
-async def preview(
-    session: AsyncSession,
-    workspace_id: UUID,
-    rule: Rule,
-    past: Sequence[Row],
-    skip: set[str],
-    now_ms: int,
-    sample: int,
-) -> tuple[int, list[UUID]]:
-    """How many profiles a rule holds for now, and the first few of them.
-
-    ``past``: states of the leaves ``skip``, which are not (or not fully) counted here.
-    """
-    await session.execute(_PAST)
-    await session.execute(_FILL, {"workspace_id": workspace_id, **_past_columns(past)})
-    condition, parameters = compile_postgres(rule, now_ms, columns=_COLUMNS)
-    # S608: the condition is written by `compile_postgres`; every value in it is bound.
-    matching = f"FROM profile p WHERE p.workspace_id = :workspace_id AND {condition}"
-    values: dict[str, Any] = {"workspace_id": workspace_id, **parameters}
-    if ":skip" in matching:
-        values["skip"] = list(skip)
-    count = await session.execute(text(f"SELECT count(*) {matching}"), values)
-    some = await session.execute(
-        text(f"SELECT p.profile_id {matching} ORDER BY p.profile_id LIMIT {int(sample)}"), values
-    )
-    return int(count.scalar_one()), list(some.scalars())
-
-
-def _past_columns(past: Sequence[Row]) -> dict[str, list[Any]]:
-    return {
-        "leaf_ids": [leaf_id for leaf_id, _, _ in past],
-        "ids": [profile_id for _, profile_id, _ in past],
-        "totals": [state.total for _, _, state in past],
-        "recent": [plain(state.recent) for _, _, state in past],
-        "indexes": [plain([i for i, _ in state.buckets]) for _, _, state in past],
-        "counts": [plain([n for _, n in state.buckets]) for _, _, state in past],
-    }

@@ -39,6 +39,8 @@ LAST = UUID(int=2**128 - 1)
 class Stage(BaseModel):
     id: str
     profiles: int = Field(description="People in the stage now.")
+    stalled: int = Field(description="Of them, those who have stayed for too long.")
+    stalls_after_seconds: int | None = Field(description="How long too long is; null: never.")
     entry: dict[str, Any] = Field(description="The rule of who may be in it.")
 
 
@@ -62,6 +64,7 @@ class CurrentStage(BaseModel):
     model_id: UUID
     stage_id: str
     since: datetime
+    stalled: bool = Field(description="Whether it has been there for too long.")
 
 
 class StageChange(BaseModel):
@@ -107,7 +110,7 @@ async def read_profile_stages(
             for c in shown
         ],
         next_cursor=encode_cursor(str(shown[-1].change_id)) if len(found) > paging.limit else None,
-        current=[CurrentStage(model_id=m, stage_id=s, since=t) for m, s, t in now],
+        current=[CurrentStage(model_id=m, stage_id=s, since=t, stalled=x) for m, s, t, x in now],
     )
 
 
@@ -150,10 +153,20 @@ def _model(stored: store.StoredModel) -> StageModelView:
         name=stored.definition["name"],
         status=_status(stored.state),
         stages=[
-            Stage(id=s["id"], profiles=stored.counts.get(s["id"], 0), entry=s["entry"])
-            for s in stored.definition["stages"]
+            _stage(each, *stored.counts.get(each["id"], (0, 0)))
+            for each in stored.definition["stages"]
         ],
         published_at=stored.published_at,
+    )
+
+
+def _stage(definition: dict[str, Any], profiles: int, stalled: int) -> Stage:
+    return Stage(
+        id=definition["id"],
+        profiles=profiles,
+        stalled=stalled,
+        stalls_after_seconds=definition.get("stalls_after_seconds"),
+        entry=definition["entry"],
     )
 
 

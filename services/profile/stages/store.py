@@ -23,13 +23,14 @@ ORDER BY change_id DESC LIMIT :limit
 
 @dataclass(frozen=True, slots=True)
 class StoredModel:
-    """``definition``: ``{"name", "stages": [{"id", "entry"}]}``; ``counts`` by stage id."""
+    """``definition``: ``{"name", "stages": [{"id", "entry"}]}``; ``counts`` (people, of which
+    stalled) by stage id."""
 
     model_id: UUID
     definition: dict[str, Any]
     state: str
     published_at: datetime
-    counts: dict[str, int]
+    counts: dict[str, tuple[int, int]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,13 +45,18 @@ class StoredChange:
 async def models(session: AsyncSession, workspace_id: UUID) -> list[StoredModel]:
     """All stage models of a workspace, the first published first."""
     counted = (
-        select(StageRow.model_id, StageRow.stage_id, func.count())
+        select(
+            StageRow.model_id,
+            StageRow.stage_id,
+            func.count(),
+            func.count().filter(StageRow.stalled),
+        )
         .where(StageRow.workspace_id == workspace_id)
         .group_by(StageRow.model_id, StageRow.stage_id)
     )
-    counts: dict[UUID, dict[str, int]] = {}
-    for model_id, stage_id, count in await session.execute(counted):
-        counts.setdefault(model_id, {})[stage_id] = count
+    counts: dict[UUID, dict[str, tuple[int, int]]] = {}
+    for model_id, stage_id, count, stalled in await session.execute(counted):
+        counts.setdefault(model_id, {})[stage_id] = (count, stalled)
     statement = (
         select(
             StageModelRow.model_id,
@@ -69,14 +75,14 @@ async def models(session: AsyncSession, workspace_id: UUID) -> list[StoredModel]
 
 async def current(
     session: AsyncSession, workspace_id: UUID, profile_id: UUID
-) -> list[tuple[UUID, str, datetime]]:
-    """(model id, stage id, since) of a profile."""
+) -> list[tuple[UUID, str, datetime, bool]]:
+    """(model id, stage id, since, whether stalled) of a profile."""
     statement = (
-        select(StageRow.model_id, StageRow.stage_id, StageRow.since)
+        select(StageRow.model_id, StageRow.stage_id, StageRow.since, StageRow.stalled)
         .where(StageRow.workspace_id == workspace_id, StageRow.profile_id == profile_id)
         .order_by(StageRow.model_id)
     )
-    return [(r.model_id, r.stage_id, r.since) for r in await session.execute(statement)]
+    return [(r.model_id, r.stage_id, r.since, r.stalled) for r in await session.execute(statement)]
 
 
 async def history(

@@ -5,6 +5,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from uuid import UUID
 
+import httpx2
 import structlog
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncEngine
@@ -22,6 +23,7 @@ from services.profile.rules import store as registered
 from services.profile.rules.service import RuleCache, Settled
 from services.profile.stream import poison, service, store
 from services.profile.stream.block import Block, decode
+from services.profile.subscriptions.deliver import Deliveries
 
 log = structlog.get_logger(__name__)
 
@@ -39,6 +41,7 @@ class Resources:
     bell: Bell
     clock: Clock
     rules: RuleCache
+    partners: httpx2.AsyncClient
 
 
 class Superseded(Exception):
@@ -68,6 +71,13 @@ class Consumer:
             tasks.create_task(self._follow())
             tasks.create_task(self._expire())
             tasks.create_task(self._complete_rules())
+            tasks.create_task(self._deliveries().run())
+
+    def _deliveries(self) -> Deliveries:
+        with_ = self._resources
+        return Deliveries(
+            with_.sessionmaker, with_.partners, with_.bell, with_.clock, self._workspace_id
+        )
 
     async def _follow(self) -> None:
         async with workspace_tx(self._resources.sessionmaker, self._workspace_id) as session:
@@ -184,6 +194,8 @@ class Consumer:
                 keys = set(await backfill.start_sweeps(session, workspace_id))
             if keys:
                 await self._sweep(keys)
+                # Timers of stages may have been set anew.
+                self._sooner.set()
                 continue
             await resources.clock.wait(registered_now, None)
 
@@ -199,13 +211,14 @@ class Consumer:
     async def _sweep(self, keys: set[str]) -> None:
         resources, workspace_id = self._resources, self._workspace_id
         after: UUID | None = UUID(int=0)
+        asked = 0
         while after is not None:
             async with workspace_tx(resources.sessionmaker, workspace_id) as session:
                 place = await store.lock(session, workspace_id)
                 known = await resources.rules.get(session, workspace_id, place.rules_revision)
                 now_ms = to_ms(resources.clock.now())
-                settled, after = await backfill.sweep(
-                    session, workspace_id, known, keys, after, now_ms
+                settled, after, asked = await backfill.sweep(
+                    session, workspace_id, known, keys, after, asked, now_ms
                 )
                 if settled.changes:
                     await feed.append(session, workspace_id, settled.changes)

@@ -13,10 +13,10 @@ import httpx2
 import pytest
 from fastapi import FastAPI, Request, Response
 
-from services.orchestrator.channels.signature import key_of, signature
-from services.orchestrator.delivery.guard import AddressRefused, allowed, webhook_client
+from services.kit.guard import AddressRefused, allowed, webhook_client
+from services.kit.signature import key_of, signature
 from tests.orchestrator.conftest import World
-from tests.orchestrator.neighbours import listening
+from tests.support.serving import listening
 
 pytestmark = pytest.mark.anyio
 

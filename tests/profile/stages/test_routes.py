@@ -1,10 +1,13 @@
 """Stages: one per person and model, with counts and history."""
 
+from datetime import timedelta
 from typing import Any
 from uuid import uuid4
 
 import pytest
 
+from services.contracts.changes import Change
+from tests.profile.clock import FakeClock
 from tests.profile.conftest import World
 
 pytestmark = pytest.mark.anyio
@@ -88,3 +91,49 @@ async def test_two_stages_of_one_id_are_refused(world: World) -> None:
     twice = {"name": "Twice", "stages": [MODEL["stages"][0]] * 2}
     answer = await world.call("PUT", f"/internal/v1/stage-models/{uuid4()}", twice)
     assert (answer.status_code, answer.json()["errors"][0]["pointer"]) == (422, "#/stages")
+
+
+STALLING = {
+    **MODEL,
+    "stages": [{**MODEL["stages"][0], "stalls_after_seconds": 86_400}, MODEL["stages"][1]],
+}
+
+
+def stalls(changes: list[Change]) -> list[tuple[str, str]]:
+    return [(c.profile_id, c.data["stage_id"]) for c in changes if c.type == "stage.stalled"]
+
+
+async def test_who_stays_in_a_stage_for_too_long_is_told_of_once(
+    world: World, clock: FakeClock
+) -> None:
+    viewed = world.event(("user_id", "u1"), name="Page Viewed")
+    ordered = world.event(("user_id", "u2"), name="Order Completed")
+    await publish(world, STALLING)
+    await world.post(viewed, world.event(("user_id", "u2"), name="Page Viewed"))
+    clock.advance(timedelta(hours=12))
+    await world.post(ordered)
+    clock.advance(timedelta(hours=12))
+    changes = await world.until(lambda c: c.type == "stage.stalled")
+    assert stalls(changes) == [(viewed.subject_id, "aware")]
+    [model] = (await world.get("/stages"))["items"]
+    assert [(s["profiles"], s["stalled"]) for s in model["stages"]] == [(1, 1), (1, 0)]
+    mine = await world.get(f"/profiles/{viewed.subject_id}/stages")
+    assert [c["stalled"] for c in mine["current"]] == [True]
+    clock.advance(timedelta(days=9))
+    left = await world.post(world.event(("user_id", "u1"), name="Order Completed"))
+    assert stalls(left) == []
+    mine = await world.get(f"/profiles/{viewed.subject_id}/stages")
+    assert [c["stalled"] for c in mine["current"]] == [False]
+
+
+async def test_a_shorter_time_that_is_published_later_counts_from_when_people_came(
+    world: World, clock: FakeClock
+) -> None:
+    viewed = world.event(("user_id", "u1"), name="Page Viewed")
+    model_id = await publish(world)
+    await world.post(viewed)
+    clock.advance(timedelta(days=2))
+    answer = await world.call("PUT", f"/internal/v1/stage-models/{model_id}", STALLING)
+    assert answer.status_code == 200
+    changes = await world.until(lambda c: c.type == "stage.stalled")
+    assert stalls(changes) == [(viewed.subject_id, "aware")]

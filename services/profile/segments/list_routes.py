@@ -1,0 +1,175 @@
+"""Members of lists, put in and taken out over HTTP."""
+
+import csv
+import io
+from typing import Any, Self
+from uuid import UUID
+
+from fastapi import APIRouter, BackgroundTasks, Request
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+from services import identifiers
+from services.kit.auth import UserCaller
+from services.kit.postgres import Session
+from services.kit.problems import InvalidRequest, problem_responses
+from services.kit.strict import StrictRoute
+from services.profile.clock import to_ms
+from services.profile.errors import SegmentNotFound
+from services.profile.segments import lists
+from services.profile.segments.lists import Named
+
+router = APIRouter(
+    prefix="/api/v1/segments",
+    tags=["segments"],
+    route_class=StrictRoute,
+    responses=problem_responses(InvalidRequest, SegmentNotFound),
+)
+
+MAX_PEOPLE = 10_000
+_CSV: dict[str, Any] = {
+    "requestBody": {
+        "required": True,
+        "content": {
+            "text/csv": {
+                "schema": {"type": "string"},
+                "example": "email\nada@example.com\nbob@example.com\n",
+            }
+        },
+    }
+}
+
+
+class PersonNamed(BaseModel):
+    """A person who is known already, by one identifier or by id."""
+
+    model_config = ConfigDict(
+        extra="forbid",
+        json_schema_extra={"examples": [{"namespace": "email", "value": "ada@example.com"}]},
+    )
+
+    namespace: str | None = Field(None, description=f"One of {', '.join(identifiers.PRIORITY)}.")
+    value: str | None = Field(None, max_length=1000, description="Normalised as events are.")
+    profile_id: UUID | None = None
+
+    @model_validator(mode="after")
+    def _one_of_both(self) -> Self:
+        named = self.namespace is not None and self.value is not None
+        if named == (self.profile_id is not None):
+            raise ValueError("give either namespace and value, or profile_id")
+        if named and self.namespace not in identifiers.PRIORITY:
+            raise ValueError(f"as namespace {', '.join(identifiers.PRIORITY)} are accepted")
+        return self
+
+
+class PeopleNamed(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+
+    members: list[PersonNamed] = Field(min_length=1, max_length=MAX_PEOPLE)
+
+
+class MembersChanged(BaseModel):
+    changed: int = Field(description="People who entered (or left) by this request.")
+    unchanged: int = Field(description="People who had before.")
+    unknown: list[int] = Field(
+        description="Places in the request, from 0, of those nobody is known by; people are made "
+        "by events, never by a list."
+    )
+
+
+@router.post("/{segment_id}/members", summary="Put people into a list")
+async def add_members(
+    segment_id: UUID,
+    body: PeopleNamed,
+    session: Session,
+    caller: UserCaller,
+    request: Request,
+    after: BackgroundTasks,
+) -> MembersChanged:
+    """Each who was not in it is told of by a `segment.entered`."""
+    return await _move(segment_id, _people(body), session, caller, request, after, enter=True)
+
+
+@router.post("/{segment_id}/members/remove", summary="Take people out of a list")
+async def remove_members(
+    segment_id: UUID,
+    body: PeopleNamed,
+    session: Session,
+    caller: UserCaller,
+    request: Request,
+    after: BackgroundTasks,
+) -> MembersChanged:
+    """Each who was in it is told of by a `segment.exited`."""
+    return await _move(segment_id, _people(body), session, caller, request, after, enter=False)
+
+
+@router.post(
+    "/{segment_id}/members/upload", summary="Put people into a list by CSV", openapi_extra=_CSV
+)
+async def upload_members(
+    segment_id: UUID,
+    session: Session,
+    caller: UserCaller,
+    request: Request,
+    after: BackgroundTasks,
+) -> MembersChanged:
+    """A file in UTF-8 with a header. The first column that is called `profile_id` or like a
+    namespace of identifiers names the people; other columns are left alone. At most 10,000 rows
+    and 1 MiB; `unknown` counts rows from 0, without the header.
+    """
+    people = _rows(await request.body())
+    return await _move(segment_id, people, session, caller, request, after, enter=True)
+
+
+async def _move(
+    segment_id: UUID,
+    people: list[Named],
+    session: Session,
+    caller: UserCaller,
+    request: Request,
+    after: BackgroundTasks,
+    *,
+    enter: bool,
+) -> MembersChanged:
+    now_ms = to_ms(request.state.clock.now())
+    moved = await lists.move(
+        session, caller.workspace_id, segment_id, people, now_ms, request.state.rules, enter=enter
+    )
+    after.add_task(request.state.bell.ring, str(caller.workspace_id))
+    return MembersChanged(changed=moved.changed, unchanged=moved.unchanged, unknown=moved.unknown)
+
+
+def _people(body: PeopleNamed) -> list[Named]:
+    return [
+        Named("profile_id", str(each.profile_id))
+        if each.profile_id is not None
+        else Named(each.namespace or "", each.value or "")
+        for each in body.members
+    ]
+
+
+def _rows(body: bytes) -> list[Named]:
+    accepted = ("profile_id", *identifiers.PRIORITY)
+    try:
+        # Spreadsheets write a byte order mark before the first name.
+        rows = list(csv.DictReader(io.StringIO(body.decode("utf-8-sig")), strict=True))
+    except (UnicodeDecodeError, csv.Error) as error:
+        raise InvalidRequest.at("#/body", f"The file is not CSV in UTF-8: {error}") from error
+    names = rows[0].keys() if rows else ()
+    column = next((name for name in names if name in accepted), None)
+    if column is None or len(rows) > MAX_PEOPLE:
+        raise InvalidRequest.at(
+            "#/body",
+            f"A header with one of {', '.join(accepted)} and 1 to {MAX_PEOPLE} rows are accepted.",
+        )
+    return [Named(column, _cell(row[column], column, index)) for index, row in enumerate(rows)]
+
+
+def _cell(value: str | None, column: str, index: int) -> str:
+    if value is None or "\x00" in value:
+        raise InvalidRequest.at(f"#/body/{index}", f"The row has no usable {column}.")
+    if column == "profile_id":
+        try:
+            return str(UUID(value.strip()))
+        except ValueError as error:
+            raise InvalidRequest.at(f"#/body/{index}", "A profile_id is a UUID.") from error
+    return value
