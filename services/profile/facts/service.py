@@ -32,7 +32,7 @@ async def facts(
     ids = set(living.values())
     wanted = await _rules(session, workspace_id, rule_ids)
     held = await states.load(session, workspace_id, ids, _leaves(wanted))
-    known_people = await _people(session, workspace_id, ids)
+    known_people = await _people(session, workspace_id, ids, now_ms)
     named = await _identifiers(session, workspace_id, ids)
 
     def answer() -> list[Facts]:
@@ -46,6 +46,7 @@ async def facts(
                 "exists": True,
                 "rules": {rule_id: test(person, now_ms) for rule_id, test in holds.items()},
                 "traits": person.traits,
+                "computed": person.computed,
                 "identifiers": named.get(profile_id, {}),
                 "consents": person.consents,
                 "segments": sorted(person.segments),
@@ -83,13 +84,16 @@ def _nobody(profile_id: str) -> Facts:
         "exists": False,
         "rules": {},
         "traits": {},
+        "computed": {},
         "identifiers": {},
         "consents": {},
         "segments": [],
     }
 
 
-async def _people(session: AsyncSession, workspace_id: UUID, ids: set[str]) -> dict[str, Person]:
+async def _people(
+    session: AsyncSession, workspace_id: UUID, ids: set[str], now_ms: int
+) -> dict[str, Person]:
     definitions = await rules.definitions(session, workspace_id)
     subjects = await people.load(
         session,
@@ -97,6 +101,7 @@ async def _people(session: AsyncSession, workspace_id: UUID, ids: set[str]) -> d
         ids,
         segments={d.key for d in definitions if d.kind == "segment"},
         primary_model=next((d.key for d in definitions if d.kind == "model"), None),
+        now_ms=now_ms,
     )
     return {profile_id: subject.person for profile_id, subject in subjects.items()}
 

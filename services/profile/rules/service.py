@@ -8,6 +8,7 @@ from uuid import UUID
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from services.contracts.changes import Change
+from services.profile.computed import store as computed
 from services.profile.rules import memberships, people, states, store
 from services.profile.rules.advance import Advanced, Touched, advance, due
 from services.profile.rules.count import count
@@ -16,6 +17,7 @@ from services.profile.rules.states import Held, Key
 from services.profile.stream.block import Block
 from services.profile.stream.service import Applied
 from services.rules import EMPTY, LeafState, merge, update
+from services.rules.partials import Sample
 
 
 class RuleCache:
@@ -28,7 +30,9 @@ class RuleCache:
     async def get(self, session: AsyncSession, workspace_id: UUID, revision: int) -> RuleSet:
         known = self._known.get(workspace_id)
         if known is None or known[0] != revision:
-            known = (revision, build(await store.definitions(session, workspace_id)))
+            definitions = await store.definitions(session, workspace_id)
+            plans = await computed.plans(session, workspace_id)
+            known = (revision, build(definitions, plans))
             self._known[workspace_id] = known
             while len(self._known) > self._size:
                 self._known.popitem(last=False)
@@ -42,6 +46,8 @@ class News:
 
     touched: Touched = field(default_factory=Touched)
     counted: dict[Key, list[int]] = field(default_factory=dict)
+    sampled: dict[Key, list[Sample]] = field(default_factory=dict)
+    """What events add to computed traits, by (profile, aggregate)."""
     inherited: dict[Key, list[LeafState]] = field(default_factory=dict)
     """States that survivors of merges take over."""
     overdue: list[Key] = field(default_factory=list)
@@ -61,9 +67,10 @@ async def of_block(
 ) -> News:
     """What a block of events, already applied to profiles, means for rules."""
     news = News()
-    if rules.by_event:
+    if rules.by_event or rules.aggregates_by_event:
         owners = map(applied.resolution.canonical, applied.resolution.owners)
-        news.counted = await asyncio.to_thread(count, rules, block.events, owners)
+        found = await asyncio.to_thread(count, rules, block.events, owners)
+        news.counted, news.sampled = found.times, found.samples
     if gone := [loser for loser in applied.became if loser in applied.existing]:
         became = {loser: applied.became[loser] for loser in gone}
         await memberships.inherit(session, workspace_id, became)
@@ -99,6 +106,7 @@ async def settle(
         asked,
         segments={node.key for node in rules.nodes if node.kind == "segment"},
         primary_model=rules.primary_model,
+        now_ms=now_ms,
     )
 
     def evaluate() -> tuple[dict[Key, Held], Advanced]:
