@@ -29,7 +29,7 @@ class Aggregate(BaseModel):
 
     kind: AggregateKind = Field(
         description="`count` and `days_since_…` look at the events themselves. `sum`, `min`, `max` "
-        "and `average` take the numbers of `property`, the others its strings, numbers and booleans."
+        "and `average` take the numbers of `property`, the others strings, numbers and booleans."
     )
     event: str = Field(min_length=1, max_length=500, description="The event's exact name.")
     property: str | None = Field(

@@ -14,6 +14,7 @@ from services.kit.feeds import Bell, FeedClient
 from services.kit.http import ServiceClient
 from services.kit.problems import Unavailable
 from services.profile.clock import Clock, SystemClock
+from services.profile.computed import routes as computed
 from services.profile.facts import routes as facts
 from services.profile.feed import routes as feed
 from services.profile.profiles import routes as profiles
@@ -97,6 +98,7 @@ def create_app(settings: ProfileSettings | None = None, clock: Clock | None = No
         profiles.router,
         segments.router,
         segments.internal_router,
+        computed.router,
         stages.router,
         stages.internal_router,
         rules.router,

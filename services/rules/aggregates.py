@@ -1,14 +1,11 @@
 """Computed traits: bounded state per (aggregate, profile), and the value it gives at an instant."""
 
-from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from functools import reduce
 from hashlib import sha256
 from json import dumps, loads
 from typing import Any
-
-from pydantic import ValidationError
 
 from services.contracts import computed as wire
 from services.contracts.rules import Count, EventNode
@@ -84,6 +81,10 @@ class Since:
     def days(self, now_ms: int) -> int:
         return max(0, (now_ms - self.ms) // DAY_MS)
 
+    def next_day(self, now_ms: int) -> int:
+        """Return the first ms at which there is one day more."""
+        return self.ms + (self.days(now_ms) + 1) * DAY_MS
+
 
 Value = str | bool | int | float | list[Any] | Since | None
 
@@ -91,11 +92,7 @@ Value = str | bool | int | float | list[Any] | Since | None
 def aggregate_of(definition: wire.Aggregate | dict[str, Any]) -> Aggregate:
     """Return what a definition asks to remember. Raises RuleInvalid where it means nothing."""
     if isinstance(definition, dict):
-        try:
-            definition = wire.Aggregate.model_validate(definition)
-        except ValidationError as error:
-            first = error.errors(include_url=False)[0]
-            raise RuleInvalid("/" + "/".join(map(str, first["loc"])), first["msg"]) from None
+        definition = wire.Aggregate.model_validate(definition)
     family = FAMILY_OF[definition.kind]
     path = _path(definition, family)
     # The 65th asks for parts of a 64th of the window: see `Leaf.keep`.
@@ -171,40 +168,29 @@ def _once(parts: State) -> State:
 
 def value_of(kind: wire.AggregateKind, state: State, aggregate: Aggregate, now_ms: int) -> Value:
     """Return what a trait of this kind is worth now, None where the window holds nothing."""
-    operations = FAMILIES[aggregate.family]
     live = [partial for _, partial in _live(state, aggregate.leaf, now_ms)]
-    if not live:
-        return None
-    if kind == "most_frequent":
-        return _most_frequent(live)
-    if kind in ("unique_list", "unique_count"):
-        values = sorted(value for partial in live for value in partial)
-        return len(values) if kind == "unique_count" else [plain(value) for value in values]
-    found = reduce(operations.join, live)
-    match kind:
-        case "count":
-            return int(found[0])
-        case "days_since_first":
-            return Since(found[1])
-        case "days_since_last":
-            return Since(found[2])
-        case "sum":
-            return whole(found[1] / SCALE)
-        case "average":
-            return whole(found[1] / (SCALE * found[0]))
-        case "min":
-            return whole(found[2])
-        case "max":
-            return whole(found[3])
-    return plain(found[0 if kind == "first" else 1][1])
+    return _READ[kind](reduce(FAMILIES[aggregate.family].join, live)) if live else None
 
 
-def _most_frequent(live: list[Partial]) -> Value:
-    counts: Counter[Any] = Counter()
-    for partial in live:
-        counts.update(dict(partial))
+def _most_frequent(partial: Partial) -> Value:
     # Of several that are as frequent, the first in order.
-    return plain(min(counts, key=lambda value: (-counts[value], value)))
+    return plain(min(partial, key=lambda counted: (-counted[1], counted[0]))[0])
+
+
+_READ: dict[wire.AggregateKind, Callable[[Partial], Value]] = {
+    "count": lambda moments: int(moments[0]),
+    "days_since_first": lambda moments: Since(moments[1]),
+    "days_since_last": lambda moments: Since(moments[2]),
+    "sum": lambda numbers: whole(numbers[1] / SCALE),
+    "average": lambda numbers: whole(numbers[1] / (SCALE * numbers[0])),
+    "min": lambda numbers: whole(numbers[2]),
+    "max": lambda numbers: whole(numbers[3]),
+    "first": lambda edges: plain(edges[0][1]),
+    "last": lambda edges: plain(edges[1][1]),
+    "most_frequent": _most_frequent,
+    "unique_list": lambda distinct: [plain(value) for value in distinct],
+    "unique_count": len,
+}
 
 
 def next_change(state: State, aggregate: Aggregate, now_ms: int) -> int | None:

@@ -47,14 +47,15 @@ def state_query(
     grouped = rows.sql
     if aggregate.family == "frequencies":
         grouped = (
-            f"SELECT a_person, a_index, a_kind, a_text, a_number, count() AS a_count FROM ({rows.sql})"  # noqa: S608
+            "SELECT a_person, a_index, a_kind, a_text, a_number, count() AS a_count"  # noqa: S608
+            f" FROM ({rows.sql})"
             " GROUP BY a_person, a_index, a_kind, a_text, a_number"
         )
     sql = (
-        "SELECT a_person AS person, toJSONString("
+        "SELECT a_person AS person, toJSONString("  # noqa: S608
         f"arrayFilter(a -> a.1 > arrayMax(b -> b.1, a_parts) - {MAX_BUCKETS}, a_parts)) AS state"
         " FROM (SELECT a_person, groupArray((a_index, a_part)) AS a_parts FROM ("
-        f"SELECT a_person, a_index, {_PARTS[aggregate.family]} AS a_part FROM ({grouped})"  # noqa: S608
+        f"SELECT a_person, a_index, {_PARTS[aggregate.family]} AS a_part FROM ({grouped})"
         " GROUP BY a_person, a_index) GROUP BY a_person)"
     )
     return Compiled(sql, rows.params)

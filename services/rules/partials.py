@@ -159,4 +159,3 @@ FAMILIES: dict[Family, Operations] = {
     ),
     "distinct": Operations(_distinct, _join_distinct, list, lambda w: tuple(map(_scalar, w))),
 }
-

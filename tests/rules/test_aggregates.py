@@ -5,12 +5,10 @@ from collections import Counter
 from fractions import Fraction
 from typing import Any, get_args
 
-import pytest
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
 from services.contracts.computed import AggregateKind
-from services.rules import RuleInvalid
 from services.rules.aggregates import (
     EMPTY,
     FAMILY_OF,
@@ -20,9 +18,6 @@ from services.rules.aggregates import (
     Value,
     aggregate_of,
     from_json,
-    merge,
-    next_change,
-    to_json,
     update,
     value_of,
 )
@@ -31,9 +26,9 @@ from services.rules.filters import filter_of
 from services.rules.memory import PastEvent
 from services.rules.model import Const
 from services.rules.normalise import normalise_where
-from services.rules.partials import MAX_DISTINCT, MAX_FREQUENCIES, Sample
+from services.rules.partials import Sample
 from services.rules.values import look_up
-from tests.rules.stores import ClickHouseEvents, prefixes
+from tests.rules.stores import ClickHouseEvents
 from tests.rules.strategies import (
     NOW_MS,
     PATHS,

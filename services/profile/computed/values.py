@@ -11,12 +11,12 @@ from services.rules.aggregates import Since, Value
 
 _SINCE = "$since"
 
-SQL_VALUES = f"""(
+SQL_VALUES = """(
       SELECT coalesce(jsonb_object_agg(c.key, CASE
-        WHEN jsonb_typeof(c.value) = 'object' AND c.value -> '{_SINCE}' IS NOT NULL
+        WHEN jsonb_typeof(c.value) = 'object' AND c.value -> '$since' IS NOT NULL
         THEN to_jsonb(greatest(0, (CAST(:now_ms AS bigint)
-                                   - CAST(c.value ->> '{_SINCE}' AS bigint)) / 86400000))
-        ELSE c.value END), '{{}}'::jsonb)
+                                   - CAST(c.value ->> '$since' AS bigint)) / 86400000))
+        ELSE c.value END), '{}'::jsonb)
       FROM jsonb_each(p.computed) AS c)"""
 """``at`` in SQL, over the row ``p`` of a profile; ``:now_ms`` is bound by the caller."""
 

@@ -12,6 +12,8 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from services.contracts.changes import Change
 from services.contracts.tracking import LeafQuery
 from services.kit.http import ServiceClient
+from services.profile.computed import service as computed
+from services.profile.computed import states as computed_states
 from services.profile.identity import store as identity
 from services.profile.profiles import read as profiles
 from services.profile.rules import service, states, store
@@ -149,9 +151,10 @@ async def sweep(
     for index, node in enumerate(rules.nodes):
         if node.key in keys:
             touched.nodes[index] = dict.fromkeys(map(str, ids))
-    settled = await service.settle(
-        session, workspace_id, rules, News(touched, new_rules=True), now_ms
-    )
+    news = News(touched, new_rules=True)
+    scheduled = await computed.schedule(session, workspace_id, rules, news, ids, now_ms)
+    settled = await service.settle(session, workspace_id, rules, news, now_ms)
+    settled = settled.with_due(scheduled.next_due)
     if len(ids) == CHUNK:
         return settled, ids[-1]
     await store.finish_sweep(session, workspace_id, map(UUID, keys))
@@ -159,15 +162,25 @@ async def sweep(
     return settled, None
 
 
+async def next_due(session: AsyncSession, workspace_id: UUID) -> int | None:
+    """The earliest ms at which time alone may change anything."""
+    found = (
+        await states.next_due(session, workspace_id),
+        await computed_states.next_due(session, workspace_id),
+    )
+    return min((at for at in found if at is not None), default=None)
+
+
 async def expire(
     session: AsyncSession, workspace_id: UUID, rules: RuleSet, now_ms: int
 ) -> tuple[list[Change], bool]:
     """Ask again what time alone may have changed; whether there may be more of it."""
     overdue = await states.due(session, workspace_id, now_ms, CHUNK)
-    if not overdue:
-        return [], False
     news = News(overdue=overdue)
+    told, more = await computed.expire(session, workspace_id, rules, news, now_ms, CHUNK)
     for profile_id, leaf_id in overdue:
         news.touched.read(rules, ("leaf", leaf_id), profile_id)
+    if not overdue and not news.touched.nodes:
+        return told.changes, more
     settled = await service.settle(session, workspace_id, rules, news, now_ms)
-    return settled.changes, len(overdue) == CHUNK
+    return told.changes + settled.changes, more or len(overdue) == CHUNK

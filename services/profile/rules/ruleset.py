@@ -105,9 +105,7 @@ class RuleSet:
         return {key for kind, key in self.readers if kind == "leaf"}
 
 
-def build(
-    definitions: Iterable[Definition], aggregates: Iterable[AggregatePlan] = ()
-) -> RuleSet:
+def build(definitions: Iterable[Definition], aggregates: Iterable[AggregatePlan] = ()) -> RuleSet:
     """Compile stored definitions; stage models in the order they were published.
 
     Raises ``RuleCycle``, and ``RuleInvalid`` for a tree that means nothing.

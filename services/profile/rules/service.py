@@ -8,7 +8,7 @@ from uuid import UUID
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from services.contracts.changes import Change
-from services.profile.computed import store as computed
+from services.profile.computed import aggregates
 from services.profile.rules import memberships, people, states, store
 from services.profile.rules.advance import Advanced, Touched, advance, due
 from services.profile.rules.count import count
@@ -31,7 +31,7 @@ class RuleCache:
         known = self._known.get(workspace_id)
         if known is None or known[0] != revision:
             definitions = await store.definitions(session, workspace_id)
-            plans = await computed.plans(session, workspace_id)
+            plans = await aggregates.plans(session, workspace_id)
             known = (revision, build(definitions, plans))
             self._known[workspace_id] = known
             while len(self._known) > self._size:
@@ -60,6 +60,11 @@ class Settled:
     changes: list[Change]
     next_due: int | None
     """The earliest ms at which time alone may change what was looked at."""
+
+    def with_due(self, other: int | None) -> "Settled":
+        """The same, due at ``other`` if that is earlier."""
+        due = [at for at in (self.next_due, other) if at is not None]
+        return Settled(self.changes, min(due, default=None))
 
 
 async def of_block(

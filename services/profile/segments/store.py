@@ -10,6 +10,7 @@ from sqlalchemy import Select, delete, func, insert, select, text, update
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from services.profile.computed.values import SQL_VALUES
 from services.profile.errors import SegmentNameTaken
 from services.profile.profiles.tables import ProfileRow
 from services.profile.rules.backfill import Row
@@ -20,6 +21,7 @@ from services.rules.compile_postgres import Columns, compile_postgres
 
 # What a rule reads of a profile, for `compile_postgres`; only what the rule names is computed.
 _COLUMNS = Columns(
+    computed=SQL_VALUES,
     account="CAST('{}' AS jsonb)",
     segments="""ARRAY(
       SELECT m.rule_id::text FROM membership m
@@ -229,6 +231,8 @@ async def preview(
     values: dict[str, Any] = {"workspace_id": workspace_id, **parameters}
     if ":skip" in matching:
         values["skip"] = list(skip)
+    if ":now_ms" in matching:
+        values["now_ms"] = now_ms
     count = await session.execute(text(f"SELECT count(*) {matching}"), values)
     some = await session.execute(
         text(f"SELECT p.profile_id {matching} ORDER BY p.profile_id LIMIT {int(sample)}"), values
