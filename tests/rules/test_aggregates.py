@@ -1,179 +1,192 @@
-"""Computed traits: one value from live states, from states made by ClickHouse, from raw events."""
+"""Computed traits: what counts, bounds that do not depend on order, expiry that is known ahead."""
 
-import os
-from collections import Counter
-from fractions import Fraction
-from typing import Any, get_args
+from random import Random
+from typing import Any
 
-from hypothesis import HealthCheck, Phase, given, settings
+import pytest
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from services.contracts.computed import AggregateKind
+from services.rules import RuleInvalid
 from services.rules.aggregates import (
     EMPTY,
     FAMILY_OF,
     Aggregate,
     Since,
-    State,
     Value,
     aggregate_of,
     from_json,
+    merge,
+    next_change,
+    to_json,
     update,
     value_of,
 )
-from services.rules.compile_aggregates import state_query
-from services.rules.filters import filter_of
 from services.rules.memory import PastEvent
-from services.rules.model import Const
-from services.rules.normalise import normalise_where
-from services.rules.partials import Sample
-from services.rules.values import look_up
-from tests.rules.stores import ClickHouseEvents
-from tests.rules.strategies import (
-    NOW_MS,
-    PATHS,
-    conditions,
-    event_names,
-    events,
-    trees,
-    windows,
-)
-
-CASES = int(os.environ.get("WAYMARK_RULE_CASES", "600"))  # noqa: TID251 (a test has no settings)
-KINDS: tuple[AggregateKind, ...] = get_args(AggregateKind)
-PER_EXAMPLE = 10
-
-_slow = settings(
-    max_examples=max(1, CASES // PER_EXAMPLE),
-    deadline=None,
-    suppress_health_check=list(HealthCheck),
-    derandomize=CASES <= 1000,
-    # No shrinking: with a query per definition it takes minutes and the failing one is printed.
-    phases=[Phase.explicit, Phase.reuse, Phase.generate],
-)
-
-
-@st.composite
-def definitions(draw: st.DrawFn) -> dict[str, Any]:
-    kind = draw(st.sampled_from(KINDS))
-    fields = [f"properties.{path}" for path in PATHS[:3]] + ["context.a"]
-    found: dict[str, Any] = {"kind": kind, "event": draw(event_names), "window": draw(windows())}
-    if FAMILY_OF[kind] != "moments":
-        found["property"] = draw(st.sampled_from(["a", "a", "b", "a.b", "é"]))
-    if draw(st.integers(0, 2)) == 0:
-        where = draw(trees(conditions(fields)))
-        if normalise_where(where) != Const(False):
-            found["where"] = where
-    return found
+from services.rules.partials import MAX_DISTINCT, MAX_FREQUENCIES
+from tests.rules.live import same, samples
+from tests.rules.strategies import KINDS, NOW_MS, aggregates, events
 
 
 def aggregate(**definition: Any) -> Aggregate:
     return aggregate_of({"event": "A", **definition})
 
 
-def samples(of: Aggregate, history: list[PastEvent]) -> list[Sample]:
-    """What live counting takes from events."""
-    matches = filter_of(of.leaf.where)
-    found = (
-        of.sample(e.properties, e.time_ms)
-        for e in history
-        if e.event == of.leaf.event and matches(e.properties, e.context)
-    )
-    return [sample for sample in found if sample is not None]
+def sampled(kind: AggregateKind, values: list[Any], window: Any = None) -> tuple[Aggregate, Any]:
+    """An aggregate over property `a`, and the samples of events an hour apart with these values."""
+    of = aggregate(kind=kind, property="a", window=window)
+    found = [of.sample({"a": value}, NOW_MS - HOUR_MS * n) for n, value in enumerate(values)]
+    return of, [sample for sample in found if sample is not None]
 
 
-def brute_force(kind: AggregateKind, of: Aggregate, history: list[PastEvent]) -> Value:
-    """The value from raw events, as plainly as it can be said."""
-    matches, leaf = filter_of(of.leaf.where), of.leaf
-    held: list[tuple[int, Any]] = []
-    for event in history:
-        if event.event != leaf.event or not matches(event.properties, event.context):
-            continue
-        time = event.time_ms
-        if leaf.last_ms is not None:
-            last_of_part = time - time % leaf.width_ms + leaf.width_ms - 1
-            if last_of_part <= NOW_MS - leaf.last_ms:
-                continue
-        elif (leaf.after_ms is not None and time < leaf.after_ms) or (
-            leaf.before_ms is not None and time >= leaf.before_ms
-        ):
-            continue
-        held.append((time, look_up(event.properties, of.path)))
-    if FAMILY_OF[kind] == "moments":
-        return _of_times(kind, [time for time, _ in held])
-    if FAMILY_OF[kind] == "numbers":
-        return _of_numbers(kind, [v for _, v in held if _is_number(v)])
-    return _of_values(kind, [(t, v) for t, v in held if _is_number(v) or type(v) in (str, bool)])
+def worth(kind: AggregateKind, values: list[Any], window: Any = None) -> Value:
+    of, found = sampled(kind, values, window)
+    return value_of(kind, update(EMPTY, of, found), of, NOW_MS)
 
 
-def _is_number(value: Any) -> bool:
-    return type(value) in (int, float) and abs(value) < 2**53
+HOUR_MS = 3_600_000
+SOME = ["b", 2, "a", "b", True, None, 1.0, [1], {"a": 1}, 1, "x" * 501, 2**53]
 
 
-def _of_times(kind: AggregateKind, times: list[int]) -> Value:
-    if not times:
-        return None
-    if kind == "count":
-        return len(times)
-    return Since(min(times) if kind == "days_since_first" else max(times))
+@pytest.mark.parametrize(
+    ("kind", "expected"),
+    [
+        ("sum", 4),
+        ("average", 4 / 3),
+        ("min", 1),
+        ("max", 2),
+        ("first", 1),
+        ("last", "b"),
+        ("most_frequent", 1),
+        ("unique_list", [True, 1, 2, "a", "b"]),
+        ("unique_count", 5),
+    ],
+)
+def test_only_what_is_a_value_counts(kind: AggregateKind, expected: Value) -> None:
+    assert same(worth(kind, SOME), expected)
 
 
-def _of_numbers(kind: AggregateKind, values: list[float]) -> Value:
-    if not values:
-        return None
-    if kind in ("min", "max"):
-        return min(values) if kind == "min" else max(values)
-    total = sum(int(value) + Fraction(round((value - int(value)) * 1e6), 10**6) for value in values)
-    return float(total if kind == "sum" else total / len(values))
+def test_cents_add_up_exactly() -> None:
+    assert worth("sum", [0.1] * 10) == 1
+    assert worth("sum", [9_007_199_254_740_991] * 3) == 3 * 9_007_199_254_740_991.0
 
 
-def _order(value: Any) -> Any:
-    return ("bool" if type(value) is bool else "str" if type(value) is str else "number"), value
-
-
-def _of_values(kind: AggregateKind, values: list[tuple[int, Any]]) -> Value:
-    if not values:
-        return None
-    ordered = sorted((time, _order(value)) for time, value in values)
-    if kind in ("first", "last"):
-        return ordered[0 if kind == "first" else -1][1][1]
-    counts = Counter(_order(value) for _, value in values)
-    if kind == "most_frequent":
-        return sorted(counts.items(), key=lambda item: (-item[1], item[0]))[0][0][1]
-    return len(counts) if kind == "unique_count" else [value for _, value in sorted(counts)]
-
-
-def same(one: Value, other: Value) -> bool:
-    """Equal, and neither a number in place of a boolean nor the other way round."""
-    if isinstance(one, list) and isinstance(other, list):
-        return len(one) == len(other) and all(map(same, one, other))
-    return one == other and isinstance(one, bool) == isinstance(other, bool)
-
-
-def stored_states(
-    store: ClickHouseEvents, of: Aggregate, histories: list[list[PastEvent]]
-) -> dict[int, State]:
-    query = state_query(of, "$EVENTS", person="person")
-    rows = store.ask_rows(histories, query.sql, query.params)
-    return {person: from_json(state, of) for person, state in rows}
+def test_nothing_in_the_window_is_no_value_even_of_a_count() -> None:
+    of = aggregate(kind="count", window={"last_seconds": 60})
+    state = update(EMPTY, of, [(NOW_MS, None)])
+    assert value_of("count", state, of, NOW_MS) == 1
+    end = next_change(state, of, NOW_MS)
+    assert end is not None
+    assert value_of("count", state, of, end - 1) == 1
+    assert value_of("count", state, of, end) is None
+    assert next_change(state, of, end) is None
 
 
 @given(
-    st.lists(definitions(), min_size=PER_EXAMPLE, max_size=PER_EXAMPLE),
-    st.lists(events(), min_size=1, max_size=4),
+    st.sampled_from(KINDS),
+    st.sampled_from([None, {"last_days": 1}, {"after": "2026-10-24T12:00:00Z"}]),
+    st.lists(st.tuples(st.integers(0, 50), st.sampled_from(SOME)), max_size=60),
+    st.randoms(use_true_random=False),
+    st.integers(0, 60),
 )
-@_slow
-def test_a_trait_is_worth_the_same_live_backfilled_and_counted_by_hand(
-    event_store: ClickHouseEvents, found: list[Any], histories: list[list[PastEvent]]
+@settings(max_examples=200, deadline=None)
+def test_neither_the_order_of_events_nor_of_blocks_nor_a_merge_matters(
+    kind: AggregateKind, window: Any, seen: list[tuple[int, Any]], random: Any, cut: int
 ) -> None:
-    for definition in found:
-        of, kind = aggregate_of(definition), definition["kind"]
-        live = {
-            person: state
-            for person, history in enumerate(histories)
-            if (state := update(EMPTY, of, samples(of, history)))
-        }
-        assert stored_states(event_store, of, histories) == live
-        for person, history in enumerate(histories):
-            value = value_of(kind, live.get(person, EMPTY), of, NOW_MS)
-            assert same(value, brute_force(kind, of, history)), (definition, value)
+    path = None if FAMILY_OF[kind] == "moments" else "a"
+    of = aggregate(kind=kind, property=path, window=window)
+    taken = [of.sample({"a": value}, NOW_MS - HOUR_MS * age) for age, value in seen]
+    found = [sample for sample in taken if sample is not None]
+    at_once = update(EMPTY, of, found)
+    random.shuffle(found)
+    in_blocks = update(update(EMPTY, of, found[:cut]), of, found[cut:])
+    merged = merge(update(EMPTY, of, found[cut:]), update(EMPTY, of, found[:cut]), of)
+    assert at_once == in_blocks == merged
+    assert to_json(at_once, of) == to_json(merged, of)
+    assert from_json(to_json(at_once, of), of) == at_once
+
+
+@pytest.mark.parametrize("window", [None, {"last_days": 100}])
+def test_beyond_its_bound_a_state_still_does_not_depend_on_order(window: Any) -> None:
+    random = Random(7)
+    values = [f"v{n % 1500}" for n in range(2000)]
+    for kind in ("most_frequent", "unique_list"):
+        of, found = sampled(kind, values, window)
+        at_once = update(EMPTY, of, found)
+        random.shuffle(found)
+        in_blocks = EMPTY
+        for start in range(0, len(found), 300):
+            in_blocks = update(in_blocks, of, found[start : start + 300])
+        assert in_blocks == at_once
+        size = sum(len(partial) for _, partial in at_once)
+        bound = MAX_DISTINCT if kind == "unique_list" else MAX_FREQUENCIES * len(at_once)
+        assert size <= bound
+
+
+def test_a_full_window_of_distinct_values_keeps_the_newest_thousand() -> None:
+    of, found = sampled("unique_list", [f"v{n:04}" for n in range(1500)], {"last_days": 64})
+    state = update(EMPTY, of, found)
+    kept = value_of("unique_list", state, of, NOW_MS)
+    assert isinstance(kept, list)
+    assert len(kept) == MAX_DISTINCT
+    assert "v0000" in kept
+    assert "v1499" not in kept
+
+
+@given(aggregates(), events(), st.data())
+@settings(max_examples=100, deadline=None)
+def test_no_value_changes_before_the_instant_that_is_due(
+    definition: dict[str, Any], history: list[PastEvent], data: st.DataObject
+) -> None:
+    of, kind, now = aggregate_of(definition), definition["kind"], NOW_MS
+    state = update(EMPTY, of, samples(of, history))
+    for _ in range(70):
+        due = next_change(state, of, now)
+        until = now + 30 * 24 * HOUR_MS if due is None else due - 1
+        middle = data.draw(st.integers(now, until))
+        for moment in (middle, until):
+            assert same(value_of(kind, state, of, moment), value_of(kind, state, of, now))
+        if due is None:
+            break
+        now = due
+    else:
+        pytest.fail("a bounded state has a bounded number of changes")
+
+
+def test_days_are_whole_ones_of_24_hours_and_never_negative() -> None:
+    since = Since(NOW_MS)
+    assert [since.days(NOW_MS + n * 12 * HOUR_MS) for n in (-1, 0, 1, 2, 4)] == [0, 0, 0, 1, 2]
+    assert since.next_day(NOW_MS + HOUR_MS) == NOW_MS + 24 * HOUR_MS
+    assert Since(NOW_MS + HOUR_MS).next_day(NOW_MS) == NOW_MS + 25 * HOUR_MS
+
+
+def test_kinds_that_need_the_same_of_events_share_it() -> None:
+    ids = [aggregate(kind=kind, property="a").aggregate_id for kind in ("sum", "average", "first")]
+    assert ids[0] == ids[1] != ids[2]
+    other = [
+        aggregate(kind="sum", property="b"),
+        aggregate(kind="sum", property="a", window={"last_days": 1}),
+        aggregate(kind="sum", property="a.b"),
+    ]
+    assert len({ids[0], *(of.aggregate_id for of in other)}) == 4
+
+
+@pytest.mark.parametrize(
+    ("definition", "pointer"),
+    [
+        ({"kind": "sum"}, "/property"),
+        ({"kind": "sum", "property": ".a"}, "/property"),
+        ({"kind": "sum", "property": "a" + ".a" * 10}, "/property"),
+        ({"kind": "count", "property": "a"}, "/property"),
+        ({"kind": "count", "event": "a\0"}, "/event"),
+        ({"kind": "count", "window": {"last_days": 1, "after": "2026-01-01T00:00:00Z"}}, "/window"),
+        ({"kind": "count", "where": {"not": True, "rules": []}}, "/where"),
+    ],
+)
+def test_a_definition_that_means_nothing_is_refused_at_its_place(
+    definition: dict[str, Any], pointer: str
+) -> None:
+    with pytest.raises(RuleInvalid) as refused:
+        aggregate(**definition)
+    assert refused.value.pointer == pointer

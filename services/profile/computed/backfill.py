@@ -182,7 +182,7 @@ async def _sweep(
         list(removed.values()),
         after,
         now_ms,
-        CHUNK,
+        max(100, CHUNK // max(1, len(current))),
     )
     settled = await rules.settle(session, workspace_id, known, news, now_ms)
     if changes := told.changes + settled.changes:

@@ -1,6 +1,5 @@
 """What computed traits remember of the past, over HTTP, as profile asks for it."""
 
-from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID, uuid4
@@ -44,10 +43,8 @@ def live(aggregate: Aggregate, rows: list[StoredRow]) -> State:
 
 
 @pytest.fixture
-async def events(
-    tracking: Tracking, events_table: ClickHouse
-) -> AsyncIterator[tuple[ClickHouse, UUID]]:
-    yield events_table, tracking.workspace_id
+def events(tracking: Tracking, events_table: ClickHouse) -> tuple[ClickHouse, UUID]:
+    return events_table, tracking.workspace_id
 
 
 async def found(
