@@ -109,7 +109,7 @@ def test_neither_the_order_of_events_nor_of_blocks_nor_a_merge_matters(
 
 @pytest.mark.parametrize("window", [None, {"last_days": 100}])
 def test_beyond_its_bound_a_state_still_does_not_depend_on_order(window: Any) -> None:
-    random = Random(7)
+    random = Random(7)  # noqa: S311 (an order, not a secret)
     values = [f"v{n % 1500}" for n in range(2000)]
     for kind in ("most_frequent", "unique_list"):
         of, found = sampled(kind, values, window)
