@@ -19,7 +19,6 @@ from services.rules.aggregates import (
     Aggregate,
     Since,
     State,
-    Value,
     aggregate_of,
     from_json,
     update,
@@ -46,7 +45,7 @@ _slow = settings(
 )
 
 
-def brute_force(kind: AggregateKind, of: Aggregate, history: list[PastEvent]) -> Value:
+def brute_force(kind: AggregateKind, of: Aggregate, history: list[PastEvent]) -> Any:
     """The value from raw events, as plainly as it can be said."""
     matches, leaf = filter_of(of.leaf.where), of.leaf
     held: list[tuple[int, Any]] = []
@@ -74,7 +73,7 @@ def _is_number(value: Any) -> bool:
     return type(value) in (int, float) and abs(value) < 2**53
 
 
-def _of_times(kind: AggregateKind, times: list[int]) -> Value:
+def _of_times(kind: AggregateKind, times: list[int]) -> Any:
     if not times:
         return None
     if kind == "count":
@@ -82,7 +81,7 @@ def _of_times(kind: AggregateKind, times: list[int]) -> Value:
     return Since(min(times) if kind == "days_since_first" else max(times))
 
 
-def _of_numbers(kind: AggregateKind, values: list[float]) -> Value:
+def _of_numbers(kind: AggregateKind, values: list[float]) -> Any:
     if not values:
         return None
     if kind in ("min", "max"):
@@ -95,7 +94,7 @@ def _order(value: Any) -> Any:
     return ("bool" if type(value) is bool else "str" if type(value) is str else "number"), value
 
 
-def _of_values(kind: AggregateKind, values: list[tuple[int, Any]]) -> Value:
+def _of_values(kind: AggregateKind, values: list[tuple[int, Any]]) -> Any:
     if not values:
         return None
     ordered = sorted((time, _order(value)) for time, value in values)

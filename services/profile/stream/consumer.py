@@ -180,15 +180,15 @@ class Consumer:
             registered_now = resources.bell.listen(rules_bell(workspace_id))
             try:
                 await self._count_past()
+                async with workspace_tx(resources.sessionmaker, workspace_id) as session:
+                    keys = set(await backfill.start_sweeps(session, workspace_id))
+                if keys:
+                    await self._sweep(keys)
+                    continue
                 await self._compute_past()
             except Unavailable as error:
                 log.info("backfill_waits", workspace_id=str(workspace_id), reason=error.detail)
                 await asyncio.sleep(self._retry_seconds)
-                continue
-            async with workspace_tx(resources.sessionmaker, workspace_id) as session:
-                keys = set(await backfill.start_sweeps(session, workspace_id))
-            if keys:
-                await self._sweep(keys)
                 continue
             await resources.clock.wait(registered_now, None)
 
