@@ -6,7 +6,7 @@ from datetime import datetime
 from typing import Any, Literal
 from uuid import UUID
 
-from sqlalchemy import Select, delete, func, select, update
+from sqlalchemy import Select, delete, func, null, select, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncSession
@@ -95,7 +95,8 @@ async def add(
         "trait_id": trait_id,
         "name": name,
         "kind": kind,
-        "definition": definition,
+        # None alone would be JSON's null, which is a value.
+        "definition": null() if definition is None else definition,
         "aggregate_id": aggregate_id,
         "description": description,
         "state": state,
