@@ -23,7 +23,7 @@ REVENUE = {"kind": "sum", "event": "Order Completed", "property": "total"}
 SINCE_ORDER = {"kind": "days_since_last", "event": "Order Completed"}
 ANONYMOUS = ("anonymous_id", "a1")
 
-MANY = [
+MANY: list[dict[str, Any]] = [
     ORDERS,
     {**REVENUE, "window": {"last_days": 64}},
     {**REVENUE, "kind": "most_frequent", "property": "item"},
