@@ -67,9 +67,8 @@ async def _inherit(
     keys = [(loser, aggregate_id) for loser in became for aggregate_id in known]
     inherited: dict[Key, list[State]] = {}
     moved: list[tuple[Key, State]] = []
-    for (loser, aggregate_id), state in (
-        await states.take(session, workspace_id, keys, known)
-    ).items():
+    taken = await states.take(session, workspace_id, keys, known)
+    for (loser, aggregate_id), state in taken.items():
         inherited.setdefault((became[loser], aggregate_id), []).append(state)
     past = await states.take(session, workspace_id, keys, known, past=True)
     for (loser, aggregate_id), state in past.items():
@@ -92,8 +91,6 @@ async def expire(
 ) -> tuple[Told, bool]:
     """Write what time alone has changed; whether there may be more of it."""
     overdue = await states.due(session, workspace_id, now_ms, limit)
-    if not overdue:
-        return Told(), False
     for profile_id, aggregate_id in overdue:
         for trait in _ageing(rules, rules.aggregates[aggregate_id]):
             news.touched.read(rules, ("computed", trait), profile_id)
@@ -131,9 +128,10 @@ async def sweep(
     ids = await profiles.page(session, workspace_id, after, limit)
     asked = [(str(profile_id), key) for profile_id in ids for key in aggregate_ids]
     told = await _settle(session, workspace_id, rules, news, _Work(asked=asked), now_ms)
-    gone = {str(profile_id): dict.fromkeys(removed) for profile_id in ids} if removed else {}
-    # Nobody is told: it is the trait that goes, not what people did.
-    await publish(session, workspace_id, rules, news, gone, now_ms)
+    if removed:
+        # Nobody is told: it is the trait that goes, not what people did.
+        gone = {str(profile_id): dict.fromkeys(removed) for profile_id in ids}
+        await publish(session, workspace_id, rules, news, gone, now_ms)
     return told, ids[-1] if len(ids) == limit else None
 
 
@@ -193,28 +191,36 @@ async def _settle(
     past = await states.take(session, workspace_id, folding, known, past=True)
     mine = await states.values(session, workspace_id, {profile_id for profile_id, _ in keys})
 
-    def compute() -> tuple[dict[Key, Held], dict[str, dict[str, Any]]]:
-        changed: dict[Key, Held] = {}
-        wanted: dict[str, dict[str, Any]] = {}
-        for key in keys:
-            plan = rules.aggregates[key[1]]
-            before = held.get(key, Held(EMPTY, None))
-            state = _added(before.state, plan, work, key, past.get(key, EMPTY))
-            named = {t.name: value_of(t.kind, state, plan.aggregate, now_ms) for t in plan.traits}
-            after = Held(state, _due(rules, plan, state, named, now_ms))
-            # An event outside a fixed window leaves the state empty: no row for that.
-            if state and after != before:
-                changed[key] = after
-            held[key] = after
-            stored = {name: values.stored(value) for name, value in named.items()}
-            wanted.setdefault(key[0], {}).update(stored)
-        return changed, wanted
-
-    changed, wanted = await asyncio.to_thread(compute)
+    changed, wanted = await asyncio.to_thread(_compute, rules, work, keys, held, past, now_ms)
     await states.save(session, workspace_id, changed, known)
     changes = await _publish(session, workspace_id, rules, news, mine, wanted, now_ms)
     next_due = min((h.due for h in held.values() if h.due is not None), default=None)
     return Told(changes, next_due)
+
+
+def _compute(
+    rules: RuleSet,
+    work: _Work,
+    keys: Iterable[Key],
+    held: dict[Key, Held],
+    past: Mapping[Key, State],
+    now_ms: int,
+) -> tuple[dict[Key, Held], dict[str, dict[str, Any]]]:
+    """The states that changed, and everybody's values now; ``held`` is brought up to date."""
+    changed: dict[Key, Held] = {}
+    wanted: dict[str, dict[str, Any]] = {}
+    for key in keys:
+        plan = rules.aggregates[key[1]]
+        before = held.get(key, Held(EMPTY, None))
+        state = _added(before.state, plan, work, key, past.get(key, EMPTY))
+        named = {t.name: value_of(t.kind, state, plan.aggregate, now_ms) for t in plan.traits}
+        after = held[key] = Held(state, _due(rules, plan, state, named, now_ms))
+        # An event outside a fixed window leaves the state empty: no row for that.
+        if state and after != before:
+            changed[key] = after
+        stored = {name: values.stored(value) for name, value in named.items()}
+        wanted.setdefault(key[0], {}).update(stored)
+    return changed, wanted
 
 
 def _added(state: State, plan: AggregatePlan, work: _Work, key: Key, past: State) -> State:
