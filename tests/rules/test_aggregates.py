@@ -83,6 +83,14 @@ def test_nothing_in_the_window_is_no_value_even_of_a_count() -> None:
     assert next_change(state, of, end) is None
 
 
+def test_the_oldest_part_of_a_window_leaves_first_and_at_the_instant_foretold() -> None:
+    of = aggregate(kind="count", window={"last_seconds": 3600})
+    state = update(EMPTY, of, [(NOW_MS - HOUR_MS // 2, None), (NOW_MS, None)])
+    end = next_change(state, of, NOW_MS)
+    assert end is not None
+    assert [value_of("count", state, of, at) for at in (NOW_MS, end - 1, end)] == [2, 2, 1]
+
+
 @given(
     st.sampled_from(KINDS),
     st.sampled_from([None, {"last_days": 1}, {"after": "2026-10-24T12:00:00Z"}]),
