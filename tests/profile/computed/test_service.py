@@ -35,13 +35,17 @@ async def test_a_value_changes_within_the_block_that_changes_it_and_is_told_once
 ) -> None:
     await create(world, "orders", ORDERS)
     await create(world, "revenue", REVENUE)
+    await create(world, "largest", {**REVENUE, "kind": "max"})
     first = order(world, clock, total=0.1)
     changes = await world.post(first, order(world, clock, total=0.2))
-    assert told(changes) == [("orders", 2), ("revenue", 0.3)]
+    assert told(changes) == [("largest", 0.2), ("orders", 2), ("revenue", 0.3)]
     assert [c.type for c in changes][:2] == ["event", "event"]
     again = await world.post(order(world, clock, total="12"))
     assert told(again) == [("orders", 3)]
-    assert await computed(world, first.subject_id) == {"orders": 3, "revenue": 0.3}
+    less = await world.post(order(world, clock, total=0.1))
+    assert told(less) == [("orders", 4), ("revenue", 0.4)]
+    values = {"orders": 4, "revenue": 0.4, "largest": 0.2}
+    assert await computed(world, first.subject_id) == values
     assert told(await world.post(world.event(user(1), name="Page Viewed"))) == []
 
 
