@@ -9,6 +9,7 @@ ChangeType = Literal[
     "profile.merged",
     "profile.unmerged",
     "identity.linked",
+    "trait.computed",
     "segment.entered",
     "segment.exited",
     "stage.changed",
@@ -30,6 +31,8 @@ class Change:
     - ``profile.updated``: ``traits`` (only the changed ones, JSON values)
     - ``profile.merged``: ``merged_id`` (the id that from now on is an alias of ``profile_id``)
     - ``identity.linked``: ``namespace, value, subject_id`` (the subject now belongs to the profile)
+    - ``trait.computed``: ``name, value`` (the new value of ``computed.<name>``, null for none; days
+      since an instant are told when that instant changes, not day by day)
     - ``segment.entered`` / ``segment.exited``: ``segment_id``
     - ``stage.changed``: ``model_id, from, to`` (stage ids, either may be null)
     - ``stage.stalled``: ``model_id, stage_id, since`` (ms; still there after the stage's time)

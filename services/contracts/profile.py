@@ -38,6 +38,7 @@ class Profile(BaseModel):
                     "id": "5c2f3d9e-7a52-5b1e-9d3f-0f2b6c1f7a10",
                     "user_id": "crm-42",
                     "traits": {"email": "ada@example.com", "plan": "pro"},
+                    "computed": {"orders": 3, "days_since_order": 12},
                     "identifiers": [
                         {
                             "namespace": "user_id",
@@ -57,6 +58,10 @@ class Profile(BaseModel):
     id: UUID
     user_id: str | None = Field(description="Null while the person is anonymous.")
     traits: dict[str, Any] = Field(description="The latest value of each trait, by event time.")
+    computed: dict[str, Any] = Field(
+        default_factory=dict,
+        description="Computed traits and predictions by name, as rules read `computed.<name>`.",
+    )
     identifiers: list[Identifier] = Field(description="The most recently linked first.")
     consents: dict[str, ConsentState] = Field(description="State by purpose.")
     first_seen_at: datetime
@@ -138,6 +143,9 @@ class ProfileFacts(BaseModel):
     exists: bool = True
     rules: dict[UUID, bool] = Field(default_factory=dict)
     traits: dict[str, Any] = Field(default_factory=dict)
+    computed: dict[str, Any] = Field(
+        default_factory=dict, description="Computed traits and predictions by name."
+    )
     identifiers: dict[str, list[str]] = Field(
         default_factory=dict, description="Values by namespace, most recent first."
     )

@@ -6,6 +6,7 @@ from uuid import UUID
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from services.contracts.computed import Aggregate
 from services.contracts.rules import EventNode, SequenceNode, WhereGroup
 
 
@@ -149,6 +150,28 @@ class LeafQuery(BaseModel):
     )
     max_log_offset: int | None = Field(
         None, ge=0, description="Only events of log rows up to here: what profile has read."
+    )
+
+
+class AggregateQuery(BaseModel):
+    """``POST /internal/v1/aggregates/query``: what computed traits remember of the past.
+
+    Arrow stream answer, sent as it is made: ``aggregate_id``, ``profile_id``, ``state`` string, the
+    last for ``services.rules.aggregates.from_json``; one row per (aggregate, person with an event
+    that counts). Canonical profiles, or with ``subject_ids`` those subjects, each by itself. 503
+    while ClickHouse has not loaded ``max_log_offset`` yet.
+    """
+
+    model_config = ConfigDict(extra="forbid")
+
+    aggregates: dict[str, Aggregate] = Field(
+        min_length=1, max_length=50, description="By aggregate id, a definition that asks for it."
+    )
+    max_log_offset: int | None = Field(
+        None, ge=0, description="Only events of log rows up to here: what profile has read."
+    )
+    subject_ids: list[UUID] | None = Field(
+        None, max_length=10_000, description="Only events of these subjects, a row for each."
     )
 
 

@@ -1,5 +1,7 @@
 """HTTP to other services: a signed token and the request id on every call."""
 
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from typing import Any, Literal
 from uuid import UUID
 
@@ -10,6 +12,8 @@ from services.kit.auth import TokenSigner
 from services.kit.problems import Unavailable
 
 REQUEST_ID_HEADER = "X-Request-Id"
+
+Method = Literal["GET", "POST", "PUT", "PATCH", "DELETE"]
 
 
 class ServiceClient:
@@ -31,27 +35,44 @@ class ServiceClient:
 
     async def request(
         self,
-        method: Literal["GET", "POST", "PUT", "PATCH", "DELETE"],
+        method: Method,
         path: str,
         *,
         workspace_id: UUID | None = None,
         **kwargs: Any,
     ) -> httpx2.Response:
-        headers = {
-            "Authorization": "Bearer "
-            + self._signer.token(self.audience, workspace_id=workspace_id)
-        }
-        request_id = structlog.contextvars.get_contextvars().get("request_id")
-        if request_id:
-            headers[REQUEST_ID_HEADER] = request_id
-        headers |= kwargs.pop("headers", {})
+        headers = self._headers(workspace_id) | kwargs.pop("headers", {})
         try:
             response = await self._client.request(method, path, headers=headers, **kwargs)
         except httpx2.TransportError as error:
             raise Unavailable(f"{self.audience} does not answer.") from error
+        self._check(response)
+        return response
+
+    @asynccontextmanager
+    async def stream(
+        self, method: Method, path: str, *, workspace_id: UUID | None = None, **kwargs: Any
+    ) -> AsyncIterator[httpx2.Response]:
+        """The same for an answer that is read piece by piece, while the block lasts."""
+        headers = self._headers(workspace_id) | kwargs.pop("headers", {})
+        try:
+            async with self._client.stream(method, path, headers=headers, **kwargs) as response:
+                self._check(response)
+                yield response
+        except httpx2.TransportError as error:
+            raise Unavailable(f"{self.audience} does not answer.") from error
+
+    def _headers(self, workspace_id: UUID | None) -> dict[str, str]:
+        token = self._signer.token(self.audience, workspace_id=workspace_id)
+        headers = {"Authorization": "Bearer " + token}
+        request_id = structlog.contextvars.get_contextvars().get("request_id")
+        if request_id:
+            headers[REQUEST_ID_HEADER] = request_id
+        return headers
+
+    def _check(self, response: httpx2.Response) -> None:
         if response.status_code in (502, 503, 504):
             raise Unavailable(f"{self.audience} is not available.")
-        return response
 
     async def close(self) -> None:
         await self._client.aclose()

@@ -59,3 +59,35 @@ class ChangeSubscriptionNotFound(Problem):
     type = "/problems/change-subscription-not-found"
     title = "No such subscription to changes"
     status = HTTPStatus.NOT_FOUND
+
+
+class ComputedTraitNotFound(Problem):
+    """No computed trait of this workspace has this id."""
+
+    type = "/problems/computed-trait-not-found"
+    title = "No such computed trait"
+    status = HTTPStatus.NOT_FOUND
+
+
+class ComputedTraitInUse(Problem):
+    """A segment, stage or rule reads this computed trait; change or delete that first."""
+
+    type = "/problems/computed-trait-in-use"
+    title = "The computed trait is in use"
+    status = HTTPStatus.CONFLICT
+
+
+class ComputedTraitNameTaken(Problem):
+    """Computed traits and predictions of a workspace never share a name."""
+
+    type = "/problems/computed-trait-name-taken"
+    title = "A computed trait with this name exists"
+    status = HTTPStatus.CONFLICT
+
+
+class TooManyComputedTraits(Problem):
+    """The workspace has as many computed traits as one may have; delete one first."""
+
+    type = "/problems/too-many-computed-traits"
+    title = "No more computed traits can be made"
+    status = HTTPStatus.CONFLICT

@@ -15,6 +15,7 @@ from services.kit.guard import webhook_client
 from services.kit.http import ServiceClient
 from services.kit.problems import Unavailable
 from services.profile.clock import Clock, SystemClock
+from services.profile.computed import routes as computed
 from services.profile.facts import routes as facts
 from services.profile.feed import public_routes as changes
 from services.profile.feed import routes as feed
@@ -106,6 +107,7 @@ def create_app(settings: ProfileSettings | None = None, clock: Clock | None = No
         lists.router,
         segment_history.router,
         segments.internal_router,
+        computed.router,
         stages.router,
         stages.internal_router,
         rules.router,

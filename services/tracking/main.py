@@ -19,6 +19,7 @@ from services.kit.auth import TokenSigner
 from services.kit.feeds import Bell, FeedClient
 from services.kit.garbage import spare_collections
 from services.kit.http import ServiceClient
+from services.tracking.aggregates import routes as aggregates
 from services.tracking.analytics import routes as analytics
 from services.tracking.archive.archive import Archive
 from services.tracking.clickhouse import migrate
@@ -121,7 +122,7 @@ def _store(settings: TrackingSettings) -> FastAPI:
     )
     for routes in public:
         app.include_router(routes.router)
-    for internal in (analytics, events, erasure, evidence, log_routes):
+    for internal in (aggregates, analytics, events, erasure, evidence, log_routes):
         app.include_router(internal.internal_router)
     return app
 

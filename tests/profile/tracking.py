@@ -24,6 +24,8 @@ class FakeTracking:
     rows: dict[str, list[feeds.FeedRow]] = field(default_factory=dict)
     leaf_answers: list[Response] = field(default_factory=list)
     leaf_queries: list[dict[str, object]] = field(default_factory=list)
+    aggregate_answers: list[Response] = field(default_factory=list)
+    aggregate_queries: list[dict[str, object]] = field(default_factory=list)
     bell: feeds.Bell = field(default_factory=feeds.Bell)
     url: str = ""
     down: bool = False
@@ -68,6 +70,12 @@ class FakeTracking:
         async def leaves(request: Request) -> Response:
             self.leaf_queries.append(await request.json())
             return self.leaf_answers.pop(0) if self.leaf_answers else Response(status_code=503)
+
+        @app.post("/internal/v1/aggregates/query")
+        async def aggregates(request: Request) -> Response:
+            self.aggregate_queries.append(await request.json())
+            answers = self.aggregate_answers
+            return answers.pop(0) if answers else Response(status_code=503)
 
         return app
 

@@ -6,10 +6,14 @@ from typing import Any, get_args
 
 from hypothesis import strategies as st
 
+from services.contracts.computed import AggregateKind
 from services.contracts.conditions import Operator
 from services.rules import RuleInvalid, held, normalise
+from services.rules.aggregates import FAMILY_OF
 from services.rules.instants import parse_us
 from services.rules.memory import PastEvent
+from services.rules.model import Const
+from services.rules.normalise import normalise_where
 
 Json = Any
 Tree = dict[str, Any]
@@ -229,3 +233,21 @@ def events(draw: st.DrawFn) -> list[PastEvent]:
         gap = draw(st.sampled_from([0, 1, 977]))
         found += [one._replace(time_ms=one.time_ms - i * gap) for i in range(times_seen)]
     return [event for event in found if event.time_ms <= NOW_MS]
+
+
+KINDS: tuple[AggregateKind, ...] = get_args(AggregateKind)
+
+
+@st.composite
+def aggregates(draw: st.DrawFn) -> Tree:
+    """A definition of a computed trait, valid by construction."""
+    kind = draw(st.sampled_from(KINDS))
+    fields = [f"properties.{path}" for path in PATHS[:3]] + ["context.a"]
+    found: Tree = {"kind": kind, "event": draw(event_names), "window": draw(windows())}
+    if FAMILY_OF[kind] != "moments":
+        found["property"] = draw(st.sampled_from(["a", "a", "b", "a.b", "é"]))
+    if draw(st.integers(0, 2)) == 0:
+        where = draw(trees(conditions(fields)))
+        if normalise_where(where) != Const(False):
+            found["where"] = where
+    return found

@@ -33,7 +33,7 @@ async def facts(
     wanted = await _rules(session, workspace_id, rule_ids)
     counted = await states.load(session, workspace_id, ids, _leaves(wanted))
     keys = {node.key for rule in wanted.values() for node in held(rule)}
-    known_people = await _people(session, workspace_id, ids, keys)
+    known_people = await _people(session, workspace_id, ids, keys, now_ms)
     named = await _identifiers(session, workspace_id, ids)
 
     def answer() -> list[Facts]:
@@ -47,6 +47,7 @@ async def facts(
                 "exists": True,
                 "rules": {rule_id: test(person, now_ms) for rule_id, test in holds.items()},
                 "traits": person.traits,
+                "computed": person.computed,
                 "identifiers": named.get(profile_id, {}),
                 "consents": person.consents,
                 "segments": sorted(person.segments),
@@ -84,6 +85,7 @@ def _nobody(profile_id: str) -> Facts:
         "exists": False,
         "rules": {},
         "traits": {},
+        "computed": {},
         "identifiers": {},
         "consents": {},
         "segments": [],
@@ -91,7 +93,7 @@ def _nobody(profile_id: str) -> Facts:
 
 
 async def _people(
-    session: AsyncSession, workspace_id: UUID, ids: set[str], held_rules: set[str]
+    session: AsyncSession, workspace_id: UUID, ids: set[str], held_rules: set[str], now_ms: int
 ) -> dict[str, Person]:
     definitions = await rules.definitions(session, workspace_id)
     subjects = await people.load(
@@ -101,6 +103,7 @@ async def _people(
         segments={d.key for d in definitions if d.kind == "segment"},
         primary_model=next((d.key for d in definitions if d.kind == "model"), None),
         held=held_rules,
+        now_ms=now_ms,
     )
     return {profile_id: subject.person for profile_id, subject in subjects.items()}
 

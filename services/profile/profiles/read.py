@@ -8,9 +8,11 @@ from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from services.contracts.profile import ConsentEntry, Profile
+from services.profile.computed import values
 
 _READ = text("""
-SELECT p.profile_id, p.user_id, p.traits::text AS traits, p.first_seen_at, p.last_seen_at,
+SELECT p.profile_id, p.user_id, p.traits::text AS traits, p.computed::text AS computed,
+  p.first_seen_at, p.last_seen_at,
   (SELECT coalesce(json_agg(json_build_object('namespace', namespace, 'value', value,
                                               'linked_at', linked_at)
                             ORDER BY linked_at DESC, namespace, value), '[]'::json)
@@ -51,9 +53,9 @@ _COUNT = text("SELECT count(*) FROM profile WHERE workspace_id = :workspace_id")
 
 
 async def read(
-    session: AsyncSession, workspace_id: UUID, profile_ids: Collection[UUID]
+    session: AsyncSession, workspace_id: UUID, profile_ids: Collection[UUID], now_ms: int
 ) -> list[Profile]:
-    """Living profiles by id, in order of id; others are left out."""
+    """Living profiles by id, in order of id; others are left out. Days are counted up to now."""
     found = await session.execute(_READ, {"workspace_id": workspace_id, "ids": list(profile_ids)})
     decode = msgspec.json.decode
     return [
@@ -61,6 +63,7 @@ async def read(
             id=r.profile_id,
             user_id=r.user_id,
             traits=decode(r.traits),
+            computed=values.at(decode(r.computed), now_ms),
             identifiers=decode(r.identifiers),
             consents=decode(r.consents),
             first_seen_at=r.first_seen_at,

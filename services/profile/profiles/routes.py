@@ -4,7 +4,7 @@ from datetime import datetime
 from typing import Annotated
 from uuid import UUID
 
-from fastapi import APIRouter, BackgroundTasks, Query, Request
+from fastapi import APIRouter, BackgroundTasks, Depends, Query, Request
 from pydantic import BaseModel, ConfigDict, Field, JsonValue
 from sqlalchemy.ext.asyncio import AsyncSession
 
@@ -26,6 +26,14 @@ router = APIRouter(
     route_class=StrictRoute,
     responses=problem_responses(InvalidRequest),
 )
+
+
+def _now_ms(request: Request) -> int:
+    return to_ms(request.state.clock.now())
+
+
+Now = Annotated[int, Depends(_now_ms)]
+"""The time of the request in ms since 1970."""
 
 FIRST = UUID(int=0)
 LAST = UUID(int=2**128 - 1)
@@ -67,6 +75,7 @@ async def list_profiles(
     session: Session,
     caller: UserCaller,
     paging: PagingParams,
+    now_ms: Now,
     namespace: Annotated[
         str | None,
         Query(
@@ -83,20 +92,24 @@ async def list_profiles(
 ) -> Page[Profile]:
     """All profiles in order of id; with `namespace` and `value` the one they name, if any."""
     if namespace is not None or value is not None:
-        return Page(items=await _by_identifier(session, caller.workspace_id, namespace, value))
+        found = await _by_identifier(session, caller.workspace_id, namespace, value, now_ms)
+        return Page(items=found)
     after = paging.after(str)
     start = FIRST if after is None else _cursor_id(str(after[0]))
     ids = await read.page(session, caller.workspace_id, start, paging.limit + 1)
     shown = ids[: paging.limit]
     cursor = encode_cursor(str(shown[-1])) if len(ids) > paging.limit else None
-    return Page(items=await read.read(session, caller.workspace_id, shown), next_cursor=cursor)
+    items = await read.read(session, caller.workspace_id, shown, now_ms)
+    return Page(items=items, next_cursor=cursor)
 
 
 @router.get("/{profile_id}", summary="Read a profile", responses=problem_responses(ProfileNotFound))
-async def read_profile(profile_id: UUID, session: Session, caller: UserCaller) -> Profile:
+async def read_profile(
+    profile_id: UUID, session: Session, caller: UserCaller, now_ms: Now
+) -> Profile:
     """Ids of profiles that were merged away answer with the profile they became part of."""
     living = await service.canonical(session, caller.workspace_id, profile_id)
-    found = await read.read(session, caller.workspace_id, [living])
+    found = await read.read(session, caller.workspace_id, [living], now_ms)
     if not found:
         raise service.not_found(profile_id)
     return found[0]
@@ -114,17 +127,17 @@ async def patch_profile(
     caller: UserCaller,
     request: Request,
     after: BackgroundTasks,
+    now_ms: Now,
 ) -> Profile:
     """Sets the given traits, deletes those given as null and leaves the others alone. Counts as
     said now, so an older event that arrives later does not undo it.
     """
     workspace_id = caller.workspace_id
-    now_ms = to_ms(request.state.clock.now())
     living = await service.change_traits(
         session, workspace_id, profile_id, body.traits, now_ms, request.state.rules
     )
     after.add_task(request.state.bell.ring, str(workspace_id))
-    return (await read.read(session, workspace_id, [living]))[0]
+    return (await read.read(session, workspace_id, [living], now_ms))[0]
 
 
 @router.get(
@@ -132,9 +145,11 @@ async def patch_profile(
     summary="Identifiers of a profile",
     responses=problem_responses(ProfileNotFound),
 )
-async def list_identifiers(profile_id: UUID, session: Session, caller: UserCaller) -> Identifiers:
+async def list_identifiers(
+    profile_id: UUID, session: Session, caller: UserCaller, now_ms: Now
+) -> Identifiers:
     living = await service.canonical(session, caller.workspace_id, profile_id)
-    found = await read.read(session, caller.workspace_id, [living])
+    found = await read.read(session, caller.workspace_id, [living], now_ms)
     return Identifiers(items=found[0].identifiers)
 
 
@@ -159,7 +174,7 @@ async def list_profile_segments(
     responses=problem_responses(ProfileNotFound),
 )
 async def list_consents(
-    profile_id: UUID, session: Session, caller: UserCaller, paging: PagingParams
+    profile_id: UUID, session: Session, caller: UserCaller, paging: PagingParams, now_ms: Now
 ) -> ConsentPage:
     """Consent is said by events: `context.consent.categoryPreferences` holds true or false by
     purpose. A line is added whenever one differs from what was known.
@@ -170,7 +185,7 @@ async def list_consents(
     found = await read.consent_history(
         session, caller.workspace_id, living, before, paging.limit + 1
     )
-    profile = (await read.read(session, caller.workspace_id, [living]))[0]
+    profile = (await read.read(session, caller.workspace_id, [living], now_ms))[0]
     more = len(found) > paging.limit
     return ConsentPage(
         items=[entry for _, entry in found[: paging.limit]],
@@ -180,7 +195,11 @@ async def list_consents(
 
 
 async def _by_identifier(
-    session: AsyncSession, workspace_id: UUID, namespace: str | None, value: str | None
+    session: AsyncSession,
+    workspace_id: UUID,
+    namespace: str | None,
+    value: str | None,
+    now_ms: int,
 ) -> list[Profile]:
     if namespace not in identifiers.PRIORITY:
         accepted = ", ".join(identifiers.PRIORITY)
@@ -191,7 +210,7 @@ async def _by_identifier(
     if normal is None or "\x00" in normal:
         return []
     found = await read.find(session, workspace_id, namespace, normal)
-    return [] if found is None else await read.read(session, workspace_id, [found])
+    return [] if found is None else await read.read(session, workspace_id, [found], now_ms)
 
 
 def _cursor_id(text: str) -> UUID:

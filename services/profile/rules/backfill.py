@@ -12,6 +12,8 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from services.contracts.changes import Change
 from services.contracts.tracking import LeafQuery
 from services.kit.http import ServiceClient
+from services.profile.computed import service as computed
+from services.profile.computed import states as computed_states
 from services.profile.identity import store as identity
 from services.profile.profiles import read as profiles
 from services.profile.rules import service, since, states, store
@@ -155,15 +157,25 @@ async def sweep(
     for index, node in enumerate(rules.nodes):
         if node.key in keys:
             touched.nodes[index] = dict.fromkeys(map(str, ids))
-    settled = await service.settle(
-        session, workspace_id, rules, News(touched, new_rules=True), now_ms
-    )
+    news = News(touched, new_rules=True)
+    scheduled = await computed.schedule(session, workspace_id, rules, news, ids, now_ms)
+    settled = await service.settle(session, workspace_id, rules, news, now_ms)
+    settled = settled.with_due(scheduled.next_due)
     asked, more = asked + len(ids), len(ids) == CHUNK
     await store.swept(session, workspace_id, map(UUID, keys), asked, all_=not more)
     if more:
         return settled, ids[-1], asked
     await stream.revise_rules(session, workspace_id)
     return settled, None, asked
+
+
+async def next_due(session: AsyncSession, workspace_id: UUID) -> int | None:
+    """The earliest ms at which time alone may change anything."""
+    found = (
+        await states.next_due(session, workspace_id),
+        await computed_states.next_due(session, workspace_id),
+    )
+    return min((at for at in found if at is not None), default=None)
 
 
 async def expire(
@@ -173,14 +185,16 @@ async def expire(
     overdue = await states.due(session, workspace_id, now_ms, CHUNK)
     lasted = await since.due(session, workspace_id, now_ms, CHUNK)
     stalled = await stalls.begin(session, workspace_id, now_ms, CHUNK)
-    more = CHUNK in (len(overdue), len(lasted), len(stalled))
-    if not overdue and not lasted:
-        return stalled, more
     news = News(overdue=overdue, lasted=lasted)
+    told, more = await computed.expire(session, workspace_id, rules, news, now_ms, CHUNK)
+    more = more or CHUNK in (len(overdue), len(lasted), len(stalled))
     for profile_id, leaf_id in overdue:
         news.touched.read(rules, ("leaf", leaf_id), profile_id)
     for profile_id, key in lasted:
         for kind in ("segment", "held"):
             news.touched.read(rules, (kind, key), profile_id)
+    changes = stalled + told.changes
+    if not overdue and not lasted and not news.touched.nodes:
+        return changes, more
     settled = await service.settle(session, workspace_id, rules, news, now_ms)
-    return stalled + settled.changes, more
+    return changes + settled.changes, more

@@ -7,6 +7,7 @@ import msgspec
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from services.profile.arrays import plain, statement
+from services.profile.computed import values
 from services.profile.consents import store as consents
 from services.profile.consents.ledger import Consents
 from services.profile.rules import memberships, since
@@ -28,6 +29,7 @@ async def load(
     segments: Set[str],
     primary_model: str | None,
     held: Collection[str],
+    now_ms: int,
 ) -> dict[str, Subject]:
     """Living profiles by id, without their leaf states. ``segments``: ids of rules that are ones;
     ``primary_model``: the stage model that the rule field ``stage`` means; ``held``: ids of rules
@@ -46,7 +48,7 @@ async def load(
         stage = stages.get(profile_id, {})
         person = Person(
             traits=decode(traits),
-            computed=decode(computed),
+            computed=values.at(decode(computed), now_ms) if computed != "{}" else {},
             segments=frozenset(mine & segments),
             stage=stage.get(primary_model or ""),
             consents=_states(said, profile_id),

@@ -7,15 +7,16 @@ from uuid import UUID
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from services.kit.problems import InvalidRequest
+from services.profile.computed import store as computed
 from services.profile.rules import inner, store
-from services.profile.rules.ruleset import Definition, RuleCycle, build, reads
+from services.profile.rules.ruleset import Definition, Read, RuleCycle, build, reads
 from services.profile.rules.store import PendingLeaf, StoredRule
 from services.profile.stages import stalls
 from services.profile.stages import store as stages
 from services.profile.stream import store as stream
 from services.rules import Leaf, Rule, RuleInvalid, event_node, fields, normalise, parts
 
-_UNKNOWN = ("account", "computed")
+_UNKNOWN = ("account",)
 """The language knows these sources and profiles hold none yet: such a rule would silently never
 hold."""
 MAX_LEAVES = 2000
@@ -110,6 +111,14 @@ def reads_segment(definition: Definition, segment_id: str) -> bool:
     )
 
 
+async def check_computed(session: AsyncSession, workspace_id: UUID, found: Iterable[Read]) -> None:
+    """``InvalidRequest`` for a computed trait or prediction that does not exist."""
+    read = {name for kind, name in found if kind == "computed"}
+    if unknown := read - (await computed.names(session, workspace_id) if read else set()):
+        detail = f"There is no computed trait or prediction {min(unknown)}."
+        raise InvalidRequest.at("#/rule", detail)
+
+
 async def _revised(
     session: AsyncSession, workspace_id: UUID, new: Iterable[Leaf], log_offset: int
 ) -> None:
@@ -128,6 +137,7 @@ async def _revised(
     for kind, segment_id in rules.all_reads:
         if kind == "segment" and segment_id not in segments:
             raise InvalidRequest.at("#/rule", f"There is no segment {segment_id}.")
+    await check_computed(session, workspace_id, rules.all_reads)
     counted = await store.leaf_ids(session, workspace_id)
     wanted = [*new, *(leaf for leaves in of_inner.values() for leaf in leaves)]
     missing = {leaf.leaf_id: leaf for leaf in wanted if leaf.leaf_id not in counted}

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from graphlib import CycleError, TopologicalSorter
 from typing import Any, Literal
 
+from services.contracts.computed import AggregateKind
 from services.rules import (
     Held,
     Leaf,
@@ -16,6 +17,7 @@ from services.rules import (
     held,
     normalise,
 )
+from services.rules.aggregates import Aggregate
 from services.rules.filters import EventFilter, filter_of
 from services.rules.model import AtLeast, Const, Expr, Test, walk
 
@@ -78,6 +80,24 @@ class LeafPlan:
     sequences: set[Sequence] = field(default_factory=set)
 
 
+@dataclass(frozen=True, slots=True)
+class Trait:
+    """A computed trait whose values may be shown: all of its past is known."""
+
+    name: str
+    kind: AggregateKind
+
+
+@dataclass(frozen=True, slots=True)
+class AggregatePlan:
+    """How events are counted for computed traits; ``folding``: the past still lies beside."""
+
+    aggregate: Aggregate
+    counted: LeafPlan
+    traits: tuple[Trait, ...]
+    folding: bool
+
+
 class RuleCycle(ValueError):
     """Definitions read each other in a circle, so none could be told first."""
 
@@ -101,13 +121,15 @@ class RuleSet:
     """By key of a held rule, how long (ms) live rules ask that it has held."""
     first_steps: dict[str, set[str]]
     """By leaf, first steps of the live sequences it is in: their states know the due time."""
+    aggregates: dict[str, AggregatePlan] = field(default_factory=dict)
+    aggregates_by_event: dict[str, list[AggregatePlan]] = field(default_factory=dict)
 
     @property
     def live_leaves(self) -> set[str]:
         return {key for kind, key in self.readers if kind == "leaf"}
 
 
-def build(definitions: Iterable[Definition]) -> RuleSet:
+def build(definitions: Iterable[Definition], aggregates: Iterable[AggregatePlan] = ()) -> RuleSet:
     """Compile stored definitions; stage models in the order they were published.
 
     Raises ``RuleCycle``, and ``RuleInvalid`` for a tree that means nothing.
@@ -125,6 +147,9 @@ def build(definitions: Iterable[Definition]) -> RuleSet:
     by_event: dict[str, list[LeafPlan]] = {}
     for each in leaves.values():
         by_event.setdefault(each.leaf.event, []).append(each)
+    sampled: dict[str, list[AggregatePlan]] = {}
+    for plan_ in (plans := list(aggregates)):
+        sampled.setdefault(plan_.aggregate.leaf.event, []).append(plan_)
     ordered = _order(definitions, compiled, primary)
     nodes = tuple(_node(d, compiled[d.key]) for d in ordered if d.live)
     readers: dict[Read, list[int]] = {}
@@ -143,6 +168,8 @@ def build(definitions: Iterable[Definition]) -> RuleSet:
         {(d.key, stage): seconds for d in definitions for stage, seconds in d.stalls.items()},
         spans,
         first_steps,
+        {plan_.aggregate.aggregate_id: plan_ for plan_ in plans},
+        sampled,
     )
 
 

@@ -8,6 +8,7 @@ from uuid import UUID
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from services.contracts.changes import Change
+from services.profile.computed import aggregates
 from services.profile.rules import memberships, people, since, states, store
 from services.profile.rules.advance import Advanced, Touched, advance, due, dues
 from services.profile.rules.count import count
@@ -18,6 +19,7 @@ from services.profile.segments import history
 from services.profile.stream.block import Block
 from services.profile.stream.service import Applied
 from services.rules import EMPTY, LeafState, merge, update
+from services.rules.partials import Sample
 
 
 class RuleCache:
@@ -30,7 +32,9 @@ class RuleCache:
     async def get(self, session: AsyncSession, workspace_id: UUID, revision: int) -> RuleSet:
         known = self._known.get(workspace_id)
         if known is None or known[0] != revision:
-            known = (revision, build(await store.definitions(session, workspace_id)))
+            definitions = await store.definitions(session, workspace_id)
+            plans = await aggregates.plans(session, workspace_id)
+            known = (revision, build(definitions, plans))
             self._known[workspace_id] = known
             while len(self._known) > self._size:
                 self._known.popitem(last=False)
@@ -44,6 +48,8 @@ class News:
 
     touched: Touched = field(default_factory=Touched)
     counted: dict[Key, list[int]] = field(default_factory=dict)
+    sampled: dict[Key, list[Sample]] = field(default_factory=dict)
+    """What events add to computed traits, by (profile, aggregate)."""
     inherited: dict[Key, list[LeafState]] = field(default_factory=dict)
     """States that survivors of merges take over."""
     overdue: list[Key] = field(default_factory=list)
@@ -59,15 +65,21 @@ class Settled:
     next_due: int | None
     """The earliest ms at which time alone may change what was looked at."""
 
+    def with_due(self, other: int | None) -> "Settled":
+        """The same, due at ``other`` if that is earlier."""
+        due = [at for at in (self.next_due, other) if at is not None]
+        return Settled(self.changes, min(due, default=None))
+
 
 async def of_block(
     session: AsyncSession, workspace_id: UUID, rules: RuleSet, block: Block, applied: Applied
 ) -> News:
     """What a block of events, already applied to profiles, means for rules."""
     news = News()
-    if rules.by_event:
+    if rules.by_event or rules.aggregates_by_event:
         owners = map(applied.resolution.canonical, applied.resolution.owners)
-        news.counted = await asyncio.to_thread(count, rules, block.events, owners)
+        found = await asyncio.to_thread(count, rules, block.events, owners)
+        news.counted, news.sampled = found.times, found.samples
     if gone := [loser for loser in applied.became if loser in applied.existing]:
         became = {loser: applied.became[loser] for loser in gone}
         await memberships.inherit(session, workspace_id, became)
@@ -104,6 +116,7 @@ async def settle(
         segments=rules.segments,
         primary_model=rules.primary_model,
         held=rules.spans,
+        now_ms=now_ms,
     )
 
     def evaluate() -> tuple[dict[Key, Held], Advanced]:

@@ -9,6 +9,7 @@ from sqlalchemy import func, select, text
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from services.profile.arrays import plain
+from services.profile.computed.values import SQL_VALUES
 from services.profile.profiles.tables import ProfileRow
 from services.profile.rules.backfill import Row
 from services.rules import Rule
@@ -18,6 +19,7 @@ MOST_SHOWN = 20
 
 # What a rule reads of a profile, for `compile_postgres`; only what the rule names is computed.
 _COLUMNS = Columns(
+    computed=SQL_VALUES,
     account="CAST('{}' AS jsonb)",
     segments="""ARRAY(
       SELECT m.rule_id::text FROM membership m
@@ -129,6 +131,8 @@ async def preview(
     values: dict[str, Any] = {"workspace_id": workspace_id, **parameters}
     if ":skip" in matching:
         values["skip"] = list(skip)
+    if ":now_ms" in matching:
+        values["now_ms"] = now_ms
     await session.execute(text(matching), values)
     some = {"workspace_id": workspace_id, "limit": MOST_SHOWN}
     overlaps = await session.execute(_OVERLAPS, some)

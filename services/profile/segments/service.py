@@ -13,6 +13,7 @@ from services.profile.errors import SegmentInUse, SegmentNotFound
 from services.profile.rules import backfill, registry
 from services.profile.rules import store as rules
 from services.profile.rules.backfill import Row
+from services.profile.rules.ruleset import reads
 from services.profile.rules.store import PendingLeaf, StoredRule
 from services.profile.segments import preview as preview_store
 from services.profile.segments import store
@@ -115,6 +116,7 @@ async def preview(
     """
     rule = registry.parse(tree, "#/rule")
     async with workspace_tx(maker, workspace_id) as session:
+        await registry.check_computed(session, workspace_id, reads(rule))
         place = await stream.place(session, workspace_id)
         counted = await rules.leaf_ids(session, workspace_id)
     missing = [

@@ -16,8 +16,10 @@ from services.kit.http import ServiceClient
 from services.kit.postgres import SessionMaker, workspace_tx
 from services.kit.problems import Unavailable
 from services.profile.clock import Clock, to_ms
+from services.profile.computed import backfill as computed_past
+from services.profile.computed import service as computed
 from services.profile.feed import store as feed
-from services.profile.rules import backfill, states
+from services.profile.rules import backfill
 from services.profile.rules import service as rules
 from services.profile.rules import store as registered
 from services.profile.rules.service import RuleCache, Settled
@@ -128,13 +130,15 @@ class Consumer:
             known = await resources.rules.get(session, workspace_id, place.rules_revision)
             applied = await service.apply(session, workspace_id, block, now_ms)
             news = await rules.of_block(session, workspace_id, known, block, applied)
+            told = await computed.of_block(session, workspace_id, known, applied, news, now_ms)
             settled = await rules.settle(session, workspace_id, known, news, now_ms)
-            await feed.append(session, workspace_id, applied.changes + settled.changes)
+            changes = applied.changes + told.changes + settled.changes
+            await feed.append(session, workspace_id, changes)
             await store.quarantine(session, workspace_id, refused, reason)
             await store.advance(session, workspace_id, block.end)
             if not keep:
                 await session.rollback()
-        return settled
+        return settled.with_due(told.next_due)
 
     async def _write_without_poison(self, after: int, block: Block, error: DBAPIError) -> Settled:
         """Set aside the events that cannot be written and go on with their neighbours."""
@@ -175,7 +179,7 @@ class Consumer:
                     if changes:
                         await feed.append(session, workspace_id, changes)
                     self._sooner.clear()
-                    self._next_due = await states.next_due(session, workspace_id)
+                    self._next_due = await backfill.next_due(session, workspace_id)
                 if changes:
                     resources.bell.ring(str(workspace_id))
             await resources.clock.wait(self._sooner, self._next_due)
@@ -186,16 +190,17 @@ class Consumer:
             registered_now = resources.bell.listen(rules_bell(workspace_id))
             try:
                 await self._count_past()
+                async with workspace_tx(resources.sessionmaker, workspace_id) as session:
+                    keys = set(await backfill.start_sweeps(session, workspace_id))
+                if keys:
+                    await self._sweep(keys)
+                    # Timers of stages may have been set anew.
+                    self._sooner.set()
+                    continue
+                await self._compute_past()
             except Unavailable as error:
                 log.info("backfill_waits", workspace_id=str(workspace_id), reason=error.detail)
                 await asyncio.sleep(self._retry_seconds)
-                continue
-            async with workspace_tx(resources.sessionmaker, workspace_id) as session:
-                keys = set(await backfill.start_sweeps(session, workspace_id))
-            if keys:
-                await self._sweep(keys)
-                # Timers of stages may have been set anew.
-                self._sooner.set()
                 continue
             await resources.clock.wait(registered_now, None)
 
@@ -207,6 +212,14 @@ class Consumer:
             rows = await backfill.fetch(resources.tracking, workspace_id, leaves)
             async with workspace_tx(resources.sessionmaker, workspace_id) as session:
                 await backfill.add(session, workspace_id, leaves, rows)
+
+    async def _compute_past(self) -> None:
+        r, workspace_id = self._resources, self._workspace_id
+        async for due in computed_past.complete(
+            r.sessionmaker, r.tracking, r.rules, r.clock, workspace_id
+        ):
+            r.bell.ring(str(workspace_id))
+            self._wake_at(due)
 
     async def _sweep(self, keys: set[str]) -> None:
         resources, workspace_id = self._resources, self._workspace_id
