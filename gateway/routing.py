@@ -59,6 +59,7 @@ _SERVICES = {
         "profiles",
         "segments",
         "accounts",
+        "account-segments",
         "computed-traits",
         "stages",
         "consents",
@@ -103,6 +104,7 @@ API = "/api/v1/"
 _OTHERWISE = {
     # A person's timeline is made of events, which only tracking holds.
     ("profiles", "events"): "tracking",
+    ("accounts", "events"): "tracking",
     # How a partner's JSON becomes events is a matter of ingestion.
     ("sources", "webhook"): "tracking",
 }

@@ -15,6 +15,10 @@ ChangeType = Literal[
     "rule.matched",
     "consent.changed",
     "profile.erased",
+    "account.updated",
+    "account.member_changed",
+    "account.segment_entered",
+    "account.segment_exited",
 ]
 
 
@@ -34,6 +38,11 @@ class Change:
     - ``rule.matched``: ``rule_id, value`` (the new truth of a watched rule)
     - ``profile.erased``: ``subject_ids`` (all subjects of the person; ids only, no identifiers)
     - ``consent.changed``: ``purpose, state`` (``granted`` or ``withdrawn``)
+    - ``account.updated``: ``group_id, traits`` (only the changed ones); ``profile_id`` is the account's
+      id, which no person shares
+    - ``account.member_changed``: ``account_id, member, roles`` (``member`` false: the person left it)
+    - ``account.segment_entered`` / ``account.segment_exited``: ``segment_id``; ``profile_id`` is the
+      account's id
     """
 
     type: ChangeType

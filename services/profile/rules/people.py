@@ -6,6 +6,7 @@ from uuid import UUID
 import msgspec
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from services.profile.accounts import primary as accounts
 from services.profile.arrays import plain, statement
 from services.profile.consents import store as consents
 from services.profile.consents.ledger import Consents
@@ -36,6 +37,7 @@ async def load(
     found = (await session.execute(_LOAD, parameters)).all()
     said = await consents.load(session, workspace_id, profile_ids)
     holds, stages = await memberships.load(session, workspace_id, profile_ids)
+    belongs = await accounts.load(session, workspace_id, profile_ids)
     decode = msgspec.json.decode
     subjects: dict[str, Subject] = {}
     for profile_id, traits, computed in found:
@@ -47,6 +49,7 @@ async def load(
             segments=frozenset(mine & segments),
             stage=stage.get(primary_model or ""),
             consents=_states(said, profile_id),
+            account=belongs.get(profile_id, {}),
             leaf_states={},
         )
         subjects[profile_id] = Subject(person, mine, stage)

@@ -14,7 +14,7 @@ from services.profile.stages import store as stages
 from services.profile.stream import store as stream
 from services.rules import Leaf, Rule, RuleInvalid, event_node, fields, normalise
 
-_UNKNOWN = ("account", "computed")
+_UNKNOWN = ("computed",)
 """The language knows these sources and profiles hold none yet: such a rule would silently never
 hold."""
 MAX_LEAVES = 2000

@@ -8,6 +8,7 @@ from uuid import UUID
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from services.contracts.changes import Change
+from services.profile.account_segments import audience
 from services.profile.rules import memberships, people, states, store
 from services.profile.rules.advance import Advanced, Touched, advance, due
 from services.profile.rules.count import count
@@ -45,6 +46,8 @@ class News:
     inherited: dict[Key, list[LeafState]] = field(default_factory=dict)
     """States that survivors of merges take over."""
     overdue: list[Key] = field(default_factory=list)
+    accounts: set[str] = field(default_factory=set)
+    """Accounts that changed in themselves or in their members."""
     new_rules: bool = False
     """Rules ask for the first time, so every state may have a new time to be asked again."""
 
@@ -123,7 +126,9 @@ async def settle(
     await memberships.save(session, workspace_id, advanced.entered, advanced.exited, now_ms)
     await memberships.save_stages(session, workspace_id, advanced.stages, now_ms)
     next_due = min((h.due for h in held.values() if h.due is not None), default=None)
-    return Settled(advanced.changes, next_due)
+    crossed = {profile_id for profile_id, _ in advanced.entered + advanced.exited}
+    of_accounts = await audience.follow(session, workspace_id, news.accounts, crossed, now_ms)
+    return Settled(advanced.changes + of_accounts, next_due)
 
 
 async def _load_states(

@@ -10,6 +10,7 @@ from sqlalchemy import Select, delete, func, insert, select, text, update
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from services.profile.accounts import primary
 from services.profile.errors import SegmentNameTaken
 from services.profile.profiles.tables import ProfileRow
 from services.profile.rules.backfill import Row
@@ -20,7 +21,7 @@ from services.rules.compile_postgres import Columns, compile_postgres
 
 # What a rule reads of a profile, for `compile_postgres`; only what the rule names is computed.
 _COLUMNS = Columns(
-    account="CAST('{}' AS jsonb)",
+    account=primary.DOCUMENT,
     segments="""ARRAY(
       SELECT m.rule_id::text FROM membership m
       WHERE m.workspace_id = p.workspace_id AND m.profile_id = p.profile_id)""",

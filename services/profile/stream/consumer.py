@@ -14,6 +14,8 @@ from services.kit.feeds import Bell, FeedClient, FeedPage, FeedRow
 from services.kit.http import ServiceClient
 from services.kit.postgres import SessionMaker, workspace_tx
 from services.kit.problems import Unavailable
+from services.profile.accounts import asking
+from services.profile.accounts import block as accounts
 from services.profile.clock import Clock, to_ms
 from services.profile.feed import store as feed
 from services.profile.rules import backfill, states
@@ -68,6 +70,7 @@ class Consumer:
             tasks.create_task(self._follow())
             tasks.create_task(self._expire())
             tasks.create_task(self._complete_rules())
+            tasks.create_task(self._ask_members())
 
     async def _follow(self) -> None:
         async with workspace_tx(self._resources.sessionmaker, self._workspace_id) as session:
@@ -117,9 +120,14 @@ class Consumer:
             now_ms = to_ms(resources.clock.now())
             known = await resources.rules.get(session, workspace_id, place.rules_revision)
             applied = await service.apply(session, workspace_id, block, now_ms)
+            grouped = await accounts.apply(session, workspace_id, block, applied, now_ms)
             news = await rules.of_block(session, workspace_id, known, block, applied)
+            if await asking.touch(session, workspace_id, known, news, grouped):
+                # Whoever hears it waits for this transaction's lock.
+                resources.bell.ring(asking.accounts_bell(workspace_id))
             settled = await rules.settle(session, workspace_id, known, news, now_ms)
-            await feed.append(session, workspace_id, applied.changes + settled.changes)
+            changes = applied.changes + grouped.changes + settled.changes
+            await feed.append(session, workspace_id, changes)
             await store.quarantine(session, workspace_id, refused, reason)
             await store.advance(session, workspace_id, block.end)
             if not keep:
@@ -211,6 +219,23 @@ class Consumer:
                     await feed.append(session, workspace_id, settled.changes)
             resources.bell.ring(str(workspace_id))
             self._wake_at(settled.next_due)
+
+    async def _ask_members(self) -> None:
+        """Members of large accounts, in parts, so that blocks of the log come in between."""
+        resources, workspace_id = self._resources, self._workspace_id
+        while True:
+            rung = resources.bell.listen(asking.accounts_bell(workspace_id))
+            more = True
+            while more:
+                async with workspace_tx(resources.sessionmaker, workspace_id) as session:
+                    place = await store.lock(session, workspace_id)
+                    known = await resources.rules.get(session, workspace_id, place.rules_revision)
+                    now_ms = to_ms(resources.clock.now())
+                    settled, more = await asking.step(session, workspace_id, known, now_ms)
+                    await feed.append(session, workspace_id, settled.changes)
+                resources.bell.ring(str(workspace_id))
+                self._wake_at(settled.next_due)
+            await resources.clock.wait(rung, None)
 
 
 def _blocks(page: FeedPage) -> Iterator[list[FeedRow]]:
