@@ -4,7 +4,7 @@ from datetime import datetime
 from typing import Annotated, Any
 from uuid import UUID
 
-from pydantic import BaseModel, ConfigDict, Field, JsonValue, StringConstraints
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, JsonValue, StringConstraints
 
 from services.kit.pagination import Page
 from services.profile.accounts.calls import MAX_ROLE_LENGTH, MAX_ROLES
@@ -13,10 +13,16 @@ Role = Annotated[
     str,
     StringConstraints(min_length=1, max_length=MAX_ROLE_LENGTH, pattern=r"^[^\x00]*\S[^\x00]*$"),
 ]
+
+
+def _not_ours(name: str) -> str:
+    if name.startswith("$") or "\x00" in name:
+        raise ValueError("A name that does not begin with $ is accepted.")
+    return name
+
+
 # What begins with $ is ours in rules: account.$roles.
-TraitName = Annotated[
-    str, StringConstraints(min_length=1, max_length=200, pattern=r"^[^$\x00][^\x00]*$")
-]
+TraitName = Annotated[str, Field(min_length=1, max_length=200), AfterValidator(_not_ours)]
 AccountTraits = dict[TraitName, JsonValue]
 NAMES = "Names do not begin with `$`."
 

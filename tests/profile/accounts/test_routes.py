@@ -199,7 +199,7 @@ async def test_a_hierarchy_has_at_most_ten_levels(world: World) -> None:
     [
         ("POST", "", {"group_id": "null"}, "#/group_id"),
         ("POST", "", {"group_id": "  "}, "#/group_id"),
-        ("POST", "", {"group_id": "new", "traits": {"$roles": 1}}, "#/traits/$roles/[key]"),
+        ("POST", "", {"group_id": "new", "traits": {"$roles": 1}}, "#/traits"),
         ("POST", "", {"group_id": "new", "parent_id": str(uuid4())}, "#/parent_id"),
         ("PATCH", "/{id}", {"colour": "red"}, "#/colour"),
         ("PUT", "/{id}/members/{person}", {"roles": [" "]}, "#/roles/0"),
