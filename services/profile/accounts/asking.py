@@ -18,7 +18,8 @@ account may have any number of members, and the workspace's lock is not to be he
 
 
 def accounts_bell(workspace_id: UUID) -> str:
-    """What is rung when members of large accounts wait to be asked."""
+    """What is rung when members of large accounts wait to be asked; it may be rung before the
+    transaction ends, as whoever hears it waits for the lock of the workspace."""
     return f"accounts:{workspace_id}"
 
 
@@ -35,7 +36,8 @@ async def touch(
     waiting = sorted(a for a, changed in grouped.updated.items() if not read.isdisjoint(changed))
     if not waiting:
         return False
-    now, later = [], []
+    now: list[str] = []
+    later: list[str] = []
     left = MEMBERS_AT_ONCE
     for account_id, members in await member_store.count(session, workspace_id, waiting):
         (now if members <= left else later).append(account_id)
@@ -49,7 +51,8 @@ async def touch(
 async def step(
     session: AsyncSession, workspace_id: UUID, known: RuleSet, now_ms: int
 ) -> tuple[Settled, bool]:
-    """Ask the next members of a large account; whether there may be more to ask."""
+    """Ask the next members of a large account; whether there may be more to ask. In a transaction
+    each, so that blocks of the log come in between."""
     found = await sweep_store.first(session, workspace_id)
     if found is None:
         return Settled([], None), False

@@ -123,7 +123,6 @@ class Consumer:
             grouped = await accounts.apply(session, workspace_id, block, applied, now_ms)
             news = await rules.of_block(session, workspace_id, known, block, applied)
             if await asking.touch(session, workspace_id, known, news, grouped):
-                # Whoever hears it waits for this transaction's lock.
                 resources.bell.ring(asking.accounts_bell(workspace_id))
             settled = await rules.settle(session, workspace_id, known, news, now_ms)
             changes = applied.changes + grouped.changes + settled.changes
@@ -221,7 +220,6 @@ class Consumer:
             self._wake_at(settled.next_due)
 
     async def _ask_members(self) -> None:
-        """Members of large accounts, in parts, so that blocks of the log come in between."""
         resources, workspace_id = self._resources, self._workspace_id
         while True:
             rung = resources.bell.listen(asking.accounts_bell(workspace_id))

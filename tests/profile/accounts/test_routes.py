@@ -223,7 +223,7 @@ async def test_what_is_not_there_is_not_found(world: World) -> None:
     person = group(world, 1)
     await world.post(person)
     nobody = uuid4()
-    for method, path, body, problem in [
+    calls: list[tuple[str, str, Any, str]] = [
         ("GET", f"{nobody}", None, "account-not-found"),
         ("PATCH", f"{nobody}", {"traits": {"a": 1}}, "account-not-found"),
         ("GET", f"{nobody}/members", None, "account-not-found"),
@@ -232,7 +232,8 @@ async def test_what_is_not_there_is_not_found(world: World) -> None:
         ("GET", f"{nobody}/segments", None, "account-not-found"),
         ("PUT", f"{nobody}/members/{person.subject_id}", {"roles": []}, "account-not-found"),
         ("PUT", f"{id_of(world)}/members/{nobody}", {"roles": []}, "profile-not-found"),
-    ]:
+    ]
+    for method, path, body, problem in calls:
         answer = await world.call(method, f"/api/v1/accounts/{path}", body)
         assert (answer.status_code, answer.json()["type"]) == (404, f"/problems/{problem}")
     again = await world.call("POST", "/api/v1/accounts", {"group_id": "acme"})

@@ -6,6 +6,7 @@ import pytest
 
 from services.contracts.changes import Change
 from services.profile.accounts import asking
+from services.profile.rules import service as rules
 from tests.profile.accounts.support import GOLD, group, id_of, members, segment, user
 from tests.profile.conftest import World
 
@@ -98,13 +99,13 @@ async def test_the_members_of_a_large_account_are_asked_in_parts(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     asked: list[int] = []
-    settle = asking.rules.settle
+    settle = rules.settle
 
     async def counted(*args: Any) -> Any:
         asked.append(len(args[3].touched.profiles()))
         return await settle(*args)
 
-    monkeypatch.setattr(asking.rules, "settle", counted)
+    monkeypatch.setattr(rules, "settle", counted)
     segment_id = await segment(world, GOLD)
     await world.post(*(group(world, n, tier="silver") for n in range(5000)))
     asked.clear()
