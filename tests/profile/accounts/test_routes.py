@@ -131,6 +131,36 @@ async def test_people_are_put_in_and_taken_out_by_the_api(world: World, clock: F
     assert (await members(world))[person.subject_id] == []
 
 
+async def test_other_services_are_told_who_was_in_an_account_and_when(
+    world: World, clock: FakeClock
+) -> None:
+    stays, leaves = group(world, 1, at=5), group(world, 2, at=7)
+    await world.post(stays, leaves, group(world, 1, at=9))
+    path = f"/api/v1/accounts/{id_of(world)}/members/{leaves.subject_id}"
+    assert (await world.call("DELETE", path)).status_code == 204
+    answer = await world.call("GET", f"/internal/v1/accounts/{id_of(world)}/spans")
+    until = clock.now().isoformat().replace("+00:00", "Z")
+    assert answer.json() == {
+        "group_id": "acme",
+        "members": [
+            {
+                "profile_id": stays.subject_id,
+                "since": "1970-01-01T00:00:00.005000Z",
+                "until": None,
+            },
+            {
+                "profile_id": leaves.subject_id,
+                "since": "1970-01-01T00:00:00.007000Z",
+                "until": until,
+            },
+        ],
+    }
+    first = await world.call("GET", f"/internal/v1/accounts/{id_of(world)}/spans?limit=1")
+    assert [m["profile_id"] for m in first.json()["members"]] == [stays.subject_id]
+    nobody = await world.call("GET", f"/internal/v1/accounts/{uuid4()}/spans")
+    assert nobody.status_code == 404
+
+
 async def test_traits_said_by_a_person_count_as_said_now(world: World, clock: FakeClock) -> None:
     await world.post(group(world, 1, tier="silver", seats=5))
     path = f"/api/v1/accounts/{id_of(world)}"

@@ -82,15 +82,15 @@ async def test_a_preview_reads_accounts_as_rules_do(world: World) -> None:
     without = world.event(user(3), type="identify", traits={"tier": "gold"})
     await world.post(in_gold, group(world, 2, "other", tier="gold"), without)
     size = {"field": "account.size.people", "operator": ">", "value": 100}
-    for rules, expected in (
+    for conditions, expected in (
         ([GOLD, size], [in_gold.subject_id]),
         ([DECIDER], [in_gold.subject_id]),
         ([{"field": "account.$group_id", "operator": "null"}], [without.subject_id]),
     ):
-        body = {"rule": {"combinator": "and", "rules": rules}}
+        body = {"rule": {"combinator": "and", "rules": conditions}}
         answer = await world.call("POST", "/api/v1/segments/preview", body)
         assert answer.json()["sample"] == expected
-        segment_id = await segment(world, *rules, name=str(rules))
+        segment_id = await segment(world, *conditions, name=str(conditions))
         found = (await world.get(f"/segments/{segment_id}/members"))["items"]
         assert [m["profile_id"] for m in found] == expected
 
