@@ -65,10 +65,12 @@ WHERE m.removed_at IS NULL
 GROUP BY m.account_id ORDER BY m.account_id
 """)
 
+# Who was erased is nobody to ask, whether or not the row is gone yet.
 _OF_ACCOUNTS = statement("""
 SELECT DISTINCT m.profile_id::text AS profile_id
 FROM unnest(CAST(:account_ids AS uuid[])) AS asked(account_id)
 JOIN account_member m ON m.workspace_id = :workspace_id AND m.account_id = asked.account_id
+JOIN profile p ON p.workspace_id = :workspace_id AND p.profile_id = m.profile_id
 WHERE m.removed_at IS NULL
 """)
 

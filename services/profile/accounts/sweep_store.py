@@ -22,10 +22,12 @@ ORDER BY account_id LIMIT 1
 """)
 
 _MEMBERS = statement("""
-SELECT profile_id::text AS profile_id FROM account_member
-WHERE workspace_id = :workspace_id AND account_id = :account_id AND profile_id > :after
-  AND removed_at IS NULL
-ORDER BY account_member.profile_id LIMIT :limit
+SELECT m.profile_id::text AS profile_id
+FROM account_member m
+JOIN profile p ON p.workspace_id = m.workspace_id AND p.profile_id = m.profile_id
+WHERE m.workspace_id = :workspace_id AND m.account_id = :account_id AND m.profile_id > :after
+  AND m.removed_at IS NULL
+ORDER BY m.profile_id LIMIT :limit
 """)
 
 _MOVE = statement("""

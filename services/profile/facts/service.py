@@ -13,7 +13,7 @@ from services.profile.feed import store as feed
 from services.profile.identity import store as identity
 from services.profile.rules import people, states
 from services.profile.rules import store as rules
-from services.rules import Person, Rule, compile_memory, normalise
+from services.rules import Person, Rule, compile_memory, fields, normalise
 
 Facts = dict[str, Any]
 """A ``services.contracts.profile.Facts`` as plain values."""
@@ -32,7 +32,7 @@ async def facts(
     ids = set(living.values())
     wanted = await _rules(session, workspace_id, rule_ids)
     held = await states.load(session, workspace_id, ids, _leaves(wanted))
-    known_people = await _people(session, workspace_id, ids)
+    known_people = await _people(session, workspace_id, ids, wanted)
     named = await _identifiers(session, workspace_id, ids)
 
     def answer() -> list[Facts]:
@@ -89,7 +89,9 @@ def _nobody(profile_id: str) -> Facts:
     }
 
 
-async def _people(session: AsyncSession, workspace_id: UUID, ids: set[str]) -> dict[str, Person]:
+async def _people(
+    session: AsyncSession, workspace_id: UUID, ids: set[str], wanted: Mapping[str, Rule]
+) -> dict[str, Person]:
     definitions = await rules.definitions(session, workspace_id)
     subjects = await people.load(
         session,
@@ -97,6 +99,7 @@ async def _people(session: AsyncSession, workspace_id: UUID, ids: set[str]) -> d
         ids,
         segments={d.key for d in definitions if d.kind == "segment"},
         primary_model=next((d.key for d in definitions if d.kind == "model"), None),
+        read_accounts=any(s == "account" for rule in wanted.values() for s, _ in fields(rule)),
     )
     return {profile_id: subject.person for profile_id, subject in subjects.items()}
 

@@ -102,6 +102,7 @@ async def settle(
         asked,
         segments={node.key for node in rules.nodes if node.kind == "segment"},
         primary_model=rules.primary_model,
+        read_accounts=any(source == "account" for source, _ in rules.readers),
     )
 
     def evaluate() -> tuple[dict[Key, Held], Advanced]:

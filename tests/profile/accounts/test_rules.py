@@ -1,6 +1,7 @@
 """Rules that read accounts: people enter and leave segments as their accounts and roles change."""
 
 from typing import Any
+from uuid import uuid4
 
 import pytest
 
@@ -93,6 +94,18 @@ async def test_a_preview_reads_accounts_as_rules_do(world: World) -> None:
         segment_id = await segment(world, *conditions, name=str(conditions))
         found = (await world.get(f"/segments/{segment_id}/members"))["items"]
         assert [m["profile_id"] for m in found] == expected
+
+
+async def test_facts_read_the_account_of_a_person(world: World) -> None:
+    rule_id = str(uuid4())
+    rule = {"combinator": "and", "rules": [DECIDER, GOLD]}
+    body = {"kind": "journey", "owner": "journey j branch b", "rule": rule}
+    await world.call("PUT", f"/internal/v1/rules/{rule_id}", body)
+    decider, other = group(world, 1, role="decider", tier="gold"), group(world, 2)
+    await world.post(decider, other)
+    asked = {"rule_ids": [rule_id], "profile_ids": [decider.subject_id, other.subject_id]}
+    facts = (await world.call("POST", "/internal/v1/facts", asked)).json()
+    assert [p["rules"][rule_id] for p in facts["profiles"]] == [True, False]
 
 
 async def test_the_members_of_a_large_account_are_asked_in_parts(
