@@ -27,7 +27,7 @@ FROM (
            e.subject_id AS subject_id, e.message_id AS message_id, e.source_id AS source_id,
            e.type AS type, e.event AS event, e.user_id AS user_id, e.anonymous_id AS anonymous_id
     FROM events AS e JOIN subjects AS s ON s.subject_id = e.subject_id
-    WHERE e.workspace_id = {workspace_id:UUID} AND e.type != 'outcome'
+    WHERE e.workspace_id = {workspace_id:UUID}
       AND e.subject_id IN (SELECT subject_id FROM subjects)
       AND occurred_ms >= s.since AND occurred_ms < s.until
       AND (occurred_ms, log_offset, log_index) < ({before_ms:Int64}, {before_offset:UInt64}, {before_index:UInt64})

@@ -111,12 +111,17 @@ async def test_people_are_seen_in_the_timeline_while_they_are_in_the_account(
     rows = hourly(stays, "Stays", 3) + hourly(leaves, "Leaves", 4) + hourly(stranger, "Other", 4)
     account = AccountSpans(group_id="acme", members=[span(stays, 1), span(leaves, 1, 3)])
     rows += hourly(device, "Device", 2)
+    # What journeys sent them is seen there as in the timelines of people.
+    rows.append(
+        StoredRow(stays, "Message Sent", START + timedelta(hours=2), {"i": 2}, type="outcome")
+    )
     async with store_with(tracking, rows, {device: stays}, account) as (api, path):
         (page,) = await pages(api, path)
     assert sorted(seen(page)) == [
         ("Device", 1),
         ("Leaves", 1),
         ("Leaves", 2),
+        ("Message Sent", 2),
         ("Stays", 1),
         ("Stays", 2),
     ]
