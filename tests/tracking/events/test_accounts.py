@@ -2,7 +2,7 @@
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID, uuid4
@@ -83,7 +83,8 @@ async def store_with(
         async with tracking.store() as api:
             clickhouse = await tracking.open_clickhouse()
             await store_events(clickhouse, tracking.workspace_id, rows)
-            await store_events(clickhouse, uuid4(), rows)
+            others = [replace(row, message_id=uuid4().hex) for row in rows]
+            await store_events(clickhouse, uuid4(), others)
             await store_mapping(clickhouse, tracking.workspace_id, profile_of)
             await clickhouse.close()
             yield api, f"/api/v1/accounts/{account_id}/events"
