@@ -61,6 +61,7 @@ _SERVICES = {
         "changes",
         "change-subscriptions",
         "accounts",
+        "account-segments",
         "computed-traits",
         "stages",
         "consents",
@@ -105,6 +106,7 @@ API = "/api/v1/"
 _OTHERWISE = {
     # A person's timeline is made of events, which only tracking holds.
     ("profiles", "events"): "tracking",
+    ("accounts", "events"): "tracking",
     # How a partner's JSON becomes events is a matter of ingestion.
     ("sources", "webhook"): "tracking",
 }

@@ -17,6 +17,10 @@ ChangeType = Literal[
     "rule.matched",
     "consent.changed",
     "profile.erased",
+    "account.updated",
+    "account.member_changed",
+    "account.segment_entered",
+    "account.segment_exited",
 ]
 
 
@@ -39,6 +43,11 @@ class Change:
     - ``rule.matched``: ``rule_id, value`` (the new truth of a watched rule)
     - ``profile.erased``: ``subject_ids`` (all subjects of the person; ids only, no identifiers)
     - ``consent.changed``: ``purpose, state`` (``granted`` or ``withdrawn``)
+    - ``account.updated``: ``group_id, traits`` (only the changed ones); here ``profile_id`` is the
+      id of the account, which no person shares
+    - ``account.member_changed``: ``account_id, member, roles`` (``member`` false: has left it)
+    - ``account.segment_entered`` / ``account.segment_exited``: ``segment_id``; ``profile_id`` is
+      the id of the account
     """
 
     type: ChangeType

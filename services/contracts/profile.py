@@ -164,3 +164,18 @@ class SegmentMembers(BaseModel):
 
     profile_ids: list[UUID]
     next_cursor: str | None = None
+
+
+class AccountSpan(BaseModel):
+    """When a person was in an account: ``since`` ≤ t < ``until``, null while they still are."""
+
+    profile_id: UUID
+    since: datetime
+    until: datetime | None
+
+
+class AccountSpans(BaseModel):
+    """``GET /internal/v1/accounts/{account_id}/spans?limit=``: whose events are the account's."""
+
+    group_id: str
+    members: list[AccountSpan] = Field(description="Those of the latest group calls first.")

@@ -91,3 +91,43 @@ class TooManyComputedTraits(Problem):
     type = "/problems/too-many-computed-traits"
     title = "No more computed traits can be made"
     status = HTTPStatus.CONFLICT
+
+
+class AccountNotFound(Problem):
+    """No account of this workspace has this id."""
+
+    type = "/problems/account-not-found"
+    title = "No such account"
+    status = HTTPStatus.NOT_FOUND
+
+
+class AccountExists(Problem):
+    """An account with this `group_id` is known already; `account_id` names it."""
+
+    type = "/problems/account-exists"
+    title = "The account exists"
+    status = HTTPStatus.CONFLICT
+
+
+class AccountMemberNotFound(Problem):
+    """The person is not in this account, now."""
+
+    type = "/problems/account-member-not-found"
+    title = "No such member of the account"
+    status = HTTPStatus.NOT_FOUND
+
+
+class AccountSegmentNotFound(Problem):
+    """No segment of accounts of this workspace has this id."""
+
+    type = "/problems/account-segment-not-found"
+    title = "No such segment of accounts"
+    status = HTTPStatus.NOT_FOUND
+
+
+class AccountSegmentNameTaken(Problem):
+    """Two segments of accounts of a workspace never share a name."""
+
+    type = "/problems/account-segment-name-taken"
+    title = "A segment of accounts with this name exists"
+    status = HTTPStatus.CONFLICT

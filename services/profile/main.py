@@ -14,6 +14,9 @@ from services.kit.feeds import Bell, FeedClient
 from services.kit.guard import webhook_client
 from services.kit.http import ServiceClient
 from services.kit.problems import Unavailable
+from services.profile.account_segments import routes as account_segments
+from services.profile.accounts import member_routes as account_members
+from services.profile.accounts import routes as accounts
 from services.profile.clock import Clock, SystemClock
 from services.profile.computed import routes as computed
 from services.profile.facts import routes as facts
@@ -115,6 +118,10 @@ def create_app(settings: ProfileSettings | None = None, clock: Clock | None = No
         feed.router,
         changes.router,
         subscriptions.router,
+        accounts.router,
+        account_members.router,
+        account_members.internal_router,
+        account_segments.router,
     ):
         app.include_router(router)
     return app

@@ -20,6 +20,14 @@ class InvalidEvent(Problem):
         super().__init__(said, errors=[{"pointer": pointer, "detail": detail}])
 
 
+class AccountNotFound(Problem):
+    """No account of this workspace has this id."""
+
+    type = "/problems/account-not-found"
+    title = "No such account"
+    status = HTTPStatus.NOT_FOUND
+
+
 class UnknownCall(Problem):
     type = "/problems/unknown-call"
     title = "There is no such ingestion call"

@@ -163,6 +163,7 @@ async def _start_store(settings: TrackingSettings, stack: AsyncExitStack) -> dic
     keep = settings.log_keep_days
     limits = Limits(None if keep is None else timedelta(days=keep), settings.log_max_bytes)
     loader = Loader(maker, events_log, clickhouse, sequenced, workers)
+    profile = None
     if settings.profile_url:
         profile = ServiceClient("profile", settings.profile_url, signer)
         stack.push_async_callback(profile.close)
@@ -193,6 +194,7 @@ async def _start_store(settings: TrackingSettings, stack: AsyncExitStack) -> dic
         "seal": seal,
         "signer": signer,
         "bell": bell,
+        "profile": profile,
         "readers": readers,
         "workers": workers,
     }

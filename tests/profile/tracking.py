@@ -110,6 +110,7 @@ def event(
     traits: dict[str, object] | None = None,
     properties: dict[str, object] | None = None,
     context: dict[str, object] | None = None,
+    group_id: str = "",
 ) -> Event:
     """A canonical event of whoever ``named`` (by falling priority) is; ``at`` in ms."""
     encode = msgspec.json.encode
@@ -118,7 +119,7 @@ def event(
         message_id=message_id or f"m{next(_numbers)}",
         source_id="source",
         type=type,
-        event="identify" if type == "identify" else name,
+        event=type if type in ("identify", "group") else name,
         subject_id=str(identifiers.subject_id(workspace_id, *named[0])),
         identifiers=list(named),
         user_id=by_namespace.get("user_id", ""),
@@ -126,6 +127,7 @@ def event(
         occurred_at=at,
         original_at=at,
         received_at=at,
+        group_id=group_id,
         traits=encode(traits or {}).decode(),
         properties=encode(properties or {}).decode(),
         context=encode(context or {}).decode(),

@@ -21,6 +21,7 @@ class StoredRow:
     log_offset: int = 1
     log_index: int = 0
     type: str = "track"
+    group_id: str = ""
     message_id: str = field(default_factory=lambda: uuid4().hex)
 
 
@@ -37,6 +38,7 @@ async def store_events(
             "event": [r.event for r in rows],
             "user_id": [""] * len(rows),
             "anonymous_id": [""] * len(rows),
+            "group_id": [r.group_id for r in rows],
             "subject_id": _uuids([r.subject_id for r in rows]),
             "occurred_at": times,
             "original_at": times,

@@ -13,7 +13,7 @@ from services.profile.feed import store as feed
 from services.profile.identity import store as identity
 from services.profile.rules import people, states
 from services.profile.rules import store as rules
-from services.rules import Person, Rule, compile_memory, held, normalise
+from services.rules import Person, Rule, compile_memory, fields, held, normalise
 
 Facts = dict[str, Any]
 """A ``services.contracts.profile.Facts`` as plain values."""
@@ -32,8 +32,7 @@ async def facts(
     ids = set(living.values())
     wanted = await _rules(session, workspace_id, rule_ids)
     counted = await states.load(session, workspace_id, ids, _leaves(wanted))
-    keys = {node.key for rule in wanted.values() for node in held(rule)}
-    known_people = await _people(session, workspace_id, ids, keys, now_ms)
+    known_people = await _people(session, workspace_id, ids, wanted, now_ms)
     named = await _identifiers(session, workspace_id, ids)
 
     def answer() -> list[Facts]:
@@ -93,7 +92,11 @@ def _nobody(profile_id: str) -> Facts:
 
 
 async def _people(
-    session: AsyncSession, workspace_id: UUID, ids: set[str], held_rules: set[str], now_ms: int
+    session: AsyncSession,
+    workspace_id: UUID,
+    ids: set[str],
+    wanted: Mapping[str, Rule],
+    now_ms: int,
 ) -> dict[str, Person]:
     definitions = await rules.definitions(session, workspace_id)
     subjects = await people.load(
@@ -102,7 +105,8 @@ async def _people(
         ids,
         segments={d.key for d in definitions if d.kind == "segment"},
         primary_model=next((d.key for d in definitions if d.kind == "model"), None),
-        held=held_rules,
+        held={node.key for rule in wanted.values() for node in held(rule)},
+        read_accounts=any(s == "account" for rule in wanted.values() for s, _ in fields(rule)),
         now_ms=now_ms,
     )
     return {profile_id: subject.person for profile_id, subject in subjects.items()}

@@ -14,11 +14,8 @@ from services.profile.rules.store import PendingLeaf, StoredRule
 from services.profile.stages import stalls
 from services.profile.stages import store as stages
 from services.profile.stream import store as stream
-from services.rules import Leaf, Rule, RuleInvalid, event_node, fields, normalise, parts
+from services.rules import Leaf, Rule, RuleInvalid, event_node, normalise, parts
 
-_UNKNOWN = ("account",)
-"""The language knows these sources and profiles hold none yet: such a rule would silently never
-hold."""
 MAX_LEAVES = 2000
 """Event leaves of a workspace: each is looked at for every event of its name."""
 
@@ -26,16 +23,9 @@ MAX_LEAVES = 2000
 def parse(tree: Mapping[str, Any], pointer: str) -> Rule:
     """The rule of a tree; ``InvalidRequest`` under ``pointer`` where it means nothing."""
     try:
-        rule = normalise(dict(tree))
+        return normalise(dict(tree))
     except RuleInvalid as error:
         raise InvalidRequest.at(f"{pointer}{error.pointer}", error.detail) from error
-    for source, path in (field for part in parts(rule) for field in fields(part)):
-        if source in _UNKNOWN:
-            name = ".".join((source, *path))
-            raise InvalidRequest.at(
-                pointer, f"{name}: profiles have no such field; use traits, events, segment, …"
-            )
-    return rule
 
 
 async def register(session: AsyncSession, workspace_id: UUID, rule: StoredRule) -> store.State:

@@ -8,6 +8,7 @@ from uuid import UUID
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from services.contracts.changes import Change
+from services.profile.account_segments import audience
 from services.profile.computed import aggregates
 from services.profile.rules import memberships, people, since, states, store
 from services.profile.rules.advance import Advanced, Touched, advance, due, dues
@@ -55,6 +56,8 @@ class News:
     overdue: list[Key] = field(default_factory=list)
     lasted: list[Pair] = field(default_factory=list)
     """(profile, rule) that has now held as long as some rule asks."""
+    accounts: set[str] = field(default_factory=set)
+    """Accounts that changed in themselves or in their members."""
     new_rules: bool = False
     """Rules ask for the first time, so every state may have a new time to be asked again."""
 
@@ -117,6 +120,7 @@ async def settle(
         primary_model=rules.primary_model,
         held=rules.spans,
         now_ms=now_ms,
+        read_accounts=any(source == "account" for source, _ in rules.readers),
     )
 
     def evaluate() -> tuple[dict[Key, Held], Advanced]:
@@ -150,6 +154,8 @@ async def settle(
     # What nobody asks about any longer has no next time.
     lasting = dict.fromkeys(news.lasted) | dues(rules, subjects, now_ms)
     await since.save(session, workspace_id, lasting)
+    moved = {profile_id for profile_id, _ in advanced.entered + advanced.exited}
+    of_accounts = await audience.follow(session, workspace_id, news.accounts, moved, now_ms)
     coming = [*(h.due for h in held.values()), *lasting.values()]
     coming += [
         now_ms + 1000 * rules.stalls[c.model_id, c.after]
@@ -157,7 +163,7 @@ async def settle(
         if c.after is not None and (c.model_id, c.after) in rules.stalls
     ]
     next_due = min((at for at in coming if at is not None), default=None)
-    return Settled(advanced.changes, next_due)
+    return Settled(advanced.changes + of_accounts, next_due)
 
 
 def _timed(rules: RuleSet, held: dict[Key, Held], keys: list[Key]) -> list[Key]:

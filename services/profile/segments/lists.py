@@ -11,6 +11,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from services import identifiers
 from services.contracts.changes import Change
 from services.kit.problems import InvalidRequest
+from services.profile.account_segments import audience
 from services.profile.arrays import quoted, statement
 from services.profile.feed import store as feed
 from services.profile.identity import store as identity
@@ -82,9 +83,11 @@ async def move(
     for profile_id, _ in moved:
         news.touched.read(known, ("segment", key), profile_id)
     settled = await rules.settle(session, workspace_id, known, news, now_ms)
+    people_moved = {profile_id for profile_id, _ in moved}
+    of_accounts = await audience.follow(session, workspace_id, set(), people_moved, now_ms)
     changes = [_told(profile_id, key, now_ms, enter=enter) for profile_id, _ in moved]
     if moved:
-        await feed.append(session, workspace_id, [*changes, *settled.changes])
+        await feed.append(session, workspace_id, [*changes, *settled.changes, *of_accounts])
     unknown = [index for index, profile_id in enumerate(found) if profile_id is None]
     return Moved(len(moved), len(living) - len(moved), unknown)
 

@@ -8,6 +8,7 @@ from uuid import UUID
 from sqlalchemy import func, select, text
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from services.profile.accounts import primary
 from services.profile.arrays import plain
 from services.profile.computed.values import SQL_VALUES
 from services.profile.profiles.tables import ProfileRow
@@ -20,7 +21,7 @@ MOST_SHOWN = 20
 # What a rule reads of a profile, for `compile_postgres`; only what the rule names is computed.
 _COLUMNS = Columns(
     computed=SQL_VALUES,
-    account="CAST('{}' AS jsonb)",
+    account=primary.DOCUMENT,
     segments="""ARRAY(
       SELECT m.rule_id::text FROM membership m
       WHERE m.workspace_id = p.workspace_id AND m.profile_id = p.profile_id)""",

@@ -9,6 +9,7 @@ from services.kit.http import ServiceClient
 from services.kit.ids import uuid7
 from services.kit.postgres import SessionMaker, workspace_tx
 from services.kit.problems import InvalidRequest
+from services.profile.account_segments import audience
 from services.profile.errors import SegmentInUse, SegmentNotFound
 from services.profile.rules import backfill, registry
 from services.profile.rules import store as rules
@@ -99,6 +100,8 @@ async def delete(session: AsyncSession, workspace_id: UUID, segment_id: UUID) ->
         if registry.reads_segment(definition, str(segment_id)):
             kind = {"watch": "rule", "model": "stage model"}.get(definition.kind, definition.kind)
             raise SegmentInUse(f"The {kind} {definition.key} reads this segment.")
+    for reader in await audience.reads(session, workspace_id, segment_id):
+        raise SegmentInUse(f"The segment of accounts {reader} reads this segment.")
     await registry.unregister(session, workspace_id, segment_id)
     await store.remove(session, workspace_id, segment_id)
 

@@ -15,6 +15,8 @@ from services.kit.feeds import Bell, FeedClient, FeedPage, FeedRow
 from services.kit.http import ServiceClient
 from services.kit.postgres import SessionMaker, workspace_tx
 from services.kit.problems import Unavailable
+from services.profile.accounts import asking
+from services.profile.accounts import block as accounts
 from services.profile.clock import Clock, to_ms
 from services.profile.computed import backfill as computed_past
 from services.profile.computed import service as computed
@@ -74,6 +76,7 @@ class Consumer:
             tasks.create_task(self._expire())
             tasks.create_task(self._complete_rules())
             tasks.create_task(self._deliveries().run())
+            tasks.create_task(self._ask_members())
 
     def _deliveries(self) -> Deliveries:
         with_ = self._resources
@@ -129,10 +132,13 @@ class Consumer:
             now_ms = to_ms(resources.clock.now())
             known = await resources.rules.get(session, workspace_id, place.rules_revision)
             applied = await service.apply(session, workspace_id, block, now_ms)
+            grouped = await accounts.apply(session, workspace_id, block, applied, now_ms)
             news = await rules.of_block(session, workspace_id, known, block, applied)
             told = await computed.of_block(session, workspace_id, known, applied, news, now_ms)
+            if await asking.touch(session, workspace_id, known, news, grouped):
+                resources.bell.ring(asking.accounts_bell(workspace_id))
             settled = await rules.settle(session, workspace_id, known, news, now_ms)
-            changes = applied.changes + told.changes + settled.changes
+            changes = applied.changes + grouped.changes + told.changes + settled.changes
             await feed.append(session, workspace_id, changes)
             await store.quarantine(session, workspace_id, refused, reason)
             await store.advance(session, workspace_id, block.end)
@@ -237,6 +243,22 @@ class Consumer:
                     await feed.append(session, workspace_id, settled.changes)
             resources.bell.ring(str(workspace_id))
             self._wake_at(settled.next_due)
+
+    async def _ask_members(self) -> None:
+        resources, workspace_id = self._resources, self._workspace_id
+        while True:
+            rung = resources.bell.listen(asking.accounts_bell(workspace_id))
+            more = True
+            while more:
+                async with workspace_tx(resources.sessionmaker, workspace_id) as session:
+                    place = await store.lock(session, workspace_id)
+                    known = await resources.rules.get(session, workspace_id, place.rules_revision)
+                    now_ms = to_ms(resources.clock.now())
+                    settled, more = await asking.step(session, workspace_id, known, now_ms)
+                    await feed.append(session, workspace_id, settled.changes)
+                resources.bell.ring(str(workspace_id))
+                self._wake_at(settled.next_due)
+            await resources.clock.wait(rung, None)
 
 
 def _blocks(page: FeedPage) -> Iterator[list[FeedRow]]:

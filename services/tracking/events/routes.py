@@ -14,7 +14,8 @@ from services.kit.pagination import Page, PagingParams, decode_cursor, encode_cu
 from services.kit.problems import InvalidRequest, Unavailable, problem_responses
 from services.kit.strict import StrictRoute
 from services.rules import Leaf, RuleInvalid, normalise
-from services.tracking.events import store
+from services.tracking.errors import AccountNotFound
+from services.tracking.events import accounts, store
 from services.tracking.events.store import Position
 from services.tracking.loader.store import loaded_offset
 
@@ -90,6 +91,26 @@ async def read_timeline(
     person = await store.canonical(clickhouse, caller.workspace_id, profile_id)
     before = _before(paging.after(int, int, int))
     found = await store.timeline(clickhouse, caller.workspace_id, person, before, paging.limit + 1)
+    return _page(found, paging.limit)
+
+
+@router.get(
+    "/accounts/{account_id}/events",
+    summary="The timeline of an account, newest first",
+    responses=problem_responses(AccountNotFound),
+)
+async def read_account_timeline(
+    account_id: UUID, request: Request, caller: UserCaller, paging: PagingParams
+) -> Page[StoredEvent]:
+    """Events that name the account (by `groupId` or `context.groupId`), and what its people did
+    from their first group call until they left it; of more than 1,000 people, of those with the
+    latest group calls.
+    """
+    account = await accounts.spans(request.state.profile, caller.workspace_id, account_id)
+    before = _before(paging.after(int, int, int))
+    found = await accounts.timeline(
+        request.state.clickhouse, caller.workspace_id, account, before, paging.limit + 1
+    )
     return _page(found, paging.limit)
 
 

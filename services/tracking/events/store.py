@@ -51,7 +51,7 @@ async def search(
             "limit": limit,
         },
     )
-    return [_stored(row) for row in rows]
+    return [stored(row) for row in rows]
 
 
 async def canonical(clickhouse: ClickHouse, workspace_id: UUID, profile_id: UUID) -> UUID:
@@ -78,7 +78,7 @@ async def timeline(
             "limit": limit,
         },
     )
-    return [_stored(row) for row in rows]
+    return [stored(row) for row in rows]
 
 
 async def scan(
@@ -124,7 +124,7 @@ def to_ms(at: datetime | None, default: int) -> int:
     return default if at is None else int(at.timestamp() * 1000)
 
 
-def _stored(row: tuple[Any, ...]) -> tuple[Position, StoredEvent]:
+def stored(row: tuple[Any, ...]) -> tuple[Position, StoredEvent]:
     occurred_ms, offset, index, received_ms, properties, traits, context, profile_id, *texts = row
     message_id, source_id, kind, event, user_id, anonymous_id = texts
     return (occurred_ms, offset, index), StoredEvent(

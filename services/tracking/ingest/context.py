@@ -8,6 +8,7 @@ import msgspec
 
 from services.tracking.ingest.canonical import canonical
 
+MAX_ID_LENGTH = 255
 _MAX_CACHED_BYTES = 2048
 _decoder = msgspec.json.Decoder(dict[str, Any] | None)
 
@@ -17,6 +18,8 @@ class Context:
     text: str
     """Canonical JSON."""
     traits: dict[str, Any] = field(default_factory=dict)
+    group_id: str = ""
+    """Of the account the event belongs to, as Segment's clients name it."""
     is_device: bool = False
     """A browser or an app speaks of its user agent or device; servers send neither."""
 
@@ -37,8 +40,15 @@ def _read(batch: bytes, event: bytes) -> Context:
     return Context(
         text=canonical(merged),
         traits=traits if isinstance(traits, dict) else {},
+        group_id=_group_id(merged.get("groupId")),
         is_device=bool(merged.get("userAgent") or merged.get("device")),
     )
+
+
+def _group_id(value: Any) -> str:
+    """What could be no ``groupId`` beside the context names no account."""
+    text = str(value) if type(value) is int else value
+    return text if isinstance(text, str) and len(text) <= MAX_ID_LENGTH else ""
 
 
 _cached = lru_cache(maxsize=4096)(_read)

@@ -15,12 +15,11 @@ from services.contracts.events import Event, EventType
 from services.identifiers import subject_id
 from services.tracking.ingest import clock
 from services.tracking.ingest.canonical import NotCanonical, canonical
-from services.tracking.ingest.context import Context, read_context
+from services.tracking.ingest.context import MAX_ID_LENGTH, Context, read_context
 from services.tracking.ingest.refused import Refused
 from services.tracking.ingest.wire import DECODE_ERRORS, Text, WireEvent, explain
 from services.tracking.named import identifiers, normalised
 
-MAX_ID_LENGTH = 255
 MAX_NAME_LENGTH = 500
 
 CALLS: dict[str, EventType] = {
@@ -96,7 +95,7 @@ def convert(wire: WireEvent, origin: Origin) -> Event:
         sent,
         times.source,
         previous,
-        _group(kind, wire.group_id) if wire.group_id or kind == "group" else "",
+        _group(kind, wire.group_id) if wire.group_id or kind == "group" else context.group_id,
         _canonical(properties, "/properties") if properties else "{}",
         _canonical(traits, "/traits") if traits else "{}",
         context.text,

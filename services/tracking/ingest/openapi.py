@@ -50,7 +50,12 @@ _EXAMPLES: dict[str, Any] = {
     "identify": {**_PERSON, "traits": {"email": "mei@example.org", "plan": "pro"}},
     "page": {**_PERSON, "name": "Pricing", "properties": {"path": "/pricing"}},
     "screen": {**_PERSON, "name": "Basket"},
-    "group": {**_PERSON, "groupId": "acme", "traits": {"industry": "Retail"}},
+    "group": {
+        **_PERSON,
+        "groupId": "acme",
+        "traits": {"industry": "Retail"},
+        "context": {"account": {"role": "buyer"}},
+    },
     "alias": {**_PERSON, "previousId": "anonymous-7"},
 }
 # Every example has an id of its own: with a shared one, all but the first that is tried would be
@@ -152,7 +157,8 @@ _DESCRIPTIONS = {
     "page": "Counts as the event `Page Viewed`, with `name` and `category` among its properties.",
     "screen": "Counts as the event `Screen Viewed`, with `name` and `category` among its "
     "properties.",
-    "group": "In timelines it is the event `group`.",
+    "group": "Its traits become the account's, and `context.account.role` says what the person is "
+    "in it; in timelines it is the event `group`.",
     "alias": "In timelines it is the event `alias`.",
     "batch": "Calls of any kind, each with its `type`.",
     "cloudevents": "One, a list, or in binary mode. Each counts as the event its `type` names.",

@@ -289,10 +289,6 @@ async def test_segments_and_members_come_in_pages(world: World) -> None:
 @pytest.mark.parametrize(
     ("change", "pointer"),
     [
-        (
-            {"rule": {"rules": [{"field": "account.size", "operator": ">", "value": 5}]}},
-            "#/rule",
-        ),
         ({"rule": {"rules": [{"field": "computed.rfm", "operator": "notNull"}]}}, "#/rule"),
         ({"name": ""}, "#/name"),
         ({"name": "  "}, "#/name"),

@@ -83,6 +83,22 @@ def test_what_one_event_makes_of_a_context_changes_nothing_for_the_next() -> Non
     assert one(who).traits == '{"a":{"b.c":1}}'
 
 
+@pytest.mark.parametrize(
+    ("said", "expected"),
+    [
+        ({"context": {"groupId": "g1"}}, "g1"),
+        ({"context": {"groupId": 12}}, "12"),
+        ({"context": {"groupId": "g1"}, "groupId": "g2"}, "g2"),
+        ({"context": {"groupId": "x" * 256}}, ""),
+        ({"context": {"groupId": {"id": "g1"}}}, ""),
+    ],
+)
+def test_an_event_belongs_to_the_account_its_context_names(
+    said: dict[str, Any], expected: str
+) -> None:
+    assert one(track(**said)).group_id == expected
+
+
 def test_an_address_in_properties_or_group_traits_identifies_nobody() -> None:
     assert one(track(properties={"email": "a@b.cd"})).identifiers == [("user_id", "u1")]
     group = {"type": "group", "userId": "u1", "groupId": "g1", "traits": {"email": "a@b.cd"}}

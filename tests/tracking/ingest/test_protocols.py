@@ -70,6 +70,22 @@ def test_posthogs_calls_become_segments(
     assert ids(one(posthog.calls, call)) == (expected or special[call["event"]])
 
 
+@pytest.mark.parametrize(
+    ("distinct", "said", "member"),
+    [
+        ("$company_g1", {}, False),
+        (DEVICE, {"$is_server": True}, False),
+        (DEVICE, {"$lib": "web"}, True),
+        ("u1", {"$is_server": True}, True),
+    ],
+)
+def test_posthogs_group_calls_of_nobody_put_nobody_into_the_account(
+    distinct: str, said: dict[str, Any], member: bool
+) -> None:
+    event = one(posthog.calls, hog("$groupidentify", distinct, **said, **{"$group_key": "g1"}))
+    assert ("account" not in json.loads(event.context)) is member
+
+
 def test_posthogs_python_client_says_aliases_the_other_way_around() -> None:
     call = hog("$create_alias", "an1", **{"$lib": "posthog-python", "alias": "u1"})
     call["properties"]["distinct_id"] = "an1"

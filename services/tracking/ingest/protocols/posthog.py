@@ -89,6 +89,8 @@ def _call(event: dict[str, Any], received_at: int) -> dict[str, Any]:
     if name == "$create_alias":
         return said | {"type": "alias", **_alias(properties, said)}
     if name == "$groupidentify":
+        if _is_nobody(said.get("anonymousId"), properties):
+            said["context"] |= {"account": {"member": False}}
         return said | {
             "type": "group",
             "groupId": properties.get("$group_key"),
@@ -132,6 +134,11 @@ def _is_anonymous(distinct: Any, properties: dict[str, Any]) -> bool:
         or (distinct is not None and properties.get("$device_id") == distinct)
         or properties.get("$lib") == "web"
     )
+
+
+def _is_nobody(distinct: Any, properties: dict[str, Any]) -> bool:
+    """A browser's visitor has a random UUID as well, but is somebody."""
+    return _is_made_up(distinct) and (distinct[:1] == "$" or bool(properties.get("$is_server")))
 
 
 def _alias(properties: dict[str, Any], said: dict[str, Any]) -> dict[str, Any]:
