@@ -16,6 +16,7 @@ from services.kit.problems import Unavailable
 from services.profile.clock import Clock, SystemClock
 from services.profile.facts import routes as facts
 from services.profile.feed import routes as feed
+from services.profile.profiles import import_routes as imports
 from services.profile.profiles import routes as profiles
 from services.profile.rules import routes as rules
 from services.profile.rules.service import RuleCache
@@ -24,6 +25,9 @@ from services.profile.settings import ProfileSettings
 from services.profile.stages import routes as stages
 from services.profile.stream.consumer import Resources
 from services.profile.stream.worker import Worker
+from services.profile.traits import history_routes as trait_history
+from services.profile.traits import routes as traits
+from services.profile.traits.store import PolicyCache
 
 DESCRIPTION = """People, who they are, what is known of them and which groups they are in.
 
@@ -39,7 +43,9 @@ class State(TypedDict):
     bell: Bell
     clock: Clock
     rules: RuleCache
+    policies: PolicyCache
     tracking: ServiceClient
+    ingest: ServiceClient
     worker: asyncio.Task[None]
 
 
@@ -62,11 +68,13 @@ def create_app(settings: ProfileSettings | None = None, clock: Clock | None = No
         engine = postgres.create_engine(settings)
         signer = TokenSigner("profile", settings.signing_key.get_secret_value())
         tracking = ServiceClient("tracking", settings.tracking_store_url, signer)
+        ingest = ServiceClient("tracking", settings.tracking_ingest_url, signer)
         maker, bell, cache = postgres.create_sessionmaker(engine), Bell(), RuleCache()
+        policies = PolicyCache()
         log = FeedClient(tracking, "/internal/v1/log")
         worker = asyncio.create_task(
             Worker(
-                Resources(engine, maker, tracking, log, bell, clock, cache),
+                Resources(engine, maker, tracking, log, bell, clock, cache, policies),
                 discovery_seconds=settings.discovery_seconds,
                 block_rows=settings.block_rows,
             ).run()
@@ -77,12 +85,15 @@ def create_app(settings: ProfileSettings | None = None, clock: Clock | None = No
             bell=bell,
             clock=clock,
             rules=cache,
+            policies=policies,
             tracking=tracking,
+            ingest=ingest,
             worker=worker,
         )
         worker.cancel()
         await asyncio.gather(worker, return_exceptions=True)
         await tracking.close()
+        await ingest.close()
         await engine.dispose()
 
     app = kit.create_app(
@@ -95,6 +106,9 @@ def create_app(settings: ProfileSettings | None = None, clock: Clock | None = No
     )
     for router in (
         profiles.router,
+        imports.router,
+        trait_history.router,
+        traits.router,
         segments.router,
         segments.internal_router,
         stages.router,

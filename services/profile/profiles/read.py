@@ -10,7 +10,14 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from services.contracts.profile import ConsentEntry, Profile
 
 _READ = text("""
-SELECT p.profile_id, p.user_id, p.traits::text AS traits, p.first_seen_at, p.last_seen_at,
+WITH masked AS MATERIALIZED (
+  SELECT coalesce(array_agg(name), ARRAY[]::text[]) AS names FROM masked_trait
+  WHERE workspace_id = :workspace_id AND NOT :reveal
+)
+SELECT p.profile_id, p.user_id, (p.traits - masked.names)::text AS traits,
+  ARRAY(SELECT name FROM unnest(masked.names) name WHERE p.traits ? name ORDER BY name)
+    AS masked_traits,
+  p.first_seen_at, p.last_seen_at,
   (SELECT coalesce(json_agg(json_build_object('namespace', namespace, 'value', value,
                                               'linked_at', linked_at)
                             ORDER BY linked_at DESC, namespace, value), '[]'::json)
@@ -21,7 +28,7 @@ SELECT p.profile_id, p.user_id, p.traits::text AS traits, p.first_seen_at, p.las
   ARRAY(SELECT alias_id FROM alias a
         WHERE a.workspace_id = p.workspace_id AND a.profile_id = p.profile_id
         ORDER BY alias_id) AS merged_ids
-FROM profile p
+FROM profile p CROSS JOIN masked
 WHERE p.workspace_id = :workspace_id AND p.profile_id = ANY(CAST(:ids AS uuid[]))
 ORDER BY p.profile_id
 """)
@@ -51,16 +58,23 @@ _COUNT = text("SELECT count(*) FROM profile WHERE workspace_id = :workspace_id")
 
 
 async def read(
-    session: AsyncSession, workspace_id: UUID, profile_ids: Collection[UUID]
+    session: AsyncSession,
+    workspace_id: UUID,
+    profile_ids: Collection[UUID],
+    *,
+    reveal: bool = False,
 ) -> list[Profile]:
-    """Living profiles by id, in order of id; others are left out."""
-    found = await session.execute(_READ, {"workspace_id": workspace_id, "ids": list(profile_ids)})
+    """Living profiles by id, in order of id; others are left out. ``reveal``: sensitive traits are
+    shown too."""
+    parameters = {"workspace_id": workspace_id, "ids": list(profile_ids), "reveal": reveal}
+    found = await session.execute(_READ, parameters)
     decode = msgspec.json.decode
     return [
         Profile(
             id=r.profile_id,
             user_id=r.user_id,
             traits=decode(r.traits),
+            masked_traits=r.masked_traits,
             identifiers=decode(r.identifiers),
             consents=decode(r.consents),
             first_seen_at=r.first_seen_at,

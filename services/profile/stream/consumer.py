@@ -22,6 +22,7 @@ from services.profile.rules import store as registered
 from services.profile.rules.service import RuleCache, Settled
 from services.profile.stream import poison, service, store
 from services.profile.stream.block import Block, decode
+from services.profile.traits.store import PolicyCache
 
 log = structlog.get_logger(__name__)
 
@@ -39,6 +40,7 @@ class Resources:
     bell: Bell
     clock: Clock
     rules: RuleCache
+    policies: PolicyCache
 
 
 class Superseded(Exception):
@@ -116,7 +118,8 @@ class Consumer:
                 raise Superseded(f"{workspace_id} is at {place.log_offset}, not at {after}")
             now_ms = to_ms(resources.clock.now())
             known = await resources.rules.get(session, workspace_id, place.rules_revision)
-            applied = await service.apply(session, workspace_id, block, now_ms)
+            policy = await resources.policies.get(session, workspace_id, place.rules_revision)
+            applied = await service.apply(session, workspace_id, block, now_ms, policy)
             news = await rules.of_block(session, workspace_id, known, block, applied)
             settled = await rules.settle(session, workspace_id, known, news, now_ms)
             await feed.append(session, workspace_id, applied.changes + settled.changes)

@@ -1,0 +1,153 @@
+"""People in bulk over HTTP."""
+
+from collections.abc import Iterator
+from typing import Annotated, Any, Literal
+from uuid import UUID
+
+from fastapi import APIRouter, Query, Request
+from pydantic import BaseModel, Field
+
+from services.kit import strict
+from services.kit.auth import UserCaller
+from services.kit.http import ServiceClient
+from services.kit.postgres import workspace_tx
+from services.kit.problems import (
+    BodyTooLarge,
+    InvalidRequest,
+    MalformedBody,
+    Unavailable,
+    problem_responses,
+)
+from services.kit.strict import StrictRoute
+from services.profile.profiles import imports
+from services.profile.profiles.imports import PersonImport, Refusal
+from services.profile.stream import store as stream
+from services.profile.traits.policy import Rules
+from services.profile.traits.sending import send
+
+router = APIRouter(prefix="/api/v1/profiles", tags=["profiles"], route_class=StrictRoute)
+
+MAX_LINES = 1000
+_NDJSON = ("application/x-ndjson", "application/ndjson")
+
+
+class ImportLine(BaseModel):
+    """What became of one line."""
+
+    line: int = Field(description="From 1; of NDJSON, empty lines are counted.")
+    status: Literal["accepted", "refused"]
+    pointer: str | None = Field(
+        None,
+        description="Of a refused line: JSON pointer to what is wrong in it.",
+        examples=["#/traits/email"],
+    )
+    detail: str | None = Field(None, description="What is wrong and what would be accepted.")
+
+
+class ImportAnswer(BaseModel):
+    accepted: int = Field(description="Lines that are durable; profiles follow in a moment.")
+    refused: int = Field(description="Lines of which nothing was taken.")
+    lines: list[ImportLine] = Field(description="In the order sent.")
+
+
+@router.post(
+    "/import",
+    summary="Import people: identifiers, traits, consents",
+    responses=problem_responses(InvalidRequest, MalformedBody, BodyTooLarge, Unavailable),
+    openapi_extra={
+        "requestBody": {
+            "required": True,
+            "content": {
+                "application/json": {
+                    "schema": {
+                        "type": "array",
+                        "maxItems": MAX_LINES,
+                        "items": PersonImport.model_json_schema(
+                            ref_template="#/components/schemas/{model}"
+                        ),
+                    }
+                },
+                "application/x-ndjson": {
+                    "schema": {"type": "string", "description": "One person per line."}
+                },
+            },
+        }
+    },
+)
+async def import_profiles(
+    request: Request,
+    caller: UserCaller,
+    source_id: Annotated[
+        str,
+        Query(
+            min_length=1,
+            max_length=100,
+            pattern=r"^[^\x00]+$",
+            description="The system it comes from: its priority decides between it and others. The "
+            "id of a source, whose tracking plan holds here too, or a name of your own.",
+            examples=["crm"],
+        ),
+    ] = "import",
+) -> ImportAnswer:
+    """At most 1,000 people and 1 MiB, as a JSON list or as NDJSON. Bad lines stop nothing: each
+    line is answered, and a refused one can be sent again alone. Every accepted line becomes an
+    `identify` event of the source at its time, so profiles, merges and consents follow from it as
+    from any event. A line that was sent before changes nothing.
+    """
+    workspace_id = caller.workspace_id
+    async with workspace_tx(request.state.sessionmaker, workspace_id) as session:
+        place = await stream.place(session, workspace_id)
+        policy = await request.state.policies.get(session, workspace_id, place.rules_revision)
+    content_type = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+    lines = list(_lines(await request.body(), ndjson=content_type in _NDJSON))
+    if len(lines) > MAX_LINES:
+        raise InvalidRequest.at("#", f"At most {MAX_LINES} people are accepted at once.")
+    answers = await _import(request.state.ingest, workspace_id, source_id, lines, policy.latest)
+    accepted = sum(answer.status == "accepted" for answer in answers)
+    return ImportAnswer(accepted=accepted, refused=len(answers) - accepted, lines=answers)
+
+
+def _lines(body: bytes, *, ndjson: bool) -> Iterator[tuple[int, Any]]:
+    """(number of the line, its value, or the ``Refusal`` of what is no JSON)."""
+    if not ndjson:
+        whole = strict.decode(body)
+        if not isinstance(whole, list):
+            raise InvalidRequest.at("#", "A list of people is accepted.")
+        yield from enumerate(whole, start=1)
+        return
+    for number, line in enumerate(body.split(b"\n"), start=1):
+        if line.strip():
+            try:
+                yield number, strict.decode(line)
+            except MalformedBody as error:
+                yield number, Refusal("#", error.detail)
+
+
+async def _import(
+    ingest: ServiceClient,
+    workspace_id: UUID,
+    source_id: str,
+    lines: list[tuple[int, Any]],
+    rules: Rules,
+) -> list[ImportLine]:
+    answers: dict[int, ImportLine] = {}
+    calls: dict[int, dict[str, Any]] = {}
+    for number, raw in lines:
+        try:
+            if isinstance(raw, Refusal):
+                raise raw
+            calls[number] = imports.call(raw, source_id, rules)
+            answers[number] = ImportLine(line=number, status="accepted")
+        except Refusal as refusal:
+            answers[number] = _refused(number, refusal)
+    if calls:
+        numbers = list(calls)
+        accepted = await send(ingest, workspace_id, source_id, list(calls.values()))
+        for each in accepted.refused:
+            number = numbers[each.index]
+            answers[number] = _refused(number, Refusal("#" + each.pointer, each.detail))
+    return list(answers.values())
+
+
+def _refused(number: int, refusal: Refusal) -> ImportLine:
+    return ImportLine(line=number, status="refused", pointer=refusal.pointer, detail=refusal.detail)
