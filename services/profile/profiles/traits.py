@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal, NamedTuple
 
+from services.profile.traits.equal import equal
 from services.profile.traits.size import MAX_DEPTH, MAX_VALUE_BYTES, at_most, depth, size
 
 MAX_TRAITS = 500
@@ -20,11 +21,13 @@ Verdict = Literal["changed", "outranked", Excess]
 
 
 class Meta(NamedTuple):
-    """How a value came to be: when it was said (ms), by a source of which priority, by which."""
+    """How a value came to be: when it was said last (ms), by a source of which priority, by which;
+    and the place in the log where it was said first."""
 
     at: int
     priority: int
     source: str
+    seq: int
 
     @property
     def rank(self) -> tuple[int, int]:
@@ -48,15 +51,21 @@ class Traits:
         ``large``: it may exceed what a single value may be. None: nothing new was said.
         """
         known = self.meta.get(key)
-        same = _equal(value, self.values.get(key))
-        if known is not None and meta.rank < known.rank:
-            return None if same else "outranked"
-        if known is None or not same:
-            excess = self._excess(key, value, known is None, large)
-            if excess is not None:
+        if known is None:
+            if (excess := self._excess(key, value, True, large)) is not None:
                 return excess
-        self._put(key, value, meta, same)
-        return None if same else "changed"
+            self._put(key, value, meta)
+            return "changed"
+        same = equal(value, self.values.get(key))
+        if meta.rank < known.rank:
+            return None if same else "outranked"
+        if same:
+            self.meta[key] = Meta(meta.at, meta.priority, meta.source, known.seq)
+            return None
+        if (excess := self._excess(key, value, False, large)) is not None:
+            return excess
+        self._put(key, value, meta)
+        return "changed"
 
     def learn(self, said: Mapping[str, Any], meta: Meta) -> None:
         for key, value in said.items():
@@ -69,7 +78,7 @@ class Traits:
                 continue
             value = other.values.get(key)
             if value is None or self._excess(key, value, True, False) is None:
-                self._put(key, value, meta, value is None)
+                self._put(key, value, meta)
 
     def excess(self, key: str, value: Any) -> Excess | None:
         """Why there would be no room for a value, whoever says it."""
@@ -100,19 +109,11 @@ class Traits:
         self.bound = before + grown if fits else before
         return fits
 
-    def _put(self, key: str, value: Any, meta: Meta, same: bool) -> None:
+    def _put(self, key: str, value: Any, meta: Meta) -> None:
         self.meta[key] = meta
-        if same:
+        if value is not None:
+            self.values[key] = value
+        elif self.values.pop(key, None) is None:
+            # Nothing was there that somebody could miss.
             return
         self.changed.add(key)
-        if value is None:
-            self.values.pop(key, None)
-        else:
-            self.values[key] = value
-
-
-def _equal(said: Any, known: Any) -> bool:
-    """PostgreSQL gives 1e30 back as an integer: of numbers only the value counts."""
-    if said != known:
-        return False
-    return type(said) is type(known) or not (isinstance(said, bool) or isinstance(known, bool))

@@ -96,22 +96,24 @@ def _learn(
     profile_id: str, seq: int, event: Event, statement: Said, policy: Policy, folded: Folded
 ) -> None:
     rules, source = policy.at(seq), event.source_id
+    idle = rules.idle
     known = folded.traits.setdefault(profile_id, Traits())
-    meta = Meta(event.occurred_at, rules.priority(source), source)
+    meta = Meta(event.occurred_at, rules.priority(source), source, seq)
     consents = folded.consents.get(profile_id)
     granted = {} if consents is None else consents.current
     for key, value in statement.traits.items():
         verdict: Refusal | Verdict | None = None
-        if not rules.idle:
+        if not idle:
             verdict = rules.refuses(key, value, granted)
         if verdict is None:
             verdict = known.say(key, value, meta, large=statement.large)
         if verdict is None:
             continue
         if verdict in ("changed", "outranked"):
+            lost_to = known.meta[key].seq if verdict == "outranked" else None
             line = Line(
                 *(profile_id, event.subject_id, key, value, meta.at, source, meta.priority),
-                *(seq, verdict == "changed"),
+                *(seq, lost_to),
             )
             folded.history.append(line)
             continue

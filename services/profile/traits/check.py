@@ -26,7 +26,7 @@ def objections(
     yet) only what is wrong for everybody. ``known`` is used up."""
     found: dict[str, str] = {}
     traits = Traits() if known is None else known
-    meta = Meta(_LAST, rules.priority(source), source)
+    meta = Meta(_LAST, rules.priority(source), source, _LAST)
     for name, value in said.items():
         refusal = rules.refuses(name, value, granted or {})
         if refusal == "consent_missing":

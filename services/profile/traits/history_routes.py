@@ -76,7 +76,7 @@ def _statement(line: ledger.Line, masked: bool) -> TraitStatement:
         said_at=datetime.fromtimestamp(line.at / 1000, UTC),
         source_id=line.source,
         priority=line.priority,
-        counted=line.counted,
+        counted=line.lost_to is None,
         subject_id=UUID(line.subject_id),
         profile_id=UUID(line.profile_id),
     )

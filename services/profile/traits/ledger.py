@@ -3,7 +3,7 @@
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from typing import Any, NamedTuple
 from uuid import UUID
 
 import msgspec
@@ -18,13 +18,13 @@ MAX_REFUSALS = 10_000
 
 _APPEND = statement("""
 INSERT INTO trait_history
-  (workspace_id, profile_id, key, seq, subject_id, value, said_at, source, priority, counted)
+  (workspace_id, profile_id, key, seq, subject_id, value, said_at, source, priority, lost_to)
 SELECT :workspace_id, profile_id, key, seq, subject_id, CAST(value AS jsonb),
-       to_timestamp(at / 1000.0), source, priority, counted
+       to_timestamp(at / 1000.0), source, priority, lost_to
 FROM unnest(CAST(:profiles AS uuid[]), CAST(:keys AS text[]), CAST(:seqs AS bigint[]),
             CAST(:subjects AS uuid[]), CAST(:values AS text[]), CAST(:times AS bigint[]),
-            CAST(:sources AS text[]), CAST(:priorities AS integer[]), CAST(:counted AS boolean[]))
-  AS new(profile_id, key, seq, subject_id, value, at, source, priority, counted)
+            CAST(:sources AS text[]), CAST(:priorities AS integer[]), CAST(:lost_to AS bigint[]))
+  AS new(profile_id, key, seq, subject_id, value, at, source, priority, lost_to)
 """)
 
 # One look into the primary key per trait; most have a handful of lines.
@@ -42,7 +42,7 @@ WHERE h.workspace_id = :workspace_id AND h.profile_id = old.profile_id AND h.key
 """)
 
 _READ = statement("""
-SELECT seq, profile_id, subject_id, value::text AS value, said_at, source, priority, counted
+SELECT seq, profile_id, subject_id, value::text AS value, said_at, source, priority, lost_to
 FROM trait_history
 WHERE workspace_id = :workspace_id AND key = :key AND seq < :before
   AND profile_id IN (
@@ -84,9 +84,11 @@ ORDER BY key, reason, source LIMIT :limit
 """)
 
 
-@dataclass(frozen=True, slots=True)
-class Line:
-    """Something new was said about a trait. ``value`` None: a deletion. ``at`` in ms."""
+class Line(NamedTuple):
+    """Something new was said about a trait. ``value`` None: a deletion. ``at`` in ms.
+
+    ``lost_to``: the place of the statement that stood against it, None where it counted.
+    """
 
     profile_id: str
     subject_id: str
@@ -96,11 +98,10 @@ class Line:
     source: str
     priority: int
     seq: int
-    counted: bool
+    lost_to: int | None
 
 
-@dataclass(frozen=True, slots=True)
-class Refused:
+class Refused(NamedTuple):
     """A statement that was left out."""
 
     key: str
@@ -144,7 +145,7 @@ async def append(
             "times": plain(line.at for line in lines),
             "sources": quoted(line.source for line in lines),
             "priorities": plain(line.priority for line in lines),
-            "counted": plain(line.counted for line in lines),
+            "lost_to": plain(line.lost_to for line in lines),
         },
     )
     told: dict[tuple[str, str], int] = {}
@@ -174,7 +175,7 @@ async def history(
             r.source,
             r.priority,
             r.seq,
-            r.counted,
+            r.lost_to,
         )
         for r in found
     ]

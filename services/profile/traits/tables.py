@@ -35,8 +35,8 @@ class TraitSettingRow(Table):
 class TraitHistoryRow(Table):
     """What an event said anew about a trait; ``seq`` is its place in the log.
 
-    ``profile_id`` is whose event it was then, ``value`` null a deletion. ``counted``: it became the
-    value; else one of a higher priority or a later time stood against it.
+    ``profile_id`` is whose event it was then, ``value`` null a deletion. ``lost_to``: the place of
+    the statement that stood against it by priority or time; null where it became the value.
     """
 
     __tablename__ = "trait_history"
@@ -50,7 +50,7 @@ class TraitHistoryRow(Table):
     said_at: Mapped[datetime]
     source: Mapped[str]
     priority: Mapped[int] = mapped_column(Integer)
-    counted: Mapped[bool]
+    lost_to: Mapped[int | None]
 
 
 class TraitRefusalRow(Table):

@@ -24,7 +24,7 @@ TABLES = {
         said_at timestamptz NOT NULL,
         source text NOT NULL,
         priority integer NOT NULL,
-        counted boolean NOT NULL,
+        lost_to bigint,
         CONSTRAINT pk_trait_history PRIMARY KEY (workspace_id, profile_id, key, seq)""",
     "trait_refusal": """
         workspace_id uuid, key text, reason text, source text,
@@ -36,7 +36,7 @@ TABLES = {
 }
 # Nobody knows any more which source said what is there: the empty one, of priority 0.
 _WITH_SOURCE = """
-    coalesce((SELECT jsonb_object_agg(key, jsonb_build_array(value, 0, ''))
+    coalesce((SELECT jsonb_object_agg(key, jsonb_build_array(value, 0, '', 0))
               FROM jsonb_each({times})), '{{}}'::jsonb)"""
 
 
