@@ -20,7 +20,7 @@ from services.kit.problems import (
 )
 from services.kit.strict import StrictRoute
 from services.profile.profiles import imports
-from services.profile.profiles.imports import PersonImport, Refusal
+from services.profile.profiles.imports import Refusal
 from services.profile.stream import store as stream
 from services.profile.traits.policy import Rules
 from services.profile.traits.sending import send
@@ -62,9 +62,7 @@ class ImportAnswer(BaseModel):
                     "schema": {
                         "type": "array",
                         "maxItems": MAX_LINES,
-                        "items": PersonImport.model_json_schema(
-                            ref_template="#/components/schemas/{model}"
-                        ),
+                        "items": imports.schema(),
                     }
                 },
                 "application/x-ndjson": {

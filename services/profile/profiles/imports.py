@@ -9,7 +9,6 @@ from pydantic import (
     BaseModel,
     ConfigDict,
     Field,
-    JsonValue,
     ValidationError,
     model_validator,
 )
@@ -58,7 +57,7 @@ class PersonImport(BaseModel):
     identifiers: PersonIdentifiers = Field(
         description="Whose traits these are. Email and phone become traits, too."
     )
-    traits: dict[Annotated[str, Field(min_length=1, max_length=200)], JsonValue] = Field(
+    traits: dict[Annotated[str, Field(min_length=1, max_length=200)], Any] = Field(
         default_factory=dict, max_length=500, description="By name; null deletes a trait."
     )
     consents: dict[Annotated[str, Field(min_length=1, max_length=200)], ConsentState] = Field(
@@ -68,6 +67,17 @@ class PersonImport(BaseModel):
         description="When the system knew it: an older line never undoes a newer one. The future "
         "counts as now."
     )
+
+
+def schema() -> dict[str, Any]:
+    """The JSON schema of a line in one piece: OpenAPI has no place for its parts."""
+    whole = PersonImport.model_json_schema()
+    named = whole["properties"]["identifiers"]
+    whole["properties"]["identifiers"] = {
+        **whole.pop("$defs")["PersonIdentifiers"],
+        "description": named["description"],
+    }
+    return whole
 
 
 class Refusal(Exception):
