@@ -1,15 +1,15 @@
 """People in bulk over HTTP."""
 
+import asyncio
 from collections.abc import Iterator
 from typing import Annotated, Any, Literal
-from uuid import UUID
 
 from fastapi import APIRouter, Query, Request
 from pydantic import BaseModel, Field
 
+from services.contracts.tracking import SaidAccepted
 from services.kit import strict
 from services.kit.auth import UserCaller
-from services.kit.http import ServiceClient
 from services.kit.postgres import workspace_tx
 from services.kit.problems import (
     BodyTooLarge,
@@ -21,7 +21,6 @@ from services.kit.problems import (
 from services.kit.strict import StrictRoute
 from services.profile.profiles import imports
 from services.profile.profiles.imports import Refusal
-from services.profile.stream import store as stream
 from services.profile.traits.policy import Rules
 from services.profile.traits.sending import send
 
@@ -94,18 +93,46 @@ async def import_profiles(
     """
     workspace_id = caller.workspace_id
     async with workspace_tx(request.state.sessionmaker, workspace_id) as session:
-        place = await stream.place(session, workspace_id)
-        policy = await request.state.policies.get(session, workspace_id, place.rules_revision)
+        policy = await request.state.policies.current(session, workspace_id)
     content_type = request.headers.get("content-type", "").partition(";")[0].strip().lower()
-    lines = list(_lines(await request.body(), ndjson=content_type in _NDJSON))
+    body, ndjson = await request.body(), content_type in _NDJSON
+    calls, answers = await asyncio.to_thread(_read, body, ndjson, source_id, policy.latest)
+    if calls:
+        accepted = await send(request.state.ingest, workspace_id, source_id, [*calls.values()])
+        _note(accepted, [*calls], answers)
+    lines = list(answers.values())
+    refused = sum(line.status == "refused" for line in lines)
+    return ImportAnswer(accepted=len(lines) - refused, refused=refused, lines=lines)
+
+
+def _note(accepted: SaidAccepted, numbers: list[int], answers: dict[int, ImportLine]) -> None:
+    """What ingestion refuses; ``numbers``: the lines of the calls it was sent."""
+    for each in accepted.refused:
+        number = numbers[each.index]
+        answers[number] = _refused(number, Refusal("#" + each.pointer, each.detail))
+
+
+def _read(
+    body: bytes, ndjson: bool, source_id: str, rules: Rules
+) -> tuple[dict[int, dict[str, Any]], dict[int, ImportLine]]:
+    """By number of the line the call it makes, and what becomes of it as far as can be told."""
+    lines = list(_lines(body, ndjson))
     if len(lines) > MAX_LINES:
         raise InvalidRequest.at("#", f"At most {MAX_LINES} people are accepted at once.")
-    answers = await _import(request.state.ingest, workspace_id, source_id, lines, policy.latest)
-    accepted = sum(answer.status == "accepted" for answer in answers)
-    return ImportAnswer(accepted=accepted, refused=len(answers) - accepted, lines=answers)
+    calls: dict[int, dict[str, Any]] = {}
+    answers: dict[int, ImportLine] = {}
+    for number, raw in lines:
+        try:
+            if isinstance(raw, Refusal):
+                raise raw
+            calls[number] = imports.call(raw, source_id, rules)
+            answers[number] = ImportLine(line=number, status="accepted")
+        except Refusal as refusal:
+            answers[number] = _refused(number, refusal)
+    return calls, answers
 
 
-def _lines(body: bytes, *, ndjson: bool) -> Iterator[tuple[int, Any]]:
+def _lines(body: bytes, ndjson: bool) -> Iterator[tuple[int, Any]]:
     """(number of the line, its value, or the ``Refusal`` of what is no JSON)."""
     if not ndjson:
         whole = strict.decode(body)
@@ -119,32 +146,6 @@ def _lines(body: bytes, *, ndjson: bool) -> Iterator[tuple[int, Any]]:
                 yield number, strict.decode(line)
             except MalformedBody as error:
                 yield number, Refusal("#", error.detail)
-
-
-async def _import(
-    ingest: ServiceClient,
-    workspace_id: UUID,
-    source_id: str,
-    lines: list[tuple[int, Any]],
-    rules: Rules,
-) -> list[ImportLine]:
-    answers: dict[int, ImportLine] = {}
-    calls: dict[int, dict[str, Any]] = {}
-    for number, raw in lines:
-        try:
-            if isinstance(raw, Refusal):
-                raise raw
-            calls[number] = imports.call(raw, source_id, rules)
-            answers[number] = ImportLine(line=number, status="accepted")
-        except Refusal as refusal:
-            answers[number] = _refused(number, refusal)
-    if calls:
-        numbers = list(calls)
-        accepted = await send(ingest, workspace_id, source_id, list(calls.values()))
-        for each in accepted.refused:
-            number = numbers[each.index]
-            answers[number] = _refused(number, Refusal("#" + each.pointer, each.detail))
-    return list(answers.values())
 
 
 def _refused(number: int, refusal: Refusal) -> ImportLine:

@@ -22,7 +22,6 @@ from services.profile.errors import ProfileNotFound
 from services.profile.identity import store as identity
 from services.profile.identity.store import Linked
 from services.profile.profiles import store
-from services.profile.stream import store as stream
 from services.profile.traits import check
 from services.profile.traits.policy import API
 from services.profile.traits.sending import send
@@ -94,15 +93,13 @@ async def _call(
     living = str(await canonical(session, workspace_id, profile_id))
     known = (await store.load_traits(session, workspace_id, [living]))[living]
     consents = (await consent_store.load(session, workspace_id, [living])).get(living, Consents())
-    place = await stream.place(session, workspace_id)
-    policy = await writer.policies.get(session, workspace_id, place.rules_revision)
+    rules = (await writer.policies.current(session, workspace_id)).latest
     if merge:
         said = {
             key: None if value is None else check.merged(known.values.get(key), value)
             for key, value in said.items()
         }
     named = _named(await identity.identifiers_of(session, workspace_id, [living]), said)
-    rules = policy.latest
     found = check.objections(said, rules, known=known, granted=consents.current)
     check.refuse(found, "#/traits")
     call = {"type": "identify", "messageId": f"{API}-{uuid7()}", **named}

@@ -7,6 +7,7 @@ from sqlalchemy import select, text
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from services.profile.stream import store as stream
 from services.profile.traits.definition import TraitDefinition
 from services.profile.traits.policy import NOTHING, Policy, Rules
 from services.profile.traits.tables import TraitDefinitionRow, TraitSettingRow
@@ -39,6 +40,11 @@ class PolicyCache:
                 self._known.popitem(last=False)
         self._known.move_to_end(workspace_id)
         return known[1]
+
+    async def current(self, session: AsyncSession, workspace_id: UUID) -> Policy:
+        """For who does not hold the workspace's lock, and with it the revision."""
+        place = await stream.place(session, workspace_id)
+        return await self.get(session, workspace_id, place.rules_revision)
 
 
 async def load(session: AsyncSession, workspace_id: UUID) -> Policy:
