@@ -33,6 +33,11 @@ def first_place(offset: int) -> int:
     return offset << _ROW_BITS
 
 
+def row_of(seq: int) -> int:
+    """The offset of the row that holds the event at this place."""
+    return seq >> _ROW_BITS
+
+
 def decode(rows: Iterable[FeedRow]) -> Block:
     block = Block(0)
     for row in rows:

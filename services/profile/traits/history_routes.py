@@ -55,8 +55,8 @@ async def list_trait_history(
     paging: PagingParams,
     reveal: Reveal,
 ) -> Page[TraitStatement]:
-    """What arrived last comes first, that of merged profiles included. The last 100 statements per
-    profile and trait are kept.
+    """What arrived last comes first, that of merged profiles included. At least the last 100
+    statements per profile and trait are kept.
     """
     workspace_id = caller.workspace_id
     living = await service.canonical(session, workspace_id, profile_id)

@@ -10,9 +10,12 @@ import msgspec
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from services.profile.arrays import plain, quoted, statement
+from services.profile.stream.block import row_of
 
 KEPT = 100
-"""Lines of history per profile and trait; the oldest go."""
+"""Lines of history per profile and trait; older ones go, now and then."""
+_TRIM_EVERY = 16
+"""One change in so many looks for old lines: to look costs more than to write one."""
 MAX_REFUSALS = 10_000
 """Rows of refusals per workspace: names come from outside. Those seen last stay."""
 
@@ -126,8 +129,8 @@ class Refusals:
 async def append(
     session: AsyncSession, workspace_id: UUID, lines: Sequence[Line], existing: Collection[str]
 ) -> None:
-    """Add lines and remove the oldest of the traits they are about. A profile that is not in
-    ``existing`` has no history yet."""
+    """Add lines, and remove the oldest of some of the traits they are about. A profile that is not
+    in ``existing`` has no history yet."""
     if not lines:
         return
     encode = msgspec.json.encode
@@ -148,15 +151,17 @@ async def append(
             "lost_to": plain(line.lost_to for line in lines),
         },
     )
-    told: dict[tuple[str, str], int] = {}
-    for line in lines:
-        told[line.profile_id, line.key] = told.get((line.profile_id, line.key), 0) + 1
-    grown = [pair for pair, new in told.items() if pair[0] in existing or new > KEPT]
-    if grown:
-        profiles, keys = zip(*grown, strict=True)
+    old = {(x.profile_id, x.key) for x in lines if x.profile_id in existing and _looks(x.seq)}
+    if old:
+        profiles, keys = zip(*old, strict=True)
         parameters = {"workspace_id": workspace_id, "kept": KEPT}
         parameters |= {"profiles": plain(profiles), "keys": quoted(keys)}
         await session.execute(_TRIM, parameters)
+
+
+def _looks(seq: int) -> bool:
+    # Rows of the log hold one event or thousands: their offset counts as well as the place inside.
+    return (row_of(seq) + seq) % _TRIM_EVERY == 0
 
 
 async def history(
