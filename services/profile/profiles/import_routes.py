@@ -1,6 +1,7 @@
 """People in bulk over HTTP."""
 
 import asyncio
+import json
 from collections.abc import Iterator
 from typing import Annotated, Any, Literal
 
@@ -62,10 +63,12 @@ class ImportAnswer(BaseModel):
                         "type": "array",
                         "maxItems": MAX_LINES,
                         "items": imports.schema(),
-                    }
+                    },
+                    "example": [imports.EXAMPLE],
                 },
                 "application/x-ndjson": {
-                    "schema": {"type": "string", "description": "One person per line."}
+                    "schema": {"type": "string", "description": "One person per line."},
+                    "example": json.dumps(imports.EXAMPLE),
                 },
             },
         }

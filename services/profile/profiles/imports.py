@@ -1,7 +1,7 @@
 """People in bulk → identify calls for the log of events, line by line. Pure."""
 
 import hashlib
-from typing import Annotated, Any, Self
+from typing import Annotated, Any, Final, Self
 
 import msgspec
 from pydantic import (
@@ -37,22 +37,18 @@ class PersonIdentifiers(BaseModel):
         return self
 
 
+EXAMPLE: Final = {
+    "identifiers": {"user_id": "crm-42", "email": "ada@example.com"},
+    "traits": {"plan": "pro", "coupon": None},
+    "consents": {"marketing": "granted"},
+    "at": "2026-03-01T09:30:00Z",
+}
+
+
 class PersonImport(BaseModel):
     """What a system knew of a person at a time."""
 
-    model_config = ConfigDict(
-        extra="forbid",
-        json_schema_extra={
-            "examples": [
-                {
-                    "identifiers": {"user_id": "crm-42", "email": "ada@example.com"},
-                    "traits": {"plan": "pro", "coupon": None},
-                    "consents": {"marketing": "granted"},
-                    "at": "2026-03-01T09:30:00Z",
-                }
-            ]
-        },
-    )
+    model_config = ConfigDict(extra="forbid")
 
     identifiers: PersonIdentifiers = Field(
         description="Whose traits these are. Email and phone become traits, too."
