@@ -57,6 +57,9 @@ _SERVICES = {
     "gateway": ("keys", "sources", "workspaces", "audit-log"),
     "profile": (
         "profiles",
+        "trait-definitions",
+        "trait-refusals",
+        "trait-settings",
         "segments",
         "changes",
         "change-subscriptions",

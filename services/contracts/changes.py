@@ -32,7 +32,8 @@ class Change:
 
     - ``event``: ``message_id, event, type, subject_id, received_at, properties, context`` (the last
       two JSON texts)
-    - ``profile.updated``: ``traits`` (only the changed ones, JSON values)
+    - ``profile.updated``: ``traits`` (only the changed ones, JSON values), and, where sensitive
+      ones changed, ``masked`` (their names; the values are never told)
     - ``profile.merged``: ``merged_id`` (the id that from now on is an alias of ``profile_id``)
     - ``identity.linked``: ``namespace, value, subject_id`` (the subject now belongs to the profile)
     - ``trait.computed``: ``name, value`` (the new value of ``computed.<name>``, null for none; days

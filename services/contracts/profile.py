@@ -38,6 +38,7 @@ class Profile(BaseModel):
                     "id": "5c2f3d9e-7a52-5b1e-9d3f-0f2b6c1f7a10",
                     "user_id": "crm-42",
                     "traits": {"email": "ada@example.com", "plan": "pro"},
+                    "masked_traits": ["blood_group"],
                     "computed": {"orders": 3, "days_since_order": 12},
                     "identifiers": [
                         {
@@ -57,7 +58,15 @@ class Profile(BaseModel):
 
     id: UUID
     user_id: str | None = Field(description="Null while the person is anonymous.")
-    traits: dict[str, Any] = Field(description="The latest value of each trait, by event time.")
+    traits: dict[str, Any] = Field(
+        description="The value of each trait that counts: of the sources of the highest priority, "
+        "the one said last."
+    )
+    masked_traits: list[str] = Field(
+        default_factory=list,
+        description="Names of traits that are known but not shown: sensitive ones, and those of "
+        "children.",
+    )
     computed: dict[str, Any] = Field(
         default_factory=dict,
         description="Computed traits and predictions by name, as rules read `computed.<name>`.",

@@ -209,6 +209,25 @@ class StoredEvent(BaseModel):
     context: dict[str, Any]
 
 
+class RefusedEvent(BaseModel):
+    index: int = Field(description="Place in the batch.")
+    pointer: str = Field(description="JSON pointer into the event: `/traits/email`.")
+    detail: str
+
+
+class SaidAccepted(BaseModel):
+    """``POST /internal/v1/events?source_id=``: a batch as the SDKs send it, from another service.
+
+    Unlike theirs it is told at once what is refused, which therefore goes to no quarantine, and a
+    person may be named by email or phone alone (in the traits). Answered once durable.
+    """
+
+    occurred_at: list[int | None] = Field(
+        description="By place in the batch: the event's time in ms; null for a refused one."
+    )
+    refused: list[RefusedEvent]
+
+
 Channel = Literal[
     "app", "mini_program", "official_account", "wecom", "web", "store", "call_centre", "server"
 ]

@@ -131,3 +131,19 @@ class AccountSegmentNameTaken(Problem):
     type = "/problems/account-segment-name-taken"
     title = "A segment of accounts with this name exists"
     status = HTTPStatus.CONFLICT
+
+
+class TraitDefinitionNotFound(Problem):
+    """No trait of this workspace is registered under this name."""
+
+    type = "/problems/trait-definition-not-found"
+    title = "The trait is not registered"
+    status = HTTPStatus.NOT_FOUND
+
+
+class TooManyTraitDefinitions(Problem):
+    """A workspace registers a bounded number of traits; delete some that are not used."""
+
+    type = "/problems/too-many-trait-definitions"
+    title = "No more traits can be registered"
+    status = HTTPStatus.CONFLICT

@@ -22,6 +22,7 @@ from services.profile.computed import routes as computed
 from services.profile.facts import routes as facts
 from services.profile.feed import public_routes as changes
 from services.profile.feed import routes as feed
+from services.profile.profiles import import_routes as imports
 from services.profile.profiles import routes as profiles
 from services.profile.rules import routes as rules
 from services.profile.rules.service import RuleCache
@@ -33,6 +34,9 @@ from services.profile.stages import routes as stages
 from services.profile.stream.consumer import Resources
 from services.profile.stream.worker import Worker
 from services.profile.subscriptions import routes as subscriptions
+from services.profile.traits import history_routes as trait_history
+from services.profile.traits import routes as traits
+from services.profile.traits.store import PolicyCache
 
 DESCRIPTION = """People, who they are, what is known of them and which groups they are in.
 
@@ -48,7 +52,9 @@ class State(TypedDict):
     bell: Bell
     clock: Clock
     rules: RuleCache
+    policies: PolicyCache
     tracking: ServiceClient
+    ingest: ServiceClient
     worker: asyncio.Task[None]
 
 
@@ -71,12 +77,14 @@ def create_app(settings: ProfileSettings | None = None, clock: Clock | None = No
         engine = postgres.create_engine(settings)
         signer = TokenSigner("profile", settings.signing_key.get_secret_value())
         tracking = ServiceClient("tracking", settings.tracking_store_url, signer)
+        ingest = ServiceClient("tracking", settings.tracking_ingest_url, signer)
         maker, bell, cache = postgres.create_sessionmaker(engine), Bell(), RuleCache()
+        policies = PolicyCache()
         log = FeedClient(tracking, "/internal/v1/log")
         partners = webhook_client(allow_private=settings.allow_private_subscriptions)
         worker = asyncio.create_task(
             Worker(
-                Resources(engine, maker, tracking, log, bell, clock, cache, partners),
+                Resources(engine, maker, tracking, log, bell, clock, cache, policies, partners),
                 discovery_seconds=settings.discovery_seconds,
                 block_rows=settings.block_rows,
             ).run()
@@ -87,13 +95,16 @@ def create_app(settings: ProfileSettings | None = None, clock: Clock | None = No
             bell=bell,
             clock=clock,
             rules=cache,
+            policies=policies,
             tracking=tracking,
+            ingest=ingest,
             worker=worker,
         )
         worker.cancel()
         await asyncio.gather(worker, return_exceptions=True)
         await tracking.close()
         await partners.aclose()
+        await ingest.close()
         await engine.dispose()
 
     app = kit.create_app(
@@ -106,6 +117,9 @@ def create_app(settings: ProfileSettings | None = None, clock: Clock | None = No
     )
     for router in (
         profiles.router,
+        imports.router,
+        trait_history.router,
+        traits.router,
         segments.router,
         lists.router,
         segment_history.router,

@@ -12,6 +12,10 @@ class ProfileSettings(PostgresSettings):
     tracking_store_url: str = Field(
         description="Base URL of tracking in the role store, whose event log is followed."
     )
+    tracking_ingest_url: str = Field(
+        description="Base URL of tracking in the role ingest, which what is said through the API "
+        "about traits is written to."
+    )
     discovery_seconds: float = Field(
         1.0, gt=0, description="How often tracking is asked for new partitions of its log."
     )

@@ -33,7 +33,7 @@ from services.tracking.evidence import routes as evidence
 from services.tracking.exports import routes as exports
 from services.tracking.exports.service import Exports
 from services.tracking.identity.worker import Erasures, IdentityFollower
-from services.tracking.ingest import posthog_events
+from services.tracking.ingest import posthog_events, said
 from services.tracking.ingest import routes as ingest
 from services.tracking.lease import StoreLease
 from services.tracking.loader.block import table
@@ -103,6 +103,7 @@ def _ingest(settings: TrackingSettings, now_ms: Callable[[], int]) -> FastAPI:
 
     app = _app(settings, "Tracking: ingestion", INGEST, lifespan, {})
     app.include_router(ingest.internal_router)
+    app.include_router(said.internal_router)
     ingest.install(app)
     posthog_events.install(app)
     webhook_endpoint.install(app)

@@ -56,6 +56,7 @@ def settings(database: Database, tracking: FakeTracking) -> ProfileSettings:
         signing_key=SecretStr(signing_key("profile")),
         trusted_keys=trusted_keys(),
         tracking_store_url=tracking.url,
+        tracking_ingest_url=tracking.url,
         discovery_seconds=0.02,
         log_level="WARNING",
     )

@@ -77,3 +77,32 @@ async def test_a_workspace_neither_sees_nor_writes_the_rows_of_another(
         async with workspace_tx(maker, other) as session:
             await session.execute(row)
     await engine.dispose()
+
+
+async def test_values_from_before_their_sources_were_kept_keep_their_times(
+    database: NewDatabase,
+) -> None:
+    old = database("profile", migrated=False)
+    await upgrade("services.profile", old.owner_dsn, "0002")
+    engine = create_async_engine(old.owner_dsn)
+    async with engine.begin() as connection:
+        await connection.exec_driver_sql(
+            "INSERT INTO profile (workspace_id, profile_id, traits, trait_times, identifier_count,"
+            " created_seq, first_seen_at, last_seen_at) SELECT gen_random_uuid(),"
+            ' gen_random_uuid(), \'{"plan": "pro"}\', times::jsonb, 1, 1, now(), now()'
+            " FROM unnest(ARRAY['{\"plan\": 7, \"gone\": 8}', '{}']) times"
+        )
+        await connection.exec_driver_sql(
+            "INSERT INTO merge (workspace_id, merge_id, profile_id, merged_id, message_id,"
+            " merged_at, snapshot) SELECT workspace_id, gen_random_uuid(), profile_id, profile_id,"
+            " 'm', now(), jsonb_build_object('traits', traits, 'trait_times', trait_times)"
+            " FROM profile"
+        )
+    await upgrade("services.profile", old.owner_dsn)
+    meta = {"plan": [7, 0, "", 0], "gone": [8, 0, "", 0]}
+    async with engine.connect() as connection:
+        rows = await connection.scalars(text("SELECT trait_meta FROM profile ORDER BY 1 DESC"))
+        assert list(rows) == [meta, {}]
+        rows = await connection.scalars(text("SELECT snapshot FROM merge ORDER BY 1 DESC"))
+        assert list(rows) == [{"traits": {"plan": "pro"}, "trait_meta": m} for m in (meta, {})]
+    await engine.dispose()

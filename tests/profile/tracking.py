@@ -1,4 +1,7 @@
-"""Tracking as profile sees it, served over HTTP from memory: the log and queries about leaves."""
+"""Tracking as profile sees it, served over HTTP from memory: the log and queries about leaves.
+
+What profile appends is judged by tracking's own code, which is pure.
+"""
 
 import asyncio
 import socket
@@ -14,7 +17,13 @@ from starlette.middleware.base import RequestResponseEndpoint
 
 from services import identifiers
 from services.contracts.events import Event, EventType
+from services.contracts.tracking import SaidAccepted
 from services.kit import feeds
+from services.kit.auth import TokenVerifier
+from services.tracking.ingest import said
+from services.tracking.ingest.accept import accept_batch
+from services.tracking.ingest.convert import Origin
+from tests.support.app import trusted_keys
 
 
 @dataclass
@@ -27,9 +36,17 @@ class FakeTracking:
     aggregate_answers: list[Response] = field(default_factory=list)
     aggregate_queries: list[dict[str, object]] = field(default_factory=list)
     bell: feeds.Bell = field(default_factory=feeds.Bell)
+    verifier: TokenVerifier = field(
+        default_factory=lambda: TokenVerifier("tracking", trusted_keys())
+    )
     url: str = ""
     down: bool = False
     reads: int = 0
+    held: bool = False
+    """Events that profile appends are durable, but not in the log that is read yet."""
+    waiting: list[tuple[UUID, list[Event]]] = field(default_factory=list)
+    received_at: int = 1_900_000_000_000
+    """The clock of tracking, which moves by one ms for each request."""
     read: asyncio.Event = field(default_factory=asyncio.Event)
     """Set at each reading of the log, of which ``reads`` counts how many there were."""
 
@@ -41,6 +58,23 @@ class FakeTracking:
         rows.append(feeds.FeedRow(offset, len(events), 0, feeds.pack(list(events))))
         self.bell.ring(partition)
         return offset
+
+    def release(self) -> None:
+        """What was ``held`` back comes into the log."""
+        self.held = False
+        for workspace_id, events in self.waiting:
+            self.append(workspace_id, *events)
+        self.waiting.clear()
+
+    def said(self, workspace_id: UUID, source_id: str, body: bytes) -> SaidAccepted:
+        self.received_at += 1
+        origin = Origin(workspace_id, source_id, self.received_at, server_key=True, by_contact=True)
+        wanted = accept_batch(body, origin)
+        if wanted.count:
+            self.waiting.append((workspace_id, feeds.unpack(wanted.data, Event)))
+        if not self.held:
+            self.release()
+        return said.answer(wanted)
 
     def app(self) -> FastAPI:
         app = FastAPI()
@@ -65,6 +99,11 @@ class FakeTracking:
             rows = self.rows.get(partition, [])
             page = feeds.FeedPage(rows[after : after + limit], len(rows))
             return Response(feeds.encode_page(page), media_type=feeds.MEDIA_TYPE)
+
+        @app.post("/internal/v1/events")
+        async def append_said(request: Request, source_id: str) -> SaidAccepted:
+            caller = self.verifier.verify(request.headers["authorization"].partition(" ")[2])
+            return self.said(caller.workspace_id, source_id, await request.body())
 
         @app.post("/internal/v1/rules/query")
         async def leaves(request: Request) -> Response:

@@ -12,7 +12,7 @@ from services.contracts.events import Event
 from services.profile.accounts import member_store, store
 from services.profile.accounts.calls import GroupCall, group_calls
 from services.profile.accounts.members import Key, Member, Members, fold
-from services.profile.accounts.store import Account
+from services.profile.accounts.store import Account, said_at
 from services.profile.profiles.traits import Traits
 from services.profile.stream.block import Block
 from services.profile.stream.service import Applied
@@ -100,7 +100,7 @@ def _learn(
                 call.group_id, Traits(), at, at, is_new=True
             )
         known.first, known.last = min(known.first, at), max(known.last, at)
-        known.traits.learn(call.traits, at)
+        known.traits.learn(call.traits, said_at(at))
 
 
 def _told(accounts: Mapping[str, Account], changed: Mapping[Key, Member], now_ms: int) -> Grouped:

@@ -13,7 +13,7 @@ from services.profile.accounts.calls import account_id as id_of
 from services.profile.accounts.calls import normal_group_id, normal_roles
 from services.profile.accounts.members import Member
 from services.profile.accounts.read import StoredAccount
-from services.profile.accounts.store import Account
+from services.profile.accounts.store import Account, said_at
 from services.profile.errors import AccountExists, AccountMemberNotFound, AccountNotFound
 from services.profile.feed import store as feed
 from services.profile.profiles import service as profiles
@@ -49,7 +49,7 @@ async def create(
         detail = f"The account {group_id!r} exists as {account_id}."
         raise AccountExists(detail, account_id=account_id)
     account = Account(group_id, Traits(), now_ms, now_ms, is_new=True)
-    account.traits.learn(said, now_ms)
+    account.traits.learn(said, said_at(now_ms))
     await store.put(session, workspace_id, {account_id: account})
     await _place_below(session, workspace_id, UUID(account_id), parent_id)
     grouped = Grouped([block.updated(account_id, account, now_ms)], accounts={account_id})
@@ -68,7 +68,7 @@ async def change(
     """Traits said now; members of a large account are asked about them in the background."""
     place = await stream.lock(session, workspace_id)
     account = await _load(session, workspace_id, account_id)
-    account.traits.learn(said, now_ms)
+    account.traits.learn(said, said_at(now_ms))
     if not account.traits.changed:
         return
     key = str(account_id)

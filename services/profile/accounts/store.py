@@ -2,17 +2,18 @@
 
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
+from typing import Any
 from uuid import UUID
 
 import msgspec
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from services.profile.arrays import plain, quoted, statement
-from services.profile.profiles.traits import Traits
+from services.profile.profiles.traits import Meta, Traits
 
 _LOAD = statement("""
 SELECT a.account_id::text AS account_id, a.group_id, a.traits::text AS traits,
-       a.trait_times::text AS times,
+       a.trait_meta::text AS meta,
        CAST(extract(epoch FROM a.first_seen_at) * 1000 AS bigint) AS first,
        CAST(extract(epoch FROM a.last_seen_at) * 1000 AS bigint) AS last
 FROM unnest(CAST(:ids AS uuid[])) AS asked(account_id)
@@ -20,15 +21,15 @@ JOIN account a ON a.workspace_id = :workspace_id AND a.account_id = asked.accoun
 """)
 
 _PUT = statement("""
-INSERT INTO account AS a (workspace_id, account_id, group_id, traits, trait_times, first_seen_at,
+INSERT INTO account AS a (workspace_id, account_id, group_id, traits, trait_meta, first_seen_at,
                           last_seen_at)
-SELECT :workspace_id, account_id, group_id, CAST(traits AS jsonb), CAST(times AS jsonb),
+SELECT :workspace_id, account_id, group_id, CAST(traits AS jsonb), CAST(meta AS jsonb),
        to_timestamp(first / 1000.0), to_timestamp(last / 1000.0)
 FROM unnest(CAST(:ids AS uuid[]), CAST(:group_ids AS text[]), CAST(:traits AS text[]),
-            CAST(:times AS text[]), CAST(:first AS bigint[]), CAST(:last AS bigint[]))
-  AS new(account_id, group_id, traits, times, first, last)
+            CAST(:meta AS text[]), CAST(:first AS bigint[]), CAST(:last AS bigint[]))
+  AS new(account_id, group_id, traits, meta, first, last)
 ON CONFLICT (workspace_id, account_id) DO UPDATE SET
-  traits = excluded.traits, trait_times = excluded.trait_times,
+  traits = excluded.traits, trait_meta = excluded.trait_meta,
   first_seen_at = excluded.first_seen_at, last_seen_at = excluded.last_seen_at
 """)
 
@@ -62,6 +63,11 @@ SELECT max(level) FROM below
 """)
 
 
+def said_at(at: int) -> Meta:
+    """What a trait rests on that was said at ``at`` (ms): sources of accounts have no priority."""
+    return Meta(at, 0, "", 0)
+
+
 @dataclass(slots=True)
 class Account:
     """An account as calls change it; times in ms."""
@@ -80,9 +86,13 @@ async def load(
     found = await session.execute(_LOAD, {"workspace_id": workspace_id, "ids": plain(account_ids)})
     decode = msgspec.json.decode
     return {
-        account_id: Account(group_id, Traits(decode(traits), decode(times)), first, last)
-        for account_id, group_id, traits, times, first, last in found.all()
+        account_id: Account(group_id, _traits(decode(traits), decode(meta)), first, last)
+        for account_id, group_id, traits, meta, first, last in found.all()
     }
+
+
+def _traits(values: dict[str, Any], meta: dict[str, list[Any]]) -> Traits:
+    return Traits(values, {key: Meta(*each) for key, each in meta.items()})
 
 
 async def put(session: AsyncSession, workspace_id: UUID, accounts: Mapping[str, Account]) -> None:
@@ -95,7 +105,7 @@ async def put(session: AsyncSession, workspace_id: UUID, accounts: Mapping[str, 
             "ids": plain(accounts),
             "group_ids": quoted(a.group_id for a in held),
             "traits": quoted(encode(a.traits.values).decode() for a in held),
-            "times": quoted(encode(a.traits.times).decode() for a in held),
+            "meta": quoted(encode(a.traits.meta).decode() for a in held),
             "first": plain(a.first for a in held),
             "last": plain(a.last for a in held),
         },

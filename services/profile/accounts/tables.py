@@ -23,7 +23,7 @@ class AccountRow(Table):
     account_id: Mapped[UUID] = mapped_column(primary_key=True)
     group_id: Mapped[str]
     traits: Mapped[dict[str, Any]] = mapped_column(server_default=EMPTY_OBJECT)
-    trait_times: Mapped[dict[str, Any]] = mapped_column(server_default=EMPTY_OBJECT)
+    trait_meta: Mapped[dict[str, Any]] = mapped_column(server_default=EMPTY_OBJECT)
     parent_id: Mapped[UUID | None]
     first_seen_at: Mapped[datetime]
     last_seen_at: Mapped[datetime]

@@ -13,6 +13,7 @@ from services.profile.feed import store as feed
 from services.profile.identity import store as identity
 from services.profile.rules import people, states
 from services.profile.rules import store as rules
+from services.profile.traits import store as trait_store
 from services.rules import Person, Rule, compile_memory, fields, held, normalise
 
 Facts = dict[str, Any]
@@ -34,6 +35,7 @@ async def facts(
     counted = await states.load(session, workspace_id, ids, _leaves(wanted))
     known_people = await _people(session, workspace_id, ids, wanted, now_ms)
     named = await _identifiers(session, workspace_id, ids)
+    masked = await trait_store.masked(session, workspace_id)
 
     def answer() -> list[Facts]:
         for (profile_id, leaf_id), each in counted.items():
@@ -45,7 +47,7 @@ async def facts(
                 "profile_id": profile_id,
                 "exists": True,
                 "rules": {rule_id: test(person, now_ms) for rule_id, test in holds.items()},
-                "traits": person.traits,
+                "traits": {k: v for k, v in person.traits.items() if k not in masked},
                 "computed": person.computed,
                 "identifiers": named.get(profile_id, {}),
                 "consents": person.consents,

@@ -11,7 +11,13 @@ from services.contracts.profile import ConsentEntry, Profile
 from services.profile.computed import values
 
 _READ = text("""
-SELECT p.profile_id, p.user_id, p.traits::text AS traits, p.computed::text AS computed,
+WITH masked AS MATERIALIZED (
+  SELECT coalesce(array_agg(name), ARRAY[]::text[]) AS names FROM masked_trait
+  WHERE workspace_id = :workspace_id AND NOT :reveal
+)
+SELECT p.profile_id, p.user_id, (p.traits - masked.names)::text AS traits,
+  ARRAY(SELECT name FROM unnest(masked.names) name WHERE p.traits ? name ORDER BY name)
+    AS masked_traits, p.computed::text AS computed,
   p.first_seen_at, p.last_seen_at,
   (SELECT coalesce(json_agg(json_build_object('namespace', namespace, 'value', value,
                                               'linked_at', linked_at)
@@ -23,7 +29,7 @@ SELECT p.profile_id, p.user_id, p.traits::text AS traits, p.computed::text AS co
   ARRAY(SELECT alias_id FROM alias a
         WHERE a.workspace_id = p.workspace_id AND a.profile_id = p.profile_id
         ORDER BY alias_id) AS merged_ids
-FROM profile p
+FROM profile p CROSS JOIN masked
 WHERE p.workspace_id = :workspace_id AND p.profile_id = ANY(CAST(:ids AS uuid[]))
 ORDER BY p.profile_id
 """)
@@ -53,10 +59,17 @@ _COUNT = text("SELECT count(*) FROM profile WHERE workspace_id = :workspace_id")
 
 
 async def read(
-    session: AsyncSession, workspace_id: UUID, profile_ids: Collection[UUID], now_ms: int
+    session: AsyncSession,
+    workspace_id: UUID,
+    profile_ids: Collection[UUID],
+    now_ms: int,
+    *,
+    reveal: bool = False,
 ) -> list[Profile]:
-    """Living profiles by id, in order of id; others are left out. Days are counted up to now."""
-    found = await session.execute(_READ, {"workspace_id": workspace_id, "ids": list(profile_ids)})
+    """Living profiles by id, in order of id; others are left out. Days are counted up to now.
+    ``reveal``: sensitive traits are shown too."""
+    parameters = {"workspace_id": workspace_id, "ids": list(profile_ids), "reveal": reveal}
+    found = await session.execute(_READ, parameters)
     decode = msgspec.json.decode
     return [
         Profile(
@@ -64,6 +77,7 @@ async def read(
             user_id=r.user_id,
             traits=decode(r.traits),
             computed=values.at(decode(r.computed), now_ms),
+            masked_traits=r.masked_traits,
             identifiers=decode(r.identifiers),
             consents=decode(r.consents),
             first_seen_at=r.first_seen_at,

@@ -1,10 +1,11 @@
 """Profiles over HTTP."""
 
 from datetime import datetime
+from http import HTTPStatus
 from typing import Annotated
 from uuid import UUID
 
-from fastapi import APIRouter, BackgroundTasks, Depends, Query, Request
+from fastapi import APIRouter, Depends, Query, Request, Response
 from pydantic import BaseModel, ConfigDict, Field, JsonValue
 from sqlalchemy.ext.asyncio import AsyncSession
 
@@ -12,13 +13,14 @@ from services import identifiers
 from services.contracts.profile import ConsentEntry, ConsentState, Identifier, Profile
 from services.kit.auth import UserCaller
 from services.kit.pagination import Page, PagingParams, encode_cursor
-from services.kit.postgres import Session
-from services.kit.problems import InvalidRequest, problem_responses
+from services.kit.postgres import Session, workspace_tx
+from services.kit.problems import InvalidRequest, Unavailable, problem_responses
 from services.kit.strict import StrictRoute
 from services.profile.clock import to_ms
 from services.profile.errors import ProfileNotFound
 from services.profile.profiles import read, service
 from services.profile.segments import store as segments
+from services.profile.traits.reveal import Reveal
 
 router = APIRouter(
     prefix="/api/v1/profiles",
@@ -46,7 +48,10 @@ class ProfilePatch(BaseModel):
     )
 
     traits: dict[Annotated[str, Field(min_length=1, max_length=200)], JsonValue] = Field(
-        min_length=1, max_length=100, description="By name; null deletes a trait."
+        min_length=1,
+        max_length=100,
+        description="By name; null deletes a trait. Together at most 32 KB; a value at most 8 KB "
+        "and 8 levels; a profile at most 500 traits and 64 KB.",
     )
 
 
@@ -89,27 +94,30 @@ async def list_profiles(
         str | None,
         Query(max_length=1000, description="Normalised as events are.", examples=["Ada@x.org"]),
     ] = None,
+    *,
+    reveal: Reveal,
 ) -> Page[Profile]:
     """All profiles in order of id; with `namespace` and `value` the one they name, if any."""
     if namespace is not None or value is not None:
-        found = await _by_identifier(session, caller.workspace_id, namespace, value, now_ms)
-        return Page(items=found)
+        found = await _by_identifier(session, caller.workspace_id, namespace, value)
+        items = await read.read(session, caller.workspace_id, found, now_ms, reveal=reveal)
+        return Page(items=items)
     after = paging.after(str)
     start = FIRST if after is None else _cursor_id(str(after[0]))
     ids = await read.page(session, caller.workspace_id, start, paging.limit + 1)
     shown = ids[: paging.limit]
     cursor = encode_cursor(str(shown[-1])) if len(ids) > paging.limit else None
-    items = await read.read(session, caller.workspace_id, shown, now_ms)
+    items = await read.read(session, caller.workspace_id, shown, now_ms, reveal=reveal)
     return Page(items=items, next_cursor=cursor)
 
 
 @router.get("/{profile_id}", summary="Read a profile", responses=problem_responses(ProfileNotFound))
 async def read_profile(
-    profile_id: UUID, session: Session, caller: UserCaller, now_ms: Now
+    profile_id: UUID, session: Session, caller: UserCaller, now_ms: Now, reveal: Reveal
 ) -> Profile:
     """Ids of profiles that were merged away answer with the profile they became part of."""
     living = await service.canonical(session, caller.workspace_id, profile_id)
-    found = await read.read(session, caller.workspace_id, [living], now_ms)
+    found = await read.read(session, caller.workspace_id, [living], now_ms, reveal=reveal)
     if not found:
         raise service.not_found(profile_id)
     return found[0]
@@ -118,26 +126,40 @@ async def read_profile(
 @router.patch(
     "/{profile_id}",
     summary="Change traits of a profile",
-    responses=problem_responses(ProfileNotFound),
+    responses={
+        **problem_responses(ProfileNotFound, Unavailable),
+        202: {
+            "model": Profile,
+            "description": "Durable, but events before it are still being applied: the profile as "
+            "it was before.",
+        },
+    },
 )
 async def patch_profile(
     profile_id: UUID,
     body: ProfilePatch,
-    session: Session,
     caller: UserCaller,
     request: Request,
-    after: BackgroundTasks,
+    response: Response,
     now_ms: Now,
 ) -> Profile:
     """Sets the given traits, deletes those given as null and leaves the others alone. Counts as
-    said now, so an older event that arrives later does not undo it.
+    said now by the source `api`, so an older event that arrives later does not undo it; it stands
+    in the person's timeline as an `identify` event. All or nothing: one trait that cannot be taken
+    refuses the whole request.
+
+    A value replaces the one before. Sent as `application/merge-patch+json` (RFC 7396), objects are
+    merged instead: `{"traits": {"address": {"zip": "50667"}}}` leaves the city alone.
     """
-    workspace_id = caller.workspace_id
-    living = await service.change_traits(
-        session, workspace_id, profile_id, body.traits, now_ms, request.state.rules
-    )
-    after.add_task(request.state.bell.ring, str(workspace_id))
-    return (await read.read(session, workspace_id, [living], now_ms))[0]
+    state, workspace_id = request.state, caller.workspace_id
+    writer = service.Writer(state.sessionmaker, state.ingest, state.bell, state.policies)
+    content_type = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+    merge = content_type == "application/merge-patch+json"
+    if not await service.change_traits(writer, workspace_id, profile_id, body.traits, merge=merge):
+        response.status_code = HTTPStatus.ACCEPTED
+    async with workspace_tx(state.sessionmaker, workspace_id) as session:
+        living = await service.canonical(session, workspace_id, profile_id)
+        return (await read.read(session, workspace_id, [living], now_ms))[0]
 
 
 @router.get(
@@ -195,12 +217,8 @@ async def list_consents(
 
 
 async def _by_identifier(
-    session: AsyncSession,
-    workspace_id: UUID,
-    namespace: str | None,
-    value: str | None,
-    now_ms: int,
-) -> list[Profile]:
+    session: AsyncSession, workspace_id: UUID, namespace: str | None, value: str | None
+) -> list[UUID]:
     if namespace not in identifiers.PRIORITY:
         accepted = ", ".join(identifiers.PRIORITY)
         raise InvalidRequest.at("#/query/namespace", f"One of {accepted} is accepted.")
@@ -210,7 +228,7 @@ async def _by_identifier(
     if normal is None or "\x00" in normal:
         return []
     found = await read.find(session, workspace_id, namespace, normal)
-    return [] if found is None else await read.read(session, workspace_id, [found], now_ms)
+    return [] if found is None else [found]
 
 
 def _cursor_id(text: str) -> UUID:

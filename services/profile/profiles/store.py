@@ -8,10 +8,11 @@ import msgspec
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from services.profile.arrays import plain, quoted, statement
-from services.profile.profiles.traits import Traits
+from services.profile.profiles.traits import Meta, Traits
+from services.profile.traits.size import text_bound
 
 _TRAITS = statement("""
-SELECT p.profile_id::text AS profile_id, p.traits::text AS traits, p.trait_times::text AS times
+SELECT p.profile_id::text AS profile_id, p.traits::text AS traits, p.trait_meta::text AS meta
 FROM unnest(CAST(:ids AS uuid[])) AS asked(profile_id)
 JOIN profile p ON p.workspace_id = :workspace_id AND p.profile_id = asked.profile_id
 """)
@@ -23,37 +24,31 @@ WHERE p.workspace_id = :workspace_id AND p.profile_id = gone.profile_id
 """)
 
 _INSERT = statement("""
-INSERT INTO profile (workspace_id, profile_id, user_id, traits, trait_times, identifier_count,
+INSERT INTO profile (workspace_id, profile_id, user_id, traits, trait_meta, identifier_count,
                      created_seq, first_seen_at, last_seen_at)
 SELECT :workspace_id, profile_id, user_id, CAST(coalesce(traits, '{}') AS jsonb),
-       CAST(coalesce(times, '{}') AS jsonb), identifier_count, created_seq,
+       CAST(coalesce(meta, '{}') AS jsonb), identifier_count, created_seq,
        to_timestamp(first_seen / 1000.0), to_timestamp(last_seen / 1000.0)
 FROM unnest(CAST(:ids AS uuid[]), CAST(:user_ids AS text[]), CAST(:traits AS text[]),
-            CAST(:times AS text[]), CAST(:counts AS integer[]), CAST(:seqs AS bigint[]),
+            CAST(:meta AS text[]), CAST(:counts AS integer[]), CAST(:seqs AS bigint[]),
             CAST(:first AS bigint[]), CAST(:last AS bigint[]))
-  AS new(profile_id, user_id, traits, times, identifier_count, created_seq, first_seen, last_seen)
+  AS new(profile_id, user_id, traits, meta, identifier_count, created_seq, first_seen, last_seen)
 """)
 
 _UPDATE = statement("""
 UPDATE profile p SET
   user_id = new.user_id,
   traits = coalesce(CAST(new.traits AS jsonb), p.traits),
-  trait_times = coalesce(CAST(new.times AS jsonb), p.trait_times),
+  trait_meta = coalesce(CAST(new.meta AS jsonb), p.trait_meta),
   identifier_count = new.identifier_count,
   first_seen_at = least(p.first_seen_at, to_timestamp(new.first_seen / 1000.0)),
   last_seen_at = greatest(p.last_seen_at, to_timestamp(new.last_seen / 1000.0))
 FROM unnest(CAST(:ids AS uuid[]), CAST(:user_ids AS text[]), CAST(:traits AS text[]),
-            CAST(:times AS text[]), CAST(:counts AS integer[]), CAST(:seqs AS bigint[]),
+            CAST(:meta AS text[]), CAST(:counts AS integer[]), CAST(:seqs AS bigint[]),
             CAST(:first AS bigint[]), CAST(:last AS bigint[]))
-  AS new(profile_id, user_id, traits, times, identifier_count, created_seq, first_seen, last_seen)
+  AS new(profile_id, user_id, traits, meta, identifier_count, created_seq, first_seen, last_seen)
 WHERE p.workspace_id = :workspace_id AND p.profile_id = new.profile_id
 """)
-
-_PUT_TRAITS = statement("""
-UPDATE profile SET traits = CAST(:traits AS jsonb), trait_times = CAST(:times AS jsonb)
-WHERE workspace_id = :workspace_id AND profile_id = :profile_id
-""")
-
 
 _SEEN = statement("""
 SELECT profile_id::text AS profile_id,
@@ -86,8 +81,12 @@ async def load_traits(
     )
     decode = msgspec.json.decode
     return {
-        profile_id: Traits(decode(traits), decode(times))
-        for profile_id, traits, times in found.all()
+        profile_id: Traits(
+            decode(traits),
+            {key: Meta(*each) for key, each in decode(meta).items()},
+            bound=text_bound(len(traits)),
+        )
+        for profile_id, traits, meta in found.all()
     }
 
 
@@ -122,23 +121,9 @@ def _columns(workspace_id: UUID, writes: Sequence[Write]) -> dict[str, object]:
         "ids": plain(w.profile_id for w in writes),
         "user_ids": quoted(w.user_id for w in writes),
         "traits": quoted(None if t is None else encode(t.values).decode() for t in traits),
-        "times": quoted(None if t is None else encode(t.times).decode() for t in traits),
+        "meta": quoted(None if t is None else encode(t.meta).decode() for t in traits),
         "counts": plain(w.identifier_count for w in writes),
         "seqs": plain(w.created_seq for w in writes),
         "first": plain(w.first_seen for w in writes),
         "last": plain(w.last_seen for w in writes),
     }
-
-
-async def put_traits(
-    session: AsyncSession, workspace_id: UUID, profile_id: str, traits: Traits
-) -> None:
-    await session.execute(
-        _PUT_TRAITS,
-        {
-            "workspace_id": workspace_id,
-            "profile_id": UUID(profile_id),
-            "traits": msgspec.json.encode(traits.values).decode(),
-            "times": msgspec.json.encode(traits.times).decode(),
-        },
-    )

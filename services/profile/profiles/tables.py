@@ -19,7 +19,7 @@ class ProfileRow(Table):
     profile_id: Mapped[UUID] = mapped_column(primary_key=True)
     user_id: Mapped[str | None]
     traits: Mapped[dict[str, Any]] = mapped_column(server_default=EMPTY_OBJECT)
-    trait_times: Mapped[dict[str, Any]] = mapped_column(server_default=EMPTY_OBJECT)
+    trait_meta: Mapped[dict[str, Any]] = mapped_column(server_default=EMPTY_OBJECT)
     computed: Mapped[dict[str, Any]] = mapped_column(server_default=EMPTY_OBJECT)
     identifier_count: Mapped[int] = mapped_column(Integer)
     created_seq: Mapped[int]

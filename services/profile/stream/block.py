@@ -28,12 +28,22 @@ class Block:
         return Block(self.end, [self.events[i] for i in kept], [self.seqs[i] for i in kept])
 
 
+def first_place(offset: int) -> int:
+    """The place of the first event of a row of the log."""
+    return offset << _ROW_BITS
+
+
+def row_of(seq: int) -> int:
+    """The offset of the row that holds the event at this place."""
+    return seq >> _ROW_BITS
+
+
 def decode(rows: Iterable[FeedRow]) -> Block:
     block = Block(0)
     for row in rows:
         events = row.entries(Event)
         block.end = row.offset
-        first = row.offset << _ROW_BITS
+        first = first_place(row.offset)
         block.events.extend(events)
         block.seqs.extend(range(first, first + len(events)))
     return block

@@ -28,6 +28,7 @@ from services.profile.rules.service import RuleCache, Settled
 from services.profile.stream import poison, service, store
 from services.profile.stream.block import Block, decode
 from services.profile.subscriptions.deliver import Deliveries
+from services.profile.traits.store import PolicyCache
 
 log = structlog.get_logger(__name__)
 
@@ -45,6 +46,7 @@ class Resources:
     bell: Bell
     clock: Clock
     rules: RuleCache
+    policies: PolicyCache
     partners: httpx2.AsyncClient
 
 
@@ -131,7 +133,8 @@ class Consumer:
                 raise Superseded(f"{workspace_id} is at {place.log_offset}, not at {after}")
             now_ms = to_ms(resources.clock.now())
             known = await resources.rules.get(session, workspace_id, place.rules_revision)
-            applied = await service.apply(session, workspace_id, block, now_ms)
+            policy = await resources.policies.get(session, workspace_id, place.rules_revision)
+            applied = await service.apply(session, workspace_id, block, now_ms, policy)
             grouped = await accounts.apply(session, workspace_id, block, applied, now_ms)
             news = await rules.of_block(session, workspace_id, known, block, applied)
             told = await computed.of_block(session, workspace_id, known, applied, news, now_ms)

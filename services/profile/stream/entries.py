@@ -1,16 +1,23 @@
 """The change feed's entries for a block, in the order readers should see them. Pure."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from typing import Any
 
 from services.contracts.changes import Change
 from services.contracts.events import Event
 from services.profile.identity.resolve import Resolution
 from services.profile.identity.store import Linked
 from services.profile.stream.fold import Folded
+from services.profile.traits.policy import Rules
 
 
-def event_entries(events: list[Event], resolution: Resolution) -> list[Change]:
-    """One ``event`` per event, under the profile it had then, and merges where they happened."""
+def event_entries(
+    events: list[Event], resolution: Resolution, contexts: Mapping[int, str]
+) -> list[Change]:
+    """One ``event`` per event, under the profile it had then, and merges where they happened.
+
+    ``contexts``: by index, of events whose own context is not to be told as it is.
+    """
     entries: list[Change] = []
     merges = iter(resolution.merges)
     pending = next(merges, None)
@@ -31,7 +38,7 @@ def event_entries(events: list[Event], resolution: Resolution) -> list[Change]:
                     "subject_id": event.subject_id,
                     "received_at": event.received_at,
                     "properties": event.properties,
-                    "context": event.context,
+                    "context": contexts.get(index, event.context),
                 },
             )
         )
@@ -52,17 +59,21 @@ def linked_entries(links: Iterable[Linked]) -> list[Change]:
     ]
 
 
-def fact_entries(folded: Folded, living: Iterable[str], now_ms: int) -> list[Change]:
+def fact_entries(folded: Folded, living: Iterable[str], now_ms: int, rules: Rules) -> list[Change]:
     """``profile.updated`` and ``consent.changed`` of the profiles that live after the block."""
     entries: list[Change] = []
     for profile_id in living:
         traits = folded.traits.get(profile_id)
         if traits is not None and traits.changed:
-            changed = {key: traits.values.get(key) for key in sorted(traits.changed)}
-            entries.append(Change("profile.updated", profile_id, now_ms, {"traits": changed}))
+            masked = rules.masked(traits.changed)
+            shown = sorted(traits.changed - masked)
+            data: dict[str, Any] = {"traits": {key: traits.values.get(key) for key in shown}}
+            if masked:
+                data["masked"] = sorted(masked)
+            entries.append(Change("profile.updated", profile_id, now_ms, data))
         consents = folded.consents.get(profile_id)
         for purpose in sorted(consents.changed) if consents is not None else ():
             state, at = consents.current[purpose]  # type: ignore[union-attr]
-            data = {"purpose": purpose, "state": state}
-            entries.append(Change("consent.changed", profile_id, at, data))
+            told = {"purpose": purpose, "state": state}
+            entries.append(Change("consent.changed", profile_id, at, told))
     return entries

@@ -1,6 +1,6 @@
 """What the events of a block say about traits and consents, folded in log order. Pure."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -9,7 +9,10 @@ import msgspec
 from services.contracts.events import Event
 from services.profile.consents.ledger import ConsentEntry, Consents, ConsentState
 from services.profile.identity.resolve import Merge, Resolution
-from services.profile.profiles.traits import Traits
+from services.profile.profiles.traits import MAX_NAME_LENGTH, Meta, Traits, Verdict
+from services.profile.traits.ledger import Line, Refused
+from services.profile.traits.policy import Policy, Refusal
+from services.profile.traits.size import may_exceed
 
 
 @dataclass(slots=True)
@@ -18,6 +21,8 @@ class Said:
 
     traits: dict[str, Any]
     consents: dict[str, ConsentState]
+    large: bool = False
+    """A trait among them may exceed what one value may be."""
 
 
 @dataclass(slots=True)
@@ -25,16 +30,20 @@ class Folded:
     traits: dict[str, Traits]
     consents: dict[str, Consents]
     ledger: list[ConsentEntry] = field(default_factory=list)
+    history: list[Line] = field(default_factory=list)
+    refused: list[Refused] = field(default_factory=list)
 
 
 def said(event: Event) -> Said | None:
     """Traits and consents of an event, or None, which is the common case and costs little."""
     traits: dict[str, Any] = {}
     consents: dict[str, ConsentState] = {}
+    large = False
     # Looking for the key in the text spares decoding contexts that hold neither.
     if '"traits"' in event.context or '"consent"' in event.context:
         context = _object(event.context)
         traits.update(_mapping(context.get("traits")))
+        large = bool(traits) and may_exceed(event.context)
         preferences = _mapping(_mapping(context.get("consent")).get("categoryPreferences"))
         consents = {
             purpose: "granted" if state else "withdrawn"
@@ -44,13 +53,21 @@ def said(event: Event) -> Said | None:
     # The traits of a group call are the group's, not the person's.
     if event.type == "identify" and event.traits != "{}":
         traits.update(_object(event.traits))
-    return Said(traits, consents) if traits or consents else None
+        large = large or may_exceed(event.traits)
+    return Said(traits, consents, large) if traits or consents else None
 
 
-def fold(events: Iterable[tuple[int, Event, Said]], resolution: Resolution, folded: Folded) -> None:
+def fold(
+    events: Iterable[tuple[int, Event, Said]],
+    resolution: Resolution,
+    seqs: Sequence[int],
+    policy: Policy,
+    folded: Folded,
+) -> None:
     """Apply ``(index, event, said)`` in order, and the merges where they happened.
 
-    ``folded`` starts with the profiles known before the block; missing ones are blank.
+    ``seqs``: places of all events in the log. ``folded`` starts with the profiles known before the
+    block; missing ones are blank.
     """
     merges = iter(resolution.merges)
     pending = next(merges, None)
@@ -58,7 +75,11 @@ def fold(events: Iterable[tuple[int, Event, Said]], resolution: Resolution, fold
         while pending is not None and pending.index <= index:
             _absorb(pending, folded)
             pending = next(merges, None)
-        _learn(resolution.owners[index], event, statement, folded)
+        owner = resolution.owners[index]
+        # First: what needs a consent may come with it.
+        _consent(owner, event, statement, folded)
+        if statement.traits:
+            _learn(owner, seqs[index], event, statement, policy, folded)
     if pending is not None:
         for merge in (pending, *merges):
             _absorb(merge, folded)
@@ -71,9 +92,38 @@ def _absorb(merge: Merge, folded: Folded) -> None:
         folded.consents.setdefault(merge.winner, Consents()).absorb(consents)
 
 
-def _learn(profile_id: str, event: Event, statement: Said, folded: Folded) -> None:
-    if statement.traits:
-        folded.traits.setdefault(profile_id, Traits()).learn(statement.traits, event.occurred_at)
+def _learn(
+    profile_id: str, seq: int, event: Event, statement: Said, policy: Policy, folded: Folded
+) -> None:
+    rules, source = policy.at(seq), event.source_id
+    idle = rules.idle
+    known = folded.traits.setdefault(profile_id, Traits())
+    meta = Meta(event.occurred_at, rules.priority(source), source, seq)
+    consents = folded.consents.get(profile_id)
+    granted = {} if consents is None else consents.current
+    for key, value in statement.traits.items():
+        verdict: Refusal | Verdict | None = None
+        if not idle:
+            verdict = rules.refuses(key, value, granted)
+        if verdict is None:
+            verdict = known.say(key, value, meta, large=statement.large)
+        if verdict is None:
+            continue
+        if verdict in ("changed", "outranked"):
+            lost_to = known.meta[key].seq if verdict == "outranked" else None
+            line = Line(
+                *(profile_id, event.subject_id, key, value, meta.at, source, meta.priority),
+                *(seq, lost_to),
+            )
+            folded.history.append(line)
+            continue
+        refused = Refused(
+            key[:MAX_NAME_LENGTH], verdict, source, profile_id, event.message_id, meta.at
+        )
+        folded.refused.append(refused)
+
+
+def _consent(profile_id: str, event: Event, statement: Said, folded: Folded) -> None:
     for purpose, state in statement.consents.items():
         known = folded.consents.setdefault(profile_id, Consents())
         if known.learn(purpose, state, event.occurred_at):

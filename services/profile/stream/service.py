@@ -19,6 +19,9 @@ from services.profile.profiles.traits import Traits
 from services.profile.stream import entries
 from services.profile.stream.block import Block, identifiers, sightings
 from services.profile.stream.fold import Folded, Said, fold, said
+from services.profile.traits import ledger as trait_ledger
+from services.profile.traits.mask import without_masked
+from services.profile.traits.policy import Policy
 
 Statement = tuple[int, Event, Said]
 
@@ -38,7 +41,9 @@ class Applied:
     changes: list[Change]
 
 
-async def apply(session: AsyncSession, workspace_id: UUID, block: Block, now_ms: int) -> Applied:
+async def apply(
+    session: AsyncSession, workspace_id: UUID, block: Block, now_ms: int, policy: Policy
+) -> Applied:
     """Identity, traits and consents of a block, and the entries that tell of them."""
     wanted = {i for event in block.events for i in identifiers(event)}
     owners, nodes = await identity.load(session, workspace_id, wanted)
@@ -46,16 +51,19 @@ async def apply(session: AsyncSession, workspace_id: UUID, block: Block, now_ms:
     resolution, statements = await asyncio.to_thread(
         lambda: (resolve(sightings(block), owners, nodes), _statements(block.events))
     )
-    folded = await _fold(session, workspace_id, resolution, statements, existing)
+    folded = await _fold(
+        session, workspace_id, block, resolution, statements, existing, policy=policy
+    )
     became = {m.loser: resolution.canonical(m.loser) for m in resolution.merges}
     living = list(dict.fromkeys(map(resolution.canonical, resolution.owners)))
     result = Applied(resolution, folded, existing, became, living, [])
 
     moved = await _save_identity(session, workspace_id, block, result)
     await _save_profiles(session, workspace_id, block, result)
-    result.changes = await asyncio.to_thread(entries.event_entries, block.events, resolution)
+    shown = without_masked(statements, policy.latest)
+    result.changes = await asyncio.to_thread(entries.event_entries, block.events, resolution, shown)
     result.changes += entries.linked_entries(moved)
-    result.changes += entries.fact_entries(folded, living, now_ms)
+    result.changes += entries.fact_entries(folded, living, now_ms, policy.latest)
     return result
 
 
@@ -67,19 +75,26 @@ def _statements(events: Iterable[Event]) -> list[Statement]:
 async def _fold(
     session: AsyncSession,
     workspace_id: UUID,
+    block: Block,
     resolution: Resolution,
     statements: list[Statement],
     existing: set[str],
+    *,
+    policy: Policy,
 ) -> Folded:
     merging = {p for m in resolution.merges for p in (m.winner, m.loser)}
     of_traits = merging | {resolution.owners[i] for i, _, s in statements if s.traits}
-    of_consents = merging | {resolution.owners[i] for i, _, s in statements if s.consents}
+    of_consents = merging | {
+        resolution.owners[i]
+        for i, _, s in statements
+        if s.consents or not policy.gated.isdisjoint(s.traits)
+    }
     folded = Folded({}, {})
     if known := of_traits & existing:
         folded.traits = await profiles.load_traits(session, workspace_id, known)
     if known := of_consents & existing:
         folded.consents = await consent_store.load(session, workspace_id, known)
-    await asyncio.to_thread(fold, statements, resolution, folded)
+    await asyncio.to_thread(fold, statements, resolution, block.seqs, policy, folded)
     return folded
 
 
@@ -135,7 +150,7 @@ async def _save_merges(
             "created_seq": merge.loser_seq,
             "identifiers": named.get(merge.loser, []),
             "traits": traits.values,
-            "trait_times": traits.times,
+            "trait_meta": traits.meta,
         }
         records.append(
             MergeRecord(merge.winner, merge.loser, event.message_id, event.occurred_at, snapshot)
@@ -170,6 +185,8 @@ async def _save_profiles(
     said_of = [(p, folded.consents[p]) for p in applied.living if p in folded.consents]
     await consent_store.put(session, workspace_id, said_of)
     await consent_store.append(session, workspace_id, folded.ledger)
+    await trait_ledger.append(session, workspace_id, folded.history, applied.existing)
+    await trait_ledger.refuse(session, workspace_id, folded.refused)
 
 
 async def _seen(

@@ -43,6 +43,8 @@ class Origin(msgspec.Struct, frozen=True):
     """Of the person at the device, for events that name nobody."""
     request_id: str = ""
     """Ours, the same when the gateway hands the request to another process of this role."""
+    by_contact: bool = False
+    """Email or phone may name the person alone: for senders that know whom they speak of."""
 
 
 def convert(wire: WireEvent, origin: Origin) -> Event:
@@ -58,12 +60,14 @@ def convert(wire: WireEvent, origin: Origin) -> Event:
     anonymous = _named(origin.workspace_id, "anonymous_id", wire.anonymous_id)
     if not user.id and not anonymous.id:
         anonymous = _named(origin.workspace_id, "anonymous_id", origin.anonymous_id)
-        if not anonymous.id:
+        if not anonymous.id and not origin.by_contact:
             raise Refused("missing_id", "/userId", "A usable userId or anonymousId is needed.")
     person = traits if kind == "identify" else context.traits
     email, phone = _contacts(person) if person else ("", "")
     previous = _previous(wire, user.id) if kind == "alias" else ""
     named = identifiers(user.id, email, phone, anonymous.id, previous)
+    if not named:
+        raise Refused("missing_id", "", "A usable id, email or phone is needed.")
     subject = user.subject_id or anonymous.subject_id
     if not user.id and (email or phone):
         # The first of its identifiers, by ``services.identifiers.PRIORITY``.

@@ -45,8 +45,8 @@ async def test_patched_traits_are_told_move_segments_and_outlive_older_events(
     answer = await world.call("PATCH", path, patch)
     assert answer.json()["traits"] == {"plan": "pro"}
     changes = await world.until(lambda c: c.type == "profile.updated")
-    assert [c.type for c in changes] == ["profile.updated", "segment.entered"]
-    assert changes[0].data == {"traits": {"coupon": None, "plan": "pro"}}
+    assert [c.type for c in changes] == ["event", "profile.updated", "segment.entered"]
+    assert changes[1].data == {"traits": {"coupon": None, "plan": "pro"}}
     await world.post(world.event(USER, type="identify", traits=said_again(), at=NOON + DAY))
     assert (await world.get(f"/profiles/{said.subject_id}"))["traits"] == {"plan": "pro"}
 

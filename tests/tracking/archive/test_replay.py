@@ -105,6 +105,7 @@ async def profiles(database: NewDatabase, past: Past) -> AsyncIterator[httpx2.As
         signing_key=SecretStr(signing_key("profile")),
         trusted_keys=trusted_keys(),
         tracking_store_url=past.url,
+        tracking_ingest_url=past.url,
         discovery_seconds=0.02,
         log_level="WARNING",
     )

@@ -12,7 +12,7 @@ TABLES = {
         workspace_id uuid, account_id uuid,
         group_id text NOT NULL,
         traits jsonb NOT NULL DEFAULT '{}'::jsonb,
-        trait_times jsonb NOT NULL DEFAULT '{}'::jsonb,
+        trait_meta jsonb NOT NULL DEFAULT '{}'::jsonb,
         parent_id uuid,
         first_seen_at timestamptz NOT NULL,
         last_seen_at timestamptz NOT NULL,

@@ -1,0 +1,87 @@
+"""The door for what another service lets people say, over HTTP."""
+
+from collections.abc import AsyncIterator
+from typing import Any
+
+import httpx2
+import pytest
+
+from services.contracts.tracking import SaidAccepted
+from tests.support.app import service_headers
+from tests.support.postgres import NewDatabase
+from tests.tracking.service import Tracking
+
+pytestmark = pytest.mark.anyio
+
+NOON = 1_700_000_000_000
+
+
+@pytest.fixture
+def tracking(database: NewDatabase) -> Tracking:
+    return Tracking(database("tracking"), clickhouse_dsn="")
+
+
+@pytest.fixture
+async def ingest(tracking: Tracking) -> AsyncIterator[httpx2.AsyncClient]:
+    async with tracking.ingest(now_ms=lambda: NOON) as client:
+        yield client
+
+
+async def say(ingest: httpx2.AsyncClient, tracking: Tracking, *batch: Any) -> httpx2.Response:
+    return await ingest.post(
+        "/internal/v1/events",
+        params={"source_id": "crm"},
+        json={"batch": batch},
+        headers=service_headers("profile", "tracking", tracking.workspace_id),
+    )
+
+
+def identify(**rest: Any) -> dict[str, Any]:
+    return {"type": "identify", "messageId": "m1", "traits": {}, **rest}
+
+
+async def test_good_events_are_durable_and_refused_ones_are_told_and_kept_nowhere(
+    ingest: httpx2.AsyncClient, tracking: Tracking
+) -> None:
+    answer = await say(
+        *(ingest, tracking),
+        identify(userId="u1", timestamp="2023-11-01T00:00:00Z"),
+        identify(traits={"plan": "pro"}),
+        identify(userId="u1", traits={"a": {"b": "\x00"}}),
+        identify(userId="u2"),
+        identify(userId="u3", traits={"x": "x" * 40_000}),
+    )
+    accepted = SaidAccepted.model_validate_json(answer.content)
+    assert accepted.occurred_at == [1_698_796_800_000, None, None, NOON, None]
+    assert [(each.index, each.pointer) for each in accepted.refused] == [
+        (1, ""),
+        (2, "/traits/a/b"),
+        (4, ""),
+    ]
+    logged = await tracking.logged()
+    assert [(e.user_id, e.source_id, e.occurred_at) for e in logged] == [
+        ("u1", "crm", 1_698_796_800_000),
+        ("u2", "crm", NOON),
+    ]
+    assert await tracking.quarantined() == []
+
+
+async def test_a_contact_alone_names_a_person_here_and_nowhere_else(
+    ingest: httpx2.AsyncClient, tracking: Tracking
+) -> None:
+    contact = identify(traits={"email": "Ada@example.com", "phone": "+49 221 123456"})
+    assert (await ingest.post("/v1/identify", json=contact)).status_code == 400
+    await say(ingest, tracking, contact)
+    (event,) = await tracking.logged()
+    named = [("email", "ada@example.com"), ("phone", "+49221123456")]
+    assert (event.user_id, event.anonymous_id, event.identifiers) == ("", "", named)
+
+
+async def test_only_services_may_say_what_others_said(
+    ingest: httpx2.AsyncClient, tracking: Tracking
+) -> None:
+    answer = await ingest.post("/internal/v1/events?source_id=crm", json={"batch": []})
+    assert answer.status_code == 403
+    empty = await say(ingest, tracking)
+    assert empty.json() == {"occurred_at": [], "refused": []}
+    assert await tracking.logged() == []
