@@ -28,6 +28,10 @@ class Change:
       two JSON texts)
     - ``profile.updated``: ``traits`` (only the changed ones, JSON values)
     - ``profile.merged``: ``merged_id`` (the id that from now on is an alias of ``profile_id``)
+    - ``profile.unmerged``: ``merge_id, merged_id`` (the id that is a profile of its own again),
+      ``subject_ids`` (its subjects; each is told by ``identity.linked`` too) and
+      ``kept_subject_ids`` (those of ``profile_id``). Traits, consents, segments and stages of both
+      follow; what was sent to the one person they were stays sent
     - ``identity.linked``: ``namespace, value, subject_id`` (the subject now belongs to the profile)
     - ``segment.entered`` / ``segment.exited``: ``segment_id``
     - ``stage.changed``: ``model_id, from, to`` (stage ids, either may be null)

@@ -31,6 +31,9 @@ class Traits:
             if key not in self.times and len(self.times) < MAX_TRAITS:
                 self._put(key, other.values.get(key), at)
 
+    def copy(self) -> "Traits":
+        return Traits(dict(self.values), dict(self.times))
+
     def _put(self, key: str, value: Any, at: int) -> None:
         self.times[key] = at
         if value == self.values.get(key) and type(value) is type(self.values.get(key)):

@@ -16,6 +16,9 @@ from services.kit.postgres import SessionMaker, workspace_tx
 from services.kit.problems import Unavailable
 from services.profile.clock import Clock, to_ms
 from services.profile.feed import store as feed
+from services.profile.merges import impact
+from services.profile.merges import store as merges
+from services.profile.recounts import worker as recounts
 from services.profile.rules import backfill, states
 from services.profile.rules import service as rules
 from services.profile.rules import store as registered
@@ -117,8 +120,10 @@ class Consumer:
             now_ms = to_ms(resources.clock.now())
             known = await resources.rules.get(session, workspace_id, place.rules_revision)
             applied = await service.apply(session, workspace_id, block, now_ms)
+            met = await impact.before(session, workspace_id, applied)
             news = await rules.of_block(session, workspace_id, known, block, applied)
             settled = await rules.settle(session, workspace_id, known, news, now_ms)
+            await impact.record(session, workspace_id, applied, met, settled.changes)
             await feed.append(session, workspace_id, applied.changes + settled.changes)
             await store.quarantine(session, workspace_id, refused, reason)
             await store.advance(session, workspace_id, block.end)
@@ -176,6 +181,7 @@ class Consumer:
             registered_now = resources.bell.listen(rules_bell(workspace_id))
             try:
                 await self._count_past()
+                await self._count_anew()
             except Unavailable as error:
                 log.info("backfill_waits", workspace_id=str(workspace_id), reason=error.detail)
                 await asyncio.sleep(self._retry_seconds)
@@ -191,10 +197,26 @@ class Consumer:
         resources, workspace_id = self._resources, self._workspace_id
         async with workspace_tx(resources.sessionmaker, workspace_id) as session:
             pending = await registered.pending_leaves(session, workspace_id)
+            unmerged = await merges.last_unmerge(session, workspace_id)
         for leaves in backfill.batches(pending):
-            rows = await backfill.fetch(resources.tracking, workspace_id, leaves)
+            rows = await backfill.fetch(
+                resources.tracking, workspace_id, leaves, min_feed_offset=unmerged
+            )
             async with workspace_tx(resources.sessionmaker, workspace_id) as session:
-                await backfill.add(session, workspace_id, leaves, rows)
+                await backfill.add(session, workspace_id, leaves, rows, unmerged)
+
+    async def _count_anew(self) -> None:
+        resources, workspace_id = self._resources, self._workspace_id
+        rounds = recounts.rounds(
+            resources.sessionmaker,
+            resources.tracking,
+            resources.clock,
+            resources.rules,
+            workspace_id,
+        )
+        async for settled in rounds:
+            resources.bell.ring(str(workspace_id))
+            self._wake_at(settled.next_due)
 
     async def _sweep(self, keys: set[str]) -> None:
         resources, workspace_id = self._resources, self._workspace_id

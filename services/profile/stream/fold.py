@@ -25,6 +25,8 @@ class Folded:
     traits: dict[str, Traits]
     consents: dict[str, Consents]
     ledger: list[ConsentEntry] = field(default_factory=list)
+    survivors: dict[str, tuple[Traits, Consents]] = field(default_factory=dict)
+    """By merged profile: what was known of the survivor right before it took over."""
 
 
 def said(event: Event) -> Said | None:
@@ -65,6 +67,9 @@ def fold(events: Iterable[tuple[int, Event, Said]], resolution: Resolution, fold
 
 
 def _absorb(merge: Merge, folded: Folded) -> None:
+    mine = folded.traits.get(merge.winner, Traits())
+    agreed = folded.consents.get(merge.winner, Consents())
+    folded.survivors[merge.loser] = (mine.copy(), agreed.copy())
     if (traits := folded.traits.get(merge.loser)) is not None:
         folded.traits.setdefault(merge.winner, Traits()).absorb(traits)
     if (consents := folded.consents.get(merge.loser)) is not None:
