@@ -57,6 +57,7 @@ _SERVICES = {
     "gateway": ("keys", "sources", "workspaces", "audit-log"),
     "profile": (
         "profiles",
+        "merges",
         "segments",
         "accounts",
         "computed-traits",

@@ -16,6 +16,7 @@ from services.kit.problems import Unavailable
 from services.profile.clock import Clock, SystemClock
 from services.profile.facts import routes as facts
 from services.profile.feed import routes as feed
+from services.profile.merges import routes as merges
 from services.profile.profiles import routes as profiles
 from services.profile.rules import routes as rules
 from services.profile.rules.service import RuleCache
@@ -28,7 +29,8 @@ from services.profile.stream.worker import Worker
 DESCRIPTION = """People, who they are, what is known of them and which groups they are in.
 
 Profiles are made by events alone: post events with a `userId` or `anonymousId` and read the
-profile here. `traits` come from `identify` calls, identifiers are linked and merged by themselves.
+profile here. `traits` come from `identify` calls, identifiers are linked and merged by themselves;
+two known people only by a call of yours, and every merge can be undone.
 Segments and stages are kept up to date as events arrive, and windows expire by the clock.
 """
 
@@ -40,6 +42,7 @@ class State(TypedDict):
     clock: Clock
     rules: RuleCache
     tracking: ServiceClient
+    orchestrator: ServiceClient | None
     worker: asyncio.Task[None]
 
 
@@ -62,6 +65,9 @@ def create_app(settings: ProfileSettings | None = None, clock: Clock | None = No
         engine = postgres.create_engine(settings)
         signer = TokenSigner("profile", settings.signing_key.get_secret_value())
         tracking = ServiceClient("tracking", settings.tracking_store_url, signer)
+        orchestrator = None
+        if settings.orchestrator_url is not None:
+            orchestrator = ServiceClient("orchestrator", settings.orchestrator_url, signer)
         maker, bell, cache = postgres.create_sessionmaker(engine), Bell(), RuleCache()
         log = FeedClient(tracking, "/internal/v1/log")
         worker = asyncio.create_task(
@@ -78,11 +84,14 @@ def create_app(settings: ProfileSettings | None = None, clock: Clock | None = No
             clock=clock,
             rules=cache,
             tracking=tracking,
+            orchestrator=orchestrator,
             worker=worker,
         )
         worker.cancel()
         await asyncio.gather(worker, return_exceptions=True)
         await tracking.close()
+        if orchestrator is not None:
+            await orchestrator.close()
         await engine.dispose()
 
     app = kit.create_app(
@@ -95,6 +104,7 @@ def create_app(settings: ProfileSettings | None = None, clock: Clock | None = No
     )
     for router in (
         profiles.router,
+        merges.router,
         segments.router,
         segments.internal_router,
         stages.router,

@@ -12,6 +12,11 @@ class ProfileSettings(PostgresSettings):
     tracking_store_url: str = Field(
         description="Base URL of tracking in the role store, whose event log is followed."
     )
+    orchestrator_url: str | None = Field(
+        None,
+        description="Base URL of the orchestrator, which is asked what a merge did to journeys; "
+        "without it that is shown as unknown.",
+    )
     discovery_seconds: float = Field(
         1.0, gt=0, description="How often tracking is asked for new partitions of its log."
     )

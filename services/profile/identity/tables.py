@@ -77,7 +77,10 @@ class ConflictRow(Table):
     """Append-only: an identifier an event carried that was not linked, and why."""
 
     __tablename__ = "conflict"
-    __table_args__ = (Index(None, "workspace_id", "profile_id"),)
+    __table_args__ = (
+        Index(None, "workspace_id", "profile_id"),
+        Index(None, "workspace_id", "other_id"),
+    )
 
     workspace_id: Mapped[UUID] = mapped_column(primary_key=True)
     conflict_id: Mapped[UUID] = mapped_column(primary_key=True)

@@ -13,10 +13,11 @@ from services.profile.consents import store as consents
 from services.profile.consents.ledger import Consents
 from services.profile.identity import store as identity
 from services.profile.identity.resolve import Node
-from services.profile.merges import impact, store
+from services.profile.merges import impact, store, undo_store
 from services.profile.merges.divide import Known, divide
 from services.profile.merges.graph import split
-from services.profile.merges.store import StoredMerge, Taken
+from services.profile.merges.store import StoredMerge
+from services.profile.merges.undo_store import Taken
 from services.profile.profiles import store as profiles
 from services.profile.profiles.traits import Traits
 from services.profile.recounts import store as recounts
@@ -47,7 +48,7 @@ async def part(session: AsyncSession, workspace_id: UUID, made: StoredMerge, now
     before = await store.node(session, workspace_id, UUID(living))
     now = await _known(session, workspace_id, living)
     kept, lives = divide(now, ours, theirs)
-    taken = await store.take(session, workspace_id, living, revived, parts.theirs)
+    taken = await undo_store.take(session, workspace_id, living, revived, parts.theirs)
     died = await store.death(session, workspace_id, UUID(revived))
     rest = await identity.identifiers_of(session, workspace_id, [living])
     mine = _user_id(((x.namespace, x.value) for x in rest), before.user_id)
@@ -60,7 +61,7 @@ async def part(session: AsyncSession, workspace_id: UUID, made: StoredMerge, now
     )
     met = await impact.standing(session, workspace_id, [living])
     await impact.record_unmerge(session, workspace_id, made.merge_id, met)
-    await store.copy_standing(session, workspace_id, living, revived)
+    await undo_store.copy_standing(session, workspace_id, living, revived)
     await recounts.ask(session, workspace_id, [living, revived], made.merge_id)
     told = Change(
         "profile.unmerged",
@@ -112,7 +113,7 @@ async def _write(
     kept_node, kept = goes_on
     assert kept.seen is not None
     traits = (kept.traits.values, kept.traits.times)
-    await store.put(session, workspace_id, kept_node, traits, kept.seen)
+    await undo_store.put(session, workspace_id, kept_node, traits, kept.seen)
     await consents.remove(session, workspace_id, [kept_node.profile_id])
     said = [(n.profile_id, k.consents) for n, k in (goes_on, lives_again)]
     await consents.put(session, workspace_id, said)

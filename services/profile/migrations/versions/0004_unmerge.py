@@ -69,3 +69,6 @@ def upgrade() -> None:
     op.execute("DROP INDEX ix_merge_workspace_id_profile_id")
     for name in ("survivor_origin_id", "merged_origin_id", "merged_id"):
         op.execute(f"CREATE INDEX ix_merge_workspace_id_{name} ON merge (workspace_id, {name})")
+    op.execute(
+        "CREATE INDEX ix_conflict_workspace_id_other_id ON conflict (workspace_id, other_id)"
+    )
