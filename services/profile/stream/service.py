@@ -174,7 +174,7 @@ async def _save_merges(
         snapshot = {
             "created_seq": merge.loser_seq,
             "user_id": merge.loser_user_id,
-            "identifiers": named.get(merge.loser, []),
+            "identifiers": sorted(named.get(merge.loser, [])),
             **_snapshot(applied, merge.loser),
         }
         survivor = _snapshot(applied, merge.winner, before=merge.loser)

@@ -145,7 +145,8 @@ class People(RuleBasedStateMachine):
         self.home.run(self.consumer._write(len(self.past), at))
         self.past += events
         self.now = self.look()
-        self.ids += sorted(self.now.living.keys() - set(self.ids))
+        # One that began in this block may have been merged away in it.
+        self.ids += sorted((self.now.living.keys() | self.now.aliases.keys()) - set(self.ids))
         revived = self.now.living.keys() & before.aliases.keys()
         assert not revived, "an event brought somebody back to life"
 
