@@ -12,7 +12,7 @@ from services.profile.merges import graph_store, impact, store
 from services.profile.merges.impact import Standing
 from services.profile.merges.model import (
     Effect,
-    Graph,
+    PersonGraph,
     GraphMerge,
     GraphProfile,
     MergeDetail,
@@ -65,9 +65,9 @@ async def read(session: AsyncSession, workspace_id: UUID, made: StoredMerge) -> 
     )
 
 
-async def graph(session: AsyncSession, workspace_id: UUID, living: UUID) -> Graph:
+async def graph(session: AsyncSession, workspace_id: UUID, living: UUID) -> PersonGraph:
     ids = await store.ids_of(session, workspace_id, living)
-    return Graph(
+    return PersonGraph(
         profiles=[GraphProfile(id=each, living=each == living) for each in ids],
         identifiers=await graph_store.identifiers(session, workspace_id, living),
         merges=[

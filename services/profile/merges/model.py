@@ -132,7 +132,7 @@ class GraphConflict(BaseModel):
     occurred_at: datetime
 
 
-class Graph(BaseModel):
+class PersonGraph(BaseModel):
     """A person as nodes (profiles, identifiers) and edges (merges that stand)."""
 
     profiles: list[GraphProfile]

@@ -21,7 +21,7 @@ from services.profile.errors import (
 )
 from services.profile.merges import journeys, ledger, service, store
 from services.profile.merges.model import (
-    Graph,
+    PersonGraph,
     Merge,
     MergeCreate,
     MergeDetail,
@@ -140,7 +140,7 @@ async def list_merges(
     summary="A person as a graph of profiles, identifiers and merges",
     responses=problem_responses(ProfileNotFound),
 )
-async def read_graph(profile_id: UUID, session: Session, caller: UserCaller) -> Graph:
+async def read_graph(profile_id: UUID, session: Session, caller: UserCaller) -> PersonGraph:
     """Why this is one person: who was merged by what, and which identifiers were refused."""
     living = await canonical(session, caller.workspace_id, profile_id)
     return await ledger.graph(session, caller.workspace_id, living)

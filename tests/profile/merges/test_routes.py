@@ -416,7 +416,8 @@ async def test_merges_come_in_pages_the_latest_first(world: World) -> None:
     await world.post(*people)
     ids = [p.subject_id for p in people]
     done = [(await merge(world, ids[0], each))["id"] for each in ids[1:]]
-    seen, cursor = [], {}
+    seen: list[str] = []
+    cursor: dict[str, Any] = {}
     while True:
         page = await world.get(f"/profiles/{ids[2]}/merges", limit=2, **cursor)
         seen += [m["id"] for m in page["items"]]
