@@ -12,10 +12,10 @@ from services.profile.merges import graph_store, impact, store
 from services.profile.merges.impact import Standing
 from services.profile.merges.model import (
     Effect,
-    PersonGraph,
     GraphMerge,
     GraphProfile,
     MergeDetail,
+    PersonGraph,
     merge_of,
     side_of,
 )

@@ -21,10 +21,10 @@ from services.profile.errors import (
 )
 from services.profile.merges import journeys, ledger, service, store
 from services.profile.merges.model import (
-    PersonGraph,
     Merge,
     MergeCreate,
     MergeDetail,
+    PersonGraph,
     UndoCreate,
     merge_of,
 )
