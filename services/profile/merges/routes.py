@@ -150,6 +150,6 @@ def _before(key: tuple[str | int, ...] | None) -> tuple[int, UUID]:
     if key is None:
         return LATEST
     try:
-        return int(key[0]), UUID(str(key[1]))
+        return min(int(key[0]), LATEST[0]), UUID(str(key[1]))
     except ValueError as error:
         raise InvalidRequest.at("#/query/cursor", "Use the next_cursor of a page.") from error

@@ -1,14 +1,17 @@
 """Merging and undoing over HTTP: who survives, what comes back, what stays, what is refused."""
 
+import asyncio
 from typing import Any
 from uuid import uuid4
 
 import pytest
 
 from services.contracts.changes import Change
+from services.kit.pagination import encode_cursor
 from services.profile.merges import service
 from tests.profile.conftest import World
 from tests.profile.stream.test_worker import query
+from tests.profile.tracking import arrow
 from tests.support.app import user_headers
 from tests.support.postgres import Database
 
@@ -291,6 +294,39 @@ async def test_both_stand_still_until_tracking_can_count(world: World) -> None:
     assert (await world.get(f"/profiles/{one}/segments"))["items"] == []
 
 
+async def test_rules_about_events_of_somebody_half_counted_are_not_answered(world: World) -> None:
+    world.tracking.counts = True
+    await world.post(*[world.event(u, name="Bought") for u in (U1, U2)])
+    one, other = (world.event(u).subject_id for u in (U1, U2))
+    rules = {str(uuid4()): bought(1), str(uuid4()): None}
+    for rule_id, node in rules.items():
+        node = node or {"field": "traits.plan", "operator": "=", "value": "pro"}
+        tree = {"combinator": "and", "rules": [node]}
+        body = {"kind": "journey", "owner": "test", "rule": tree}
+        await world.call("PUT", f"/internal/v1/rules/{rule_id}", body)
+        await world.ready(f"/internal/v1/rules/{rule_id}")
+    made = await merge(world, one, other)
+    # Tracking answers the trial, and then no more.
+    world.tracking.counts = False
+    world.tracking.leaf_answers.append(arrow([]))
+    asked = len(world.tracking.leaf_queries)
+    await undo(world, made["id"])
+    async with asyncio.timeout(10):
+        while len(world.tracking.leaf_queries) < asked + 2:
+            await world.feed(wait=0.02)
+
+    async def facts(rule_id: str) -> int:
+        body = {"rule_ids": [rule_id], "profile_ids": [one, other]}
+        return (await world.call("POST", "/internal/v1/facts", body)).status_code
+
+    assert [await facts(rule_id) for rule_id in rules] == [503, 200]
+    world.tracking.counts = True
+    async with asyncio.timeout(10):
+        while (await world.get(f"/merges/{made['id']}"))["recounting"]:
+            await world.feed(wait=0.02)
+    assert [await facts(rule_id) for rule_id in rules] == [200, 200]
+
+
 async def test_a_repeated_call_with_its_idempotency_key_changes_nothing(world: World) -> None:
     one, other = await two_known(world)
     headers = world.user | {"Idempotency-Key": "k1"}
@@ -425,6 +461,8 @@ async def test_merges_come_in_pages_the_latest_first(world: World) -> None:
             break
         cursor = {"cursor": page["next_cursor"]}
     assert sorted(seen) == sorted(done)
+    far = encode_cursor(2**63 - 1, str(uuid4()))
+    assert len((await world.get(f"/profiles/{ids[0]}/merges", cursor=far))["items"]) == 3
     answer = await world.call("GET", f"/api/v1/profiles/{ids[0]}/merges?cursor=WzEsIngiXQ")
     assert (answer.status_code, answer.json()["errors"][0]["pointer"]) == (422, "#/query/cursor")
 
