@@ -80,9 +80,9 @@ async def test_consents_of_both_begin_anew_with_what_is_told_after_the_undo(worl
     granted = world.consent(winner)
     world.clock.advance(seconds=5)
     withdrawn = world.consent(loser, "withdrawn")
-    world.feed(withdrawn)
-    world.feed(merged(world, winner, loser))
-    await world.settle()
+    for change in (withdrawn, merged(world, winner, loser)):
+        world.feed(change)
+        await world.settle()
     world.feed(unmerged(world, winner, loser), granted, withdrawn)
     world.feed(*(world.event(person, "Viewed", offer_id="o") for person in (loser, winner)))
     await world.settle()

@@ -1,18 +1,13 @@
 """Merging and undoing over HTTP: who survives, what comes back, what stays, what is refused."""
 
-import asyncio
 from typing import Any
 from uuid import uuid4
 
 import pytest
 
-from services.contracts.changes import Change
 from services.kit.pagination import encode_cursor
-from services.profile.merges import service
 from tests.profile.conftest import World
 from tests.profile.stream.test_worker import query
-from tests.profile.tracking import arrow
-from tests.support.app import user_headers
 from tests.support.postgres import Database
 
 pytestmark = pytest.mark.anyio
@@ -218,115 +213,6 @@ async def test_consents_go_back_and_a_withdrawal_since_counts_for_both(world: Wo
     } == {(one, p, s) for p, s in kept.items()} | {(other, p, s) for p, s in revived.items()}
 
 
-async def segment(world: World, name: str, *rules: Any) -> str:
-    body = {"name": name, "rule": {"combinator": "and", "rules": list(rules)}}
-    answer = await world.call("POST", "/api/v1/segments", body)
-    assert answer.status_code == 201, answer.text
-    await world.ready(f"/api/v1/segments/{answer.json()['id']}", "status")
-    return str(answer.json()["id"])
-
-
-def bought(times: int) -> Any:
-    return {"event": "Bought", "did": True, "count": {"operator": ">=", "value": times}}
-
-
-def about(changes: list[Change], kind: str) -> set[tuple[str, str]]:
-    return {(c.profile_id, c.data["segment_id"]) for c in changes if c.type == kind}
-
-
-async def test_events_are_counted_anew_for_both_and_only_differences_are_told(
-    world: World,
-) -> None:
-    world.tracking.counts = True
-    buys = [world.event(u, name="Bought") for u in (U1, U1, U2)]
-    await world.post(*buys)
-    some, many = await segment(world, "Some", bought(1)), await segment(world, "Many", bought(3))
-    one, other = buys[0].subject_id, buys[2].subject_id
-    answer = await merge(world, one, other)
-    changes = await world.until(lambda c: c.type == "segment.entered" and c.profile_id == one)
-    assert (one, many) in about(world.seen, "segment.entered")
-    await undo(world, answer["id"])
-    changes = await world.until(lambda c: c.type == "segment.exited" and c.profile_id == other)
-    assert about(changes, "segment.exited") == {(one, many), (other, many)}
-    assert about(changes, "segment.entered") == set(), "nobody enters what the person was in"
-    changes = await world.post(world.event(U1, name="Bought"), world.event(U2, name="Bought"))
-    assert about(changes, "segment.entered") == {(one, many)}
-    detail = await world.get(f"/merges/{answer['id']}")
-    assert detail["survivor"]["segments"] == [some]
-    assert [e["type"] for e in detail["merge_effects"]] == ["segment.entered"]
-    assert {(e["type"], e["profile_id"]) for e in detail["undo_effects"]} == {
-        ("segment.exited", one),
-        ("segment.exited", other),
-    }
-    assert detail["recounting"] is False
-
-
-async def test_both_stand_still_until_tracking_can_count(world: World) -> None:
-    world.tracking.counts = True
-    await world.post(*[world.event(u, name="Bought") for u in (U1, U2)])
-    one, other = (world.event(u).subject_id for u in (U1, U2))
-    both, pro = (
-        await segment(world, "Both", bought(2)),
-        await segment(world, "Pro", {"field": "traits.plan", "operator": "=", "value": "pro"}),
-    )
-    answer = await merge(world, one, other)
-    world.tracking.counts = False
-    await undo(world, answer["id"])
-    await world.until(lambda c: c.type == "profile.unmerged")
-    assert (await world.get(f"/merges/{answer['id']}"))["recounting"] is True
-    changes = await world.post(
-        world.event(U2, type="identify", traits={"plan": "pro"}), world.event(U2, name="Bought")
-    )
-    assert not [c for c in changes if c.type.startswith("segment.")]
-    held = (await world.get(f"/profiles/{other}/segments"))["items"]
-    assert [s["segment_id"] for s in held] == [both]
-    # A third person takes over one that is not counted yet, and is counted anew as well.
-    third = world.event(("user_id", "u3"), name="Bought")
-    await world.post(third)
-    await merge(world, third.subject_id, other)
-    world.tracking.counts = True
-    changes = await world.until(
-        lambda c: c.type == "segment.entered" and c.data["segment_id"] == pro
-    )
-    assert about(world.seen + changes, "segment.entered") >= {(third.subject_id, pro)}
-    held = (await world.get(f"/profiles/{third.subject_id}/segments"))["items"]
-    assert {s["segment_id"] for s in held} == {both, pro}
-    assert (await world.get(f"/profiles/{one}/segments"))["items"] == []
-
-
-async def test_rules_about_events_of_somebody_half_counted_are_not_answered(world: World) -> None:
-    world.tracking.counts = True
-    await world.post(*[world.event(u, name="Bought") for u in (U1, U2)])
-    one, other = (world.event(u).subject_id for u in (U1, U2))
-    rules = {str(uuid4()): bought(1), str(uuid4()): None}
-    for rule_id, node in rules.items():
-        node = node or {"field": "traits.plan", "operator": "=", "value": "pro"}
-        tree = {"combinator": "and", "rules": [node]}
-        body = {"kind": "journey", "owner": "test", "rule": tree}
-        await world.call("PUT", f"/internal/v1/rules/{rule_id}", body)
-        await world.ready(f"/internal/v1/rules/{rule_id}")
-    made = await merge(world, one, other)
-    # Tracking answers the trial, and then no more.
-    world.tracking.counts = False
-    world.tracking.leaf_answers.append(arrow([]))
-    asked = len(world.tracking.leaf_queries)
-    await undo(world, made["id"])
-    async with asyncio.timeout(10):
-        while len(world.tracking.leaf_queries) < asked + 2:
-            await world.feed(wait=0.02)
-
-    async def facts(rule_id: str) -> int:
-        body = {"rule_ids": [rule_id], "profile_ids": [one, other]}
-        return (await world.call("POST", "/internal/v1/facts", body)).status_code
-
-    assert [await facts(rule_id) for rule_id in rules] == [503, 200]
-    world.tracking.counts = True
-    async with asyncio.timeout(10):
-        while (await world.get(f"/merges/{made['id']}"))["recounting"]:
-            await world.feed(wait=0.02)
-    assert [await facts(rule_id) for rule_id in rules] == [200, 200]
-
-
 async def test_a_repeated_call_with_its_idempotency_key_changes_nothing(world: World) -> None:
     one, other = await two_known(world)
     headers = world.user | {"Idempotency-Key": "k1"}
@@ -343,108 +229,6 @@ async def test_a_repeated_call_with_its_idempotency_key_changes_nothing(world: W
     ]
     assert (first.status_code, again.status_code) == (200, 200)
     assert first.json() == again.json()
-
-
-async def dump(database: Database) -> list[Any]:
-    tables = ("profile", "identifier", "alias", "merge", "unmerge", "recount", "feed", "consent")
-    rows = "SELECT * FROM {} ORDER BY 2, 3"
-    return [await query(database, rows.format(table)) for table in tables]
-
-
-async def refusal(
-    world: World, database: Database, path: str, body: Any, status: int, problem: str
-) -> Any:
-    """Asserts that nothing at all was changed."""
-    before = await dump(database)
-    answer = await world.call("POST", path, body)
-    assert (answer.status_code, answer.json()["type"]) == (status, f"/problems/{problem}")
-    assert await dump(database) == before
-    return answer.json()
-
-
-async def test_nobody_is_merged_with_themselves_under_any_id(
-    world: World, profile_database: Database
-) -> None:
-    one, other = await two_known(world)
-    path = f"/api/v1/profiles/{one}/merge"
-    body = {"merged_id": one, **BODY}
-    await refusal(world, profile_database, path, body, 409, "profiles-are-one")
-    await merge(world, one, other)
-    for path_id, merged_id in ((one, other), (other, one), (other, other)):
-        path, body = f"/api/v1/profiles/{path_id}/merge", {"merged_id": merged_id, **BODY}
-        answer = await refusal(world, profile_database, path, body, 409, "profiles-are-one")
-        assert answer["profile_id"] == one
-
-
-async def test_unknown_ids_are_named(world: World, profile_database: Database) -> None:
-    one, _ = await two_known(world)
-    nobody = str(uuid4())
-    for path_id, merged_id in ((one, nobody), (nobody, one)):
-        path, body = f"/api/v1/profiles/{path_id}/merge", {"merged_id": merged_id, **BODY}
-        answer = await refusal(world, profile_database, path, body, 404, "profile-not-found")
-        assert answer["profile_id"] == nobody
-    path = f"/api/v1/merges/{nobody}/undo"
-    answer = await refusal(world, profile_database, path, BODY, 404, "merge-not-found")
-    assert answer["merge_id"] == nobody
-    for path in (f"/merges/{nobody}", f"/profiles/{nobody}/merges", f"/profiles/{nobody}/graph"):
-        assert (await world.call("GET", f"/api/v1{path}")).status_code == 404
-
-
-@pytest.mark.parametrize(
-    ("limit", "value", "member"),
-    [("MAX_IDENTIFIERS", 3, "identifiers"), ("MAX_MERGES", 0, "merges")],
-)
-async def test_beyond_the_limits_nothing_is_merged(
-    world: World,
-    profile_database: Database,
-    monkeypatch: pytest.MonkeyPatch,
-    limit: str,
-    value: int,
-    member: str,
-) -> None:
-    monkeypatch.setattr(service, limit, value)
-    one, other = await two_known(world)
-    path, body = f"/api/v1/profiles/{one}/merge", {"merged_id": other, **BODY}
-    answer = await refusal(world, profile_database, path, body, 409, "merge-too-large")
-    assert answer[member] == value + 1
-
-
-async def test_a_merge_is_undone_once(world: World, profile_database: Database) -> None:
-    one, other = await two_known(world)
-    answer = await merge(world, one, other)
-    await undo(world, answer["id"])
-    path = f"/api/v1/merges/{answer['id']}/undo"
-    await refusal(world, profile_database, path, BODY, 409, "merge-undone")
-
-
-@pytest.mark.parametrize(
-    ("body", "pointer"),
-    [
-        ({}, "#/merged_id"),
-        ({"merged_id": "x", "reason": "r"}, "#/merged_id"),
-        ({"merged_id": str(uuid4())}, "#/reason"),
-        ({"merged_id": str(uuid4()), "reason": ""}, "#/reason"),
-        ({"merged_id": str(uuid4()), "reason": "r" * 1001}, "#/reason"),
-        ({"merged_id": str(uuid4()), "reason": "r", "force": True}, "#/force"),
-    ],
-)
-async def test_a_wrong_body_names_the_field(world: World, body: Any, pointer: str) -> None:
-    answer = await world.call("POST", f"/api/v1/profiles/{uuid4()}/merge", body)
-    assert (answer.status_code, answer.json()["errors"][0]["pointer"]) == (422, pointer)
-
-
-async def test_another_workspace_neither_sees_nor_undoes_a_merge(world: World) -> None:
-    one, other = await two_known(world)
-    answer = await merge(world, one, other)
-    stranger = user_headers("profile", uuid4())
-    for method, path, body in (
-        ("GET", f"/api/v1/merges/{answer['id']}", None),
-        ("POST", f"/api/v1/merges/{answer['id']}/undo", BODY),
-        ("GET", f"/api/v1/profiles/{one}/graph", None),
-        ("GET", f"/api/v1/profiles/{one}/merges", None),
-    ):
-        got = await world.client.request(method, path, json=body, headers=stranger)
-        assert got.status_code == 404
 
 
 async def test_merges_come_in_pages_the_latest_first(world: World) -> None:
