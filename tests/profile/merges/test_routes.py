@@ -137,6 +137,20 @@ async def test_what_was_linked_since_goes_with_whom_it_was_linked_through(world:
     assert await names(world, other) == {"u2", "a2", MAIL[1], PHONE[1], "a3"}
 
 
+async def test_a_user_id_goes_with_whom_it_was_linked_through_and_the_other_is_anonymous_again(
+    world: World,
+) -> None:
+    people = [world.event(A1), world.event(A2)]
+    await world.post(*people)
+    older, younger = (each.subject_id for each in people)
+    answer = await merge(world, older, younger)
+    await world.post(world.event(U1, A2))
+    assert (await world.get(f"/profiles/{older}"))["user_id"] == "u1"
+    await undo(world, answer["id"])
+    found = [(await world.get(f"/profiles/{each}"))["user_id"] for each in (older, younger)]
+    assert found == [None, "u1"]
+
+
 async def test_a_merge_that_an_event_made_is_undone_and_what_was_said_since_stays(
     world: World,
 ) -> None:
