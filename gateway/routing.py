@@ -60,6 +60,7 @@ _SERVICES = {
         "trait-definitions",
         "trait-refusals",
         "trait-settings",
+        "merges",
         "segments",
         "changes",
         "change-subscriptions",

@@ -35,6 +35,10 @@ class Change:
     - ``profile.updated``: ``traits`` (only the changed ones, JSON values), and, where sensitive
       ones changed, ``masked`` (their names; the values are never told)
     - ``profile.merged``: ``merged_id`` (the id that from now on is an alias of ``profile_id``)
+    - ``profile.unmerged``: ``merge_id, merged_id`` (the id that is a profile of its own again),
+      ``subject_ids`` (its subjects; each is told by ``identity.linked`` too) and
+      ``kept_subject_ids`` (those of ``profile_id``). Traits, consents, segments and stages of both
+      follow; what was sent to the one person they were stays sent
     - ``identity.linked``: ``namespace, value, subject_id`` (the subject now belongs to the profile)
     - ``trait.computed``: ``name, value`` (the new value of ``computed.<name>``, null for none; days
       since an instant are told when that instant changes, not day by day)

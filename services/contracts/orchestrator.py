@@ -1,8 +1,9 @@
-"""What the orchestrator says on the wire: the outcomes it tells tracking."""
+"""What the orchestrator says on the wire: outcomes to tracking, the impact of merges to profile."""
 
 from typing import Literal
+from uuid import UUID
 
-from pydantic import BaseModel, Field
+from pydantic import BaseModel, ConfigDict, Field
 
 OutcomeName = Literal[
     "Journey Entered",
@@ -42,3 +43,30 @@ class MessageOutcome(BaseModel):
     channel_type: Literal["email", "webhook"]
     purpose: Literal["marketing", "transactional"]
     reason: str | None = Field(description="Why it was skipped, failed or is unknown.")
+
+
+class ImpactRequest(BaseModel):
+    """``POST /internal/v1/impact``: what journeys did with these people, who may be one."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    profile_ids: list[UUID] = Field(min_length=1, max_length=200)
+
+
+class JourneyImpact(BaseModel):
+    """One version of a journey that some of these people are or were in."""
+
+    journey_id: UUID
+    name: str
+    version: int
+    participating: int = Field(description="Times they are in it now.")
+    exited: int = Field(description="Times they left it.")
+
+
+class Impact(BaseModel):
+    """Journeys and sends under the ids asked for; replays do not count."""
+
+    journeys: list[JourneyImpact] = Field(description="By name, then by version.")
+    messages: dict[str, int] = Field(
+        description="Messages by state: `accepted`, `skipped`, …", examples=[{"accepted": 2}]
+    )

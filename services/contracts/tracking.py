@@ -140,7 +140,8 @@ class LeafQuery(BaseModel):
     Arrow stream answer, one row per (leaf, person who ever did it): ``leaf_id``, ``profile_id``
     string, and the five parts of ``services.rules.LeafState`` for ``from_wire``: ``total``,
     ``first``, ``last``, ``recent``, ``buckets``. Canonical profiles, log up to the offset in the
-    answer's header ``X-Log-Offset``. 503 while ClickHouse has not loaded ``max_log_offset`` yet.
+    answer's header ``X-Log-Offset``. 503 while ClickHouse has not loaded ``max_log_offset`` yet, or
+    does not know who is who as of ``min_feed_offset``.
     """
 
     model_config = ConfigDict(extra="forbid")
@@ -150,6 +151,18 @@ class LeafQuery(BaseModel):
     )
     max_log_offset: int | None = Field(
         None, ge=0, description="Only events of log rows up to here: what profile has read."
+    )
+    min_feed_offset: int | None = Field(
+        None,
+        ge=0,
+        description="Row of profile's change feed that the map of identities must have reached: "
+        "people who were told apart there must not be counted as one.",
+    )
+    subjects: dict[UUID, list[UUID]] | None = Field(
+        None,
+        max_length=10,
+        description="By profile: count the events of exactly these subjects as that profile's, "
+        "whatever the map of identities says, and nobody else's.",
     )
 
 

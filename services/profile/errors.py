@@ -147,3 +147,35 @@ class TooManyTraitDefinitions(Problem):
     type = "/problems/too-many-trait-definitions"
     title = "No more traits can be registered"
     status = HTTPStatus.CONFLICT
+
+
+class MergeNotFound(Problem):
+    """No merge of this workspace has this id."""
+
+    type = "/problems/merge-not-found"
+    title = "No such merge"
+    status = HTTPStatus.NOT_FOUND
+
+
+class ProfilesAreOne(Problem):
+    """Both ids stand for the same person already: one is the other's, or was merged into it."""
+
+    type = "/problems/profiles-are-one"
+    title = "The two profiles are one already"
+    status = HTTPStatus.CONFLICT
+
+
+class MergeTooLarge(Problem):
+    """A person is made of at most 100 merges and 1,000 identifiers; nothing was changed."""
+
+    type = "/problems/merge-too-large"
+    title = "The merged profile would be too large"
+    status = HTTPStatus.CONFLICT
+
+
+class MergeUndone(Problem):
+    """The merge was undone before; its two sides are profiles of their own or merged anew."""
+
+    type = "/problems/merge-undone"
+    title = "The merge is undone already"
+    status = HTTPStatus.CONFLICT

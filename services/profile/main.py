@@ -22,6 +22,7 @@ from services.profile.computed import routes as computed
 from services.profile.facts import routes as facts
 from services.profile.feed import public_routes as changes
 from services.profile.feed import routes as feed
+from services.profile.merges import routes as merges
 from services.profile.profiles import import_routes as imports
 from services.profile.profiles import routes as profiles
 from services.profile.rules import routes as rules
@@ -41,7 +42,8 @@ from services.profile.traits.store import PolicyCache
 DESCRIPTION = """People, who they are, what is known of them and which groups they are in.
 
 Profiles are made by events alone: post events with a `userId` or `anonymousId` and read the
-profile here. `traits` come from `identify` calls, identifiers are linked and merged by themselves.
+profile here. `traits` come from `identify` calls, identifiers are linked and merged by themselves;
+two known people only by a call of yours, and every merge can be undone.
 Segments and stages are kept up to date as events arrive, and windows expire by the clock.
 """
 
@@ -55,6 +57,7 @@ class State(TypedDict):
     policies: PolicyCache
     tracking: ServiceClient
     ingest: ServiceClient
+    orchestrator: ServiceClient | None
     worker: asyncio.Task[None]
 
 
@@ -78,6 +81,9 @@ def create_app(settings: ProfileSettings | None = None, clock: Clock | None = No
         signer = TokenSigner("profile", settings.signing_key.get_secret_value())
         tracking = ServiceClient("tracking", settings.tracking_store_url, signer)
         ingest = ServiceClient("tracking", settings.tracking_ingest_url, signer)
+        orchestrator = None
+        if settings.orchestrator_url is not None:
+            orchestrator = ServiceClient("orchestrator", settings.orchestrator_url, signer)
         maker, bell, cache = postgres.create_sessionmaker(engine), Bell(), RuleCache()
         policies = PolicyCache()
         log = FeedClient(tracking, "/internal/v1/log")
@@ -98,6 +104,7 @@ def create_app(settings: ProfileSettings | None = None, clock: Clock | None = No
             policies=policies,
             tracking=tracking,
             ingest=ingest,
+            orchestrator=orchestrator,
             worker=worker,
         )
         worker.cancel()
@@ -105,6 +112,8 @@ def create_app(settings: ProfileSettings | None = None, clock: Clock | None = No
         await tracking.close()
         await partners.aclose()
         await ingest.close()
+        if orchestrator is not None:
+            await orchestrator.close()
         await engine.dispose()
 
     app = kit.create_app(
@@ -120,6 +129,7 @@ def create_app(settings: ProfileSettings | None = None, clock: Clock | None = No
         imports.router,
         trait_history.router,
         traits.router,
+        merges.router,
         segments.router,
         lists.router,
         segment_history.router,

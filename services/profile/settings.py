@@ -16,6 +16,11 @@ class ProfileSettings(PostgresSettings):
         description="Base URL of tracking in the role ingest, which what is said through the API "
         "about traits is written to."
     )
+    orchestrator_url: str | None = Field(
+        None,
+        description="Base URL of the orchestrator, which is asked what a merge did to journeys; "
+        "without it that is shown as unknown.",
+    )
     discovery_seconds: float = Field(
         1.0, gt=0, description="How often tracking is asked for new partitions of its log."
     )

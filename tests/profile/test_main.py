@@ -19,7 +19,7 @@ async def test_the_openapi_document_is_valid_and_shows_only_the_public_paths(wor
     document = (await world.client.get("/openapi.json")).json()
     validate(document)
     assert {path.split("/")[3] for path in document["paths"]} == {
-        *("profiles", "segments", "stages", "computed-traits"),
+        *("profiles", "merges", "segments", "stages", "computed-traits"),
         *("accounts", "account-segments"),
         *("changes", "change-subscriptions"),
         *("trait-definitions", "trait-refusals", "trait-settings"),

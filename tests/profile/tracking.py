@@ -8,9 +8,11 @@ import socket
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from typing import Any
 from uuid import UUID
 
 import msgspec
+import pyarrow as pa
 import uvicorn
 from fastapi import FastAPI, Request, Response
 from starlette.middleware.base import RequestResponseEndpoint
@@ -20,10 +22,24 @@ from services.contracts.events import Event, EventType
 from services.contracts.tracking import SaidAccepted
 from services.kit import feeds
 from services.kit.auth import TokenVerifier
+from services.rules import EMPTY, filter_of, leaf_of, update
 from services.tracking.ingest import said
 from services.tracking.ingest.accept import accept_batch
 from services.tracking.ingest.convert import Origin
 from tests.support.app import trusted_keys
+
+_PAIRS = pa.list_(pa.struct([("1", pa.int64()), ("2", pa.uint64())]))
+LEAVES = pa.schema(
+    [
+        ("leaf_id", pa.string()),
+        ("profile_id", pa.string()),
+        ("total", pa.int64()),
+        ("first", pa.int64()),
+        ("last", pa.int64()),
+        ("recent", pa.list_(pa.int64())),
+        ("buckets", _PAIRS),
+    ]
+)
 
 
 @dataclass
@@ -32,7 +48,9 @@ class FakeTracking:
 
     rows: dict[str, list[feeds.FeedRow]] = field(default_factory=dict)
     leaf_answers: list[Response] = field(default_factory=list)
-    leaf_queries: list[dict[str, object]] = field(default_factory=list)
+    leaf_queries: list[dict[str, Any]] = field(default_factory=list)
+    counts: bool = False
+    """Leaves are counted in the rows as ClickHouse would, once no prepared answer is left."""
     aggregate_answers: list[Response] = field(default_factory=list)
     aggregate_queries: list[dict[str, object]] = field(default_factory=list)
     bell: feeds.Bell = field(default_factory=feeds.Bell)
@@ -108,7 +126,11 @@ class FakeTracking:
         @app.post("/internal/v1/rules/query")
         async def leaves(request: Request) -> Response:
             self.leaf_queries.append(await request.json())
-            return self.leaf_answers.pop(0) if self.leaf_answers else Response(status_code=503)
+            if self.leaf_answers:
+                return self.leaf_answers.pop(0)
+            return (
+                self._counted(self.leaf_queries[-1]) if self.counts else Response(status_code=503)
+            )
 
         @app.post("/internal/v1/aggregates/query")
         async def aggregates(request: Request) -> Response:
@@ -117,6 +139,12 @@ class FakeTracking:
             return answers.pop(0) if answers else Response(status_code=503)
 
         return app
+
+    def _counted(self, query: dict[str, Any]) -> Response:
+        """Of all rows of all workspaces, as a test has one; subjects stand for themselves."""
+        last = query["max_log_offset"]
+        past = [e for rows in self.rows.values() for r in rows[:last] for e in r.entries(Event)]
+        return arrow(leaf_rows(query, past))
 
     @asynccontextmanager
     async def serving(self) -> AsyncIterator[None]:
@@ -134,6 +162,36 @@ class FakeTracking:
                     self.bell.ring(partition)
                 server.should_exit = True
                 await task
+
+
+def leaf_rows(query: dict[str, Any], past: list[Event]) -> list[dict[str, Any]]:
+    """What a ``LeafQuery`` is answered with, counted by the rule library itself."""
+    owner_of = {s: p for p, own in (query.get("subjects") or {}).items() for s in own}
+    found = []
+    for leaf_id, node in query["leaves"].items():
+        leaf = leaf_of(node)
+        matches = filter_of(leaf.where)
+        times: dict[str, list[int]] = {}
+        for each in past:
+            owner = owner_of.get(each.subject_id)
+            if query.get("subjects") is None:
+                owner = each.subject_id
+            properties = msgspec.json.decode(each.properties)
+            if owner is not None and each.event == leaf.event and matches(properties, {}):
+                times.setdefault(owner, []).append(each.occurred_at)
+        for owner, at in times.items():
+            parts = update(EMPTY, leaf, at)._asdict()
+            buckets = [{"1": index, "2": count} for index, count in parts.pop("buckets")]
+            found.append({"leaf_id": leaf_id, "profile_id": owner, **parts, "buckets": buckets})
+    return found
+
+
+def arrow(rows: list[dict[str, Any]]) -> Response:
+    sink = pa.BufferOutputStream()
+    table = pa.Table.from_pylist(rows, schema=LEAVES)
+    with pa.ipc.new_stream(sink, LEAVES) as writer:
+        writer.write_table(table)
+    return Response(sink.getvalue().to_pybytes())
 
 
 _numbers = iter(range(10**9))

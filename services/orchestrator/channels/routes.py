@@ -8,6 +8,7 @@ from fastapi import APIRouter, Response
 from sqlalchemy import func
 
 from services.kit.auth import Forbidden, Unauthenticated, UserCaller
+from services.kit.idempotency import NewId
 from services.kit.pagination import Page, PagingParams
 from services.kit.postgres import Session
 from services.kit.problems import InvalidRequest, problem_responses
@@ -23,7 +24,6 @@ from services.orchestrator.channels.model import (
     channel,
 )
 from services.orchestrator.errors import ChannelNotFound
-from services.orchestrator.idempotency import NewId
 from services.orchestrator.paging import after_id, page_of
 
 router = APIRouter(

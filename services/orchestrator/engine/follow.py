@@ -40,6 +40,20 @@ async def apply(
     """
     if not await position_store.move_position(session, workspace_id, before, end):
         raise FeedMoved
+    due = [
+        await _apply(session, workspace_id, part, library, now) for part in merges.parts(changes)
+    ]
+    return any(due)
+
+
+async def _apply(
+    session: AsyncSession,
+    workspace_id: UUID,
+    changes: Sequence[Change],
+    library: Library,
+    now: int,
+) -> bool:
+    await merges.unmerge(session, workspace_id, changes, now)
     await merges.merge(session, workspace_id, changes, library, now)
     await gate_store.apply(session, workspace_id, changes)
     running, awaited = await library.running(session)

@@ -1,9 +1,12 @@
-"""SQL of a profile merge: everything kept by profile moves from the loser to the winner."""
+"""SQL of a profile merge: everything kept by profile moves from the loser to the winner; and of its
+undoing: "never again" then holds for both."""
 
 from uuid import UUID
 
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncSession
+
+from services.orchestrator.times import from_ms
 
 _PAIRS = "unnest(CAST(:merged AS uuid[]), CAST(:heirs AS uuid[])) AS u (merged, heir)"
 
@@ -54,6 +57,23 @@ _MOVE_ANCHORS = f"""
 _MOVE_MESSAGES = f"""
     UPDATE message m SET profile_id = u.heir FROM {_PAIRS}
     WHERE m.workspace_id = :ws AND m.profile_id = u.merged"""  # noqa: S608
+
+
+_COPY_ENTRIES = """
+    INSERT INTO entry AS e (workspace_id, journey_id, profile_id, ledger_key, rotation, active,
+        exited_at)
+    SELECT workspace_id, journey_id, :lives, ledger_key, rotation, false,
+        CASE WHEN active THEN :now ELSE exited_at END
+    FROM entry WHERE workspace_id = :ws AND profile_id = :goes_on
+    ON CONFLICT (workspace_id, journey_id, profile_id, ledger_key) DO NOTHING"""
+
+
+async def copy_entries(
+    session: AsyncSession, workspace_id: UUID, goes_on: UUID, lives: UUID, now: int
+) -> None:
+    """Journeys that go on count as left by the one who lives again: they go on without it."""
+    values = {"ws": workspace_id, "goes_on": goes_on, "lives": lives, "now": from_ms(now)}
+    await session.execute(text(_COPY_ENTRIES), values)
 
 
 async def move(session: AsyncSession, workspace_id: UUID, heirs: dict[UUID, UUID]) -> None:

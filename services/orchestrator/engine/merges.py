@@ -1,6 +1,10 @@
-"""Merged profiles: the loser's journeys go on as the winner's, each only once (semantics ID-8)."""
+"""Merged profiles: the loser's journeys go on as the winner's, each only once (semantics ID-8).
 
-from collections.abc import Iterable
+Where a merge is undone, journeys and messages stay where they are: what was done to the one person
+cannot be taken back, and neither of the two may get it a second time.
+"""
+
+from collections.abc import Iterable, Iterator, Sequence
 from uuid import UUID
 
 from sqlalchemy.ext.asyncio import AsyncSession
@@ -16,6 +20,30 @@ from services.orchestrator.engine.library import Library
 from services.orchestrator.engine.participants import Participant, Traces
 from services.orchestrator.journeys.step import leave
 from services.orchestrator.messages import gate_store
+
+
+def parts(changes: Sequence[Change]) -> Iterator[Sequence[Change]]:
+    """The block cut before every unmerge: after it the same ids mean other people."""
+    start = 0
+    for index, change in enumerate(changes):
+        if change.type == "profile.unmerged" and index > start:
+            yield changes[start:index]
+            start = index
+    yield changes[start:]
+
+
+async def unmerge(
+    session: AsyncSession, workspace_id: UUID, changes: Sequence[Change], now: int
+) -> None:
+    """The unmerge a block begins with, if any: who lives again has entered what both have.
+
+    Consents of both are told right after it; what they were as one no longer counts.
+    """
+    first = changes[0] if changes else None
+    if first is not None and first.type == "profile.unmerged":
+        lives, goes_on = UUID(first.data["merged_id"]), UUID(first.profile_id)
+        await merge_store.copy_entries(session, workspace_id, goes_on, lives, now)
+        await gate_store.forget(session, workspace_id, [goes_on, lives])
 
 
 def heirs(changes: Iterable[Change]) -> dict[UUID, UUID]:

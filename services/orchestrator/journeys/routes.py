@@ -7,6 +7,7 @@ from uuid import UUID
 from fastapi import APIRouter, Query, Request
 
 from services.kit.auth import Forbidden, Unauthenticated, UserCaller
+from services.kit.idempotency import NewId
 from services.kit.pagination import Page, PagingParams, encode_cursor
 from services.kit.postgres import Session
 from services.kit.problems import InvalidRequest, Unavailable, problem_responses
@@ -17,7 +18,6 @@ from services.orchestrator.errors import (
     JourneyStateConflict,
     NotReady,
 )
-from services.orchestrator.idempotency import NewId
 from services.orchestrator.journeys import service, stats, store
 from services.orchestrator.journeys.model import (
     Flow,

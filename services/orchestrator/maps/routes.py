@@ -10,11 +10,11 @@ from pydantic import AwareDatetime
 
 from services.contracts.profile import StageModel
 from services.kit.auth import UserCaller
+from services.kit.idempotency import NewId
 from services.kit.pagination import Page, PagingParams, encode_cursor
 from services.kit.postgres import Session, workspace_tx
 from services.kit.problems import InvalidRequest, Unavailable, problem_responses
 from services.kit.strict import StrictRoute
-from services.orchestrator.idempotency import NewId
 from services.orchestrator.maps import picture, service, store, templates
 from services.orchestrator.maps.errors import (
     MapChanged,

@@ -9,12 +9,12 @@ from pydantic import BaseModel, ConfigDict, Field
 from sqlalchemy import func
 
 from services.kit.auth import Forbidden, Unauthenticated, UserCaller
+from services.kit.idempotency import NewId
 from services.kit.pagination import Page, PagingParams
 from services.kit.postgres import Session
 from services.kit.problems import InvalidRequest, problem_responses
 from services.kit.strict import StrictRoute
 from services.orchestrator.errors import MessageTemplateNotFound
-from services.orchestrator.idempotency import NewId
 from services.orchestrator.message_templates import render, store
 from services.orchestrator.message_templates.store import MessageTemplate
 from services.orchestrator.paging import after_id, page_of

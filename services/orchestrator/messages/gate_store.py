@@ -1,6 +1,6 @@
 """The send gate follows the feed: consent per person and purpose, erasure."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from uuid import UUID
 
 from sqlalchemy import text
@@ -67,4 +67,18 @@ async def merge(session: AsyncSession, workspace_id: UUID, heirs: dict[UUID, UUI
             "merged": [str(merged) for merged in heirs],
             "heirs": [str(heir) for heir in heirs.values()],
         },
+    )
+
+
+async def forget(session: AsyncSession, workspace_id: UUID, profile_ids: Sequence[UUID]) -> None:
+    """Consents of profiles that are told anew; suppression and erasure stay."""
+    await session.execute(
+        text(
+            """
+            DELETE FROM send_gate
+            WHERE workspace_id = :ws AND subject = ANY(CAST(:subjects AS text[]))
+                AND state IN ('granted', 'withdrawn')
+            """
+        ),
+        {"ws": workspace_id, "subjects": [str(each) for each in profile_ids]},
     )

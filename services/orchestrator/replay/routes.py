@@ -9,12 +9,12 @@ from sqlalchemy import Row
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from services.kit.auth import Forbidden, Unauthenticated, UserCaller
+from services.kit.idempotency import NewId
 from services.kit.pagination import Page, PagingParams
 from services.kit.postgres import Session
 from services.kit.problems import InvalidRequest, problem_responses
 from services.kit.strict import StrictRoute
 from services.orchestrator.errors import JourneyInvalid, JourneyNotFound, ReplayNotFound
-from services.orchestrator.idempotency import NewId
 from services.orchestrator.messages import store as messages
 from services.orchestrator.messages.model import FINAL
 from services.orchestrator.paging import after_id, page_of

@@ -34,6 +34,9 @@ class Consents:
                 self.changed.add(purpose)
         return known is None or known[0] != state
 
+    def copy(self) -> "Consents":
+        return Consents(dict(self.current))
+
     def absorb(self, other: "Consents") -> None:
         for purpose, (state, at) in other.current.items():
             self.learn(purpose, state, at)

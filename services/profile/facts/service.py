@@ -11,6 +11,7 @@ from services.kit.problems import Unavailable
 from services.profile.errors import RuleNotFound
 from services.profile.feed import store as feed
 from services.profile.identity import store as identity
+from services.profile.recounts import service as recounts
 from services.profile.rules import people, states
 from services.profile.rules import store as rules
 from services.profile.traits import store as trait_store
@@ -32,7 +33,10 @@ async def facts(
     living = await identity.canonical(session, workspace_id, set(asked))
     ids = set(living.values())
     wanted = await _rules(session, workspace_id, rule_ids)
-    counted = await states.load(session, workspace_id, ids, _leaves(wanted))
+    leaves = _leaves(wanted)
+    if leaves and await recounts.counting(session, workspace_id, ids):
+        raise Unavailable("Events of some of these people are being counted anew.")
+    counted = await states.load(session, workspace_id, ids, leaves)
     known_people = await _people(session, workspace_id, ids, wanted, now_ms)
     named = await _identifiers(session, workspace_id, ids)
     masked = await trait_store.masked(session, workspace_id)

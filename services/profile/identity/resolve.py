@@ -37,12 +37,18 @@ class Sighting(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Merge:
-    """Before the event at ``index``, ``loser`` became an alias of ``winner``."""
+    """Before the event at ``index``, ``loser`` became an alias of ``winner``.
+
+    ``seen``: the event's identifiers that were theirs (the winner's, the loser's), by which it
+    was noticed; None where a person decided it, who alone merges one with a ``user_id`` away.
+    """
 
     index: int
     winner: str
     loser: str
     loser_seq: int
+    seen: tuple[Identifier, Identifier] | None = None
+    loser_user_id: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +71,8 @@ class Resolution:
     """New profiles and the index of their first event, those merged away later included."""
     links: dict[Identifier, tuple[str, int]] = field(default_factory=dict)
     """New identifiers: the profile they were linked to then, and the index of the event."""
+    anchors: dict[Identifier, Identifier | None] = field(default_factory=dict)
+    """By new identifier the known one of its event that says whose it is; None: a new profile's."""
     merges: list[Merge] = field(default_factory=list)
     conflicts: list[Conflict] = field(default_factory=list)
     nodes: dict[str, Node] = field(default_factory=dict)
@@ -107,12 +115,16 @@ def _place(index: int, sighting: Sighting, known: dict[Identifier, str], result:
     dropped: list[tuple[Identifier, Reason]] = []
     while len(kept) > 1 and (reason := _objection(kept, held, result.nodes)) is not None:
         dropped.append((kept.pop(), reason))
-    owner = _join(index, sighting, {held[i] for i in kept if i in held}, result)
+    # By profile its identifier of the highest priority, which the last assignment is.
+    seen = {held[i]: i for i in reversed(kept) if i in held}
+    anchor = next((i for i in kept if i in held), None)
+    owner = _join(index, sighting, seen, result)
     node = result.nodes[owner]
     for identifier in kept:
         if identifier not in held:
             known[identifier] = owner
             result.links[identifier] = (owner, index)
+            result.anchors[identifier] = anchor
             node.identifier_count += 1
             if identifier[0] == "user_id":
                 node.user_id = identifier[1]
@@ -131,7 +143,8 @@ def _objection(
     """Why these identifiers may not all be one profile's, or None."""
     joined = [nodes[p] for p in {held[i] for i in kept if i in held}]
     user_ids = {node.user_id for node in joined if node.user_id is not None}
-    user_ids |= {value for namespace, value in kept if namespace == "user_id"}
+    # A known one may be the second of its profile, which only an explicit merge can bring about.
+    user_ids |= {i[1] for i in kept if i[0] == "user_id" and i not in held}
     if len(user_ids) > 1:
         return "two_user_ids"
     new = sum(i not in held for i in kept)
@@ -141,21 +154,31 @@ def _objection(
     return None
 
 
-def _join(index: int, sighting: Sighting, profiles: set[str], result: Resolution) -> str:
-    """The profile that survives: the known one, else the oldest, else a new one."""
-    if not profiles:
+def _join(
+    index: int, sighting: Sighting, seen: Mapping[str, Identifier], result: Resolution
+) -> str:
+    """The profile that survives: the known one, else the oldest, else a new one.
+
+    ``seen``: profiles of the event's identifiers and the first identifier of each.
+    """
+    if not seen:
         profile_id = result.canonical(sighting.subject_id)
         if profile_id not in result.nodes:
             result.nodes[profile_id] = Node(profile_id, None, sighting.seq, 0)
             result.created[profile_id] = index
         return profile_id
-    winner, *losers = sorted(
-        (result.nodes[p] for p in profiles),
-        key=lambda node: (node.user_id is None, node.created_seq, node.profile_id),
-    )
+    winner, *losers = sorted((result.nodes[p] for p in seen), key=seniority)
     for loser in losers:
+        both = seen[winner.profile_id], seen[loser.profile_id]
         winner.identifier_count += loser.identifier_count
         result.became[loser.profile_id] = winner.profile_id
-        result.merges.append(Merge(index, winner.profile_id, loser.profile_id, loser.created_seq))
+        result.merges.append(
+            Merge(index, winner.profile_id, loser.profile_id, loser.created_seq, both)
+        )
         del result.nodes[loser.profile_id]
     return winner.profile_id
+
+
+def seniority(node: Node) -> tuple[bool, int, str]:
+    """Of profiles that become one, the one with the least survives: known, then older."""
+    return node.user_id is None, node.created_seq, node.profile_id

@@ -1,7 +1,7 @@
 """SQL of the identity graph: whole blocks at a time."""
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from uuid import UUID
 
 import msgspec
@@ -12,7 +12,7 @@ from services.profile.arrays import plain, quoted, statement
 from services.profile.identity.resolve import Conflict, Identifier, Node
 
 _LOAD = statement("""
-SELECT i.namespace, i.value, i.profile_id::text AS profile_id,
+SELECT i.namespace, i.value, i.profile_id::text AS profile_id, i.origin_id::text AS origin_id,
        p.user_id, p.created_seq, p.identifier_count
 FROM unnest(CAST(:namespaces AS text[]), CAST(:values AS text[])) AS wanted(namespace, value)
 JOIN identifier i ON i.workspace_id = :workspace_id
@@ -21,18 +21,21 @@ JOIN profile p ON p.workspace_id = :workspace_id AND p.profile_id = i.profile_id
 """)
 
 _OF_PROFILES = statement("""
-SELECT i.namespace, i.value, i.subject_id::text AS subject_id, i.profile_id::text AS profile_id
+SELECT i.namespace, i.value, i.subject_id::text AS subject_id, i.profile_id::text AS profile_id,
+       i.origin_id::text AS origin_id
 FROM unnest(CAST(:profile_ids AS uuid[])) AS asked(profile_id)
 JOIN identifier i ON i.workspace_id = :workspace_id AND i.profile_id = asked.profile_id
 ORDER BY i.linked_at, i.namespace, i.value
 """)
 
 _LINK = statement("""
-INSERT INTO identifier (workspace_id, namespace, value, subject_id, profile_id, linked_at)
-SELECT :workspace_id, namespace, value, subject_id, profile_id, to_timestamp(at / 1000.0)
+INSERT INTO identifier
+  (workspace_id, namespace, value, subject_id, profile_id, origin_id, linked_at)
+SELECT :workspace_id, namespace, value, subject_id, profile_id, origin_id,
+       to_timestamp(at / 1000.0)
 FROM unnest(CAST(:namespaces AS text[]), CAST(:values AS text[]), CAST(:subjects AS uuid[]),
-            CAST(:profiles AS uuid[]), CAST(:times AS bigint[]))
-  AS new(namespace, value, subject_id, profile_id, at)
+            CAST(:profiles AS uuid[]), CAST(:origins AS uuid[]), CAST(:times AS bigint[]))
+  AS new(namespace, value, subject_id, profile_id, origin_id, at)
 """)
 
 _MOVE = statement("""
@@ -55,12 +58,17 @@ FROM unnest(CAST(:losers AS uuid[]), CAST(:winners AS uuid[])) AS m(loser, winne
 
 _MERGE = statement("""
 INSERT INTO merge
-  (workspace_id, merge_id, profile_id, merged_id, message_id, merged_at, snapshot)
-SELECT :workspace_id, merge_id, winner, loser, message_id, to_timestamp(at / 1000.0),
-       CAST(snapshot AS jsonb)
+  (workspace_id, merge_id, profile_id, merged_id, survivor_origin_id, merged_origin_id, message_id,
+   merged_at, snapshot, survivor, reason, decided_by)
+SELECT :workspace_id, merge_id, winner, loser, winner_origin, loser_origin, message_id,
+       to_timestamp(at / 1000.0), CAST(snapshot AS jsonb), CAST(survivor AS jsonb), reason,
+       decided_by
 FROM unnest(CAST(:ids AS uuid[]), CAST(:winners AS uuid[]), CAST(:losers AS uuid[]),
-            CAST(:message_ids AS text[]), CAST(:times AS bigint[]), CAST(:snapshots AS text[]))
-  AS new(merge_id, winner, loser, message_id, at, snapshot)
+            CAST(:winner_origins AS uuid[]), CAST(:loser_origins AS uuid[]),
+            CAST(:message_ids AS text[]), CAST(:times AS bigint[]), CAST(:snapshots AS text[]),
+            CAST(:survivors AS text[]), CAST(:reasons AS text[]), CAST(:deciders AS text[]))
+  AS new(merge_id, winner, loser, winner_origin, loser_origin, message_id, at, snapshot, survivor,
+         reason, decided_by)
 """)
 
 _CONFLICT = statement("""
@@ -89,30 +97,53 @@ WHERE coalesce(a.profile_id, p.profile_id, i.profile_id) IS NOT NULL
 
 @dataclass(frozen=True, slots=True)
 class Linked:
-    """An identifier and the profile it belongs to; ``at`` in ms."""
+    """An identifier and the profile it belongs to; ``at`` in ms.
+
+    ``origin_id``: the profile it would belong to had nothing ever been merged.
+    """
 
     namespace: str
     value: str
     subject_id: str
     profile_id: str
+    origin_id: str
     at: int = 0
 
 
 @dataclass(frozen=True, slots=True)
+class Cause:
+    """What made two profiles one: an event, or a person (``decided_by``) for a ``reason``.
+
+    ``at`` in ms. ``message_id`` is empty for a person's decision.
+    """
+
+    message_id: str
+    at: int
+    merge_id: UUID = field(default_factory=uuid7)
+    reason: str | None = None
+    decided_by: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class MergeRecord:
-    """What the ledger keeps of a merge: ``snapshot`` is the loser as it was."""
+    """What the ledger keeps of a merge: the loser (``snapshot``) and the survivor as they were.
+
+    The origins say between which two profiles, of all that the two sides ever were, the edge lies.
+    """
 
     winner: str
     loser: str
-    message_id: str
-    at: int
+    winner_origin: str
+    loser_origin: str
+    cause: Cause
     snapshot: Mapping[str, object]
+    survivor: Mapping[str, object]
 
 
 async def load(
     session: AsyncSession, workspace_id: UUID, identifiers: Collection[Identifier]
-) -> tuple[dict[Identifier, str], list[Node]]:
-    """Owners of the identifiers that are known, and those owners."""
+) -> tuple[dict[Identifier, str], list[Node], dict[Identifier, str]]:
+    """Owners of the identifiers that are known, those owners, and the identifiers' origins."""
     found = await session.execute(
         _LOAD,
         {
@@ -122,12 +153,14 @@ async def load(
         },
     )
     owners: dict[Identifier, str] = {}
+    origins: dict[Identifier, str] = {}
     nodes: dict[str, Node] = {}
-    for namespace, value, profile_id, user_id, created_seq, count in found.all():
+    for namespace, value, profile_id, origin_id, user_id, created_seq, count in found.all():
         owners[namespace, value] = profile_id
+        origins[namespace, value] = origin_id
         if profile_id not in nodes:
             nodes[profile_id] = Node(profile_id, user_id, created_seq, count)
-    return owners, list(nodes.values())
+    return owners, list(nodes.values()), origins
 
 
 async def identifiers_of(
@@ -137,7 +170,7 @@ async def identifiers_of(
     found = await session.execute(
         _OF_PROFILES, {"workspace_id": workspace_id, "profile_ids": plain(profile_ids)}
     )
-    return [Linked(r.namespace, r.value, r.subject_id, r.profile_id) for r in found]
+    return [Linked(r.namespace, r.value, r.subject_id, r.profile_id, r.origin_id) for r in found]
 
 
 async def link(session: AsyncSession, workspace_id: UUID, links: Sequence[Linked]) -> None:
@@ -149,6 +182,7 @@ async def link(session: AsyncSession, workspace_id: UUID, links: Sequence[Linked
             "values": quoted(x.value for x in links),
             "subjects": plain(x.subject_id for x in links),
             "profiles": plain(x.profile_id for x in links),
+            "origins": plain(x.origin_id for x in links),
             "times": plain(x.at for x in links),
         },
     )
@@ -169,12 +203,17 @@ async def merge(
         _MERGE,
         {
             "workspace_id": workspace_id,
-            "ids": plain(uuid7() for _ in records),
+            "ids": plain(r.cause.merge_id for r in records),
             "winners": plain(r.winner for r in records),
             "losers": plain(r.loser for r in records),
-            "message_ids": quoted(r.message_id for r in records),
-            "times": plain(r.at for r in records),
+            "winner_origins": plain(r.winner_origin for r in records),
+            "loser_origins": plain(r.loser_origin for r in records),
+            "message_ids": quoted(r.cause.message_id for r in records),
+            "times": plain(r.cause.at for r in records),
             "snapshots": quoted(msgspec.json.encode(r.snapshot).decode() for r in records),
+            "survivors": quoted(msgspec.json.encode(r.survivor).decode() for r in records),
+            "reasons": quoted(r.cause.reason for r in records),
+            "deciders": quoted(r.cause.decided_by for r in records),
         },
     )
 

@@ -80,6 +80,9 @@ class Traits:
             if value is None or self._excess(key, value, True, False) is None:
                 self._put(key, value, meta)
 
+    def copy(self) -> "Traits":
+        return Traits(dict(self.values), dict(self.meta))
+
     def excess(self, key: str, value: Any) -> Excess | None:
         """Why there would be no room for a value, whoever says it."""
         return self._excess(key, value, key not in self.meta, True)

@@ -37,6 +37,10 @@ class Touched:
             for index in range(len(rules.nodes)):
                 self.nodes.setdefault(index, {})[profile_id] = None
 
+    def spare(self, profile_id: str) -> None:
+        for found in self.nodes.values():
+            found.pop(profile_id, None)
+
     def profiles(self) -> set[str]:
         return {profile_id for found in self.nodes.values() for profile_id in found}
 

@@ -1,7 +1,7 @@
 """Brings new rules up to date: counts the past of their leaves, then asks everybody once."""
 
 import asyncio
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from itertools import groupby
 from typing import Any
 from uuid import UUID
@@ -15,6 +15,7 @@ from services.kit.http import ServiceClient
 from services.profile.computed import service as computed
 from services.profile.computed import states as computed_states
 from services.profile.identity import store as identity
+from services.profile.merges import store as merges
 from services.profile.profiles import read as profiles
 from services.profile.rules import service, since, states, store
 from services.profile.rules.advance import Touched
@@ -35,16 +36,25 @@ Row = tuple[str, str, LeafState]
 
 
 async def fetch(
-    tracking: ServiceClient, workspace_id: UUID, leaves: list[PendingLeaf]
+    tracking: ServiceClient,
+    workspace_id: UUID,
+    leaves: list[PendingLeaf],
+    *,
+    subjects: Mapping[str, Sequence[str]] | None = None,
+    min_feed_offset: int | None = None,
 ) -> list[Row]:
     """States of leaves that share a start offset, from the events up to it.
 
-    Raises ``Unavailable`` while ClickHouse has not loaded the log that far.
+    ``subjects``: of these profiles only, and of exactly these subjects each. Raises
+    ``Unavailable`` while ClickHouse has not loaded the log that far, or tracking does not know
+    yet who is who since the row ``min_feed_offset`` of the change feed.
     """
     query = LeafQuery.model_validate(
         {
             "leaves": {leaf.leaf_id: leaf.definition for leaf in leaves},
             "max_log_offset": leaves[0].start_offset,
+            "min_feed_offset": min_feed_offset,
+            "subjects": subjects,
         }
     )
     response = await tracking.request(
@@ -67,19 +77,35 @@ def batches(pending: Iterable[PendingLeaf]) -> Iterable[list[PendingLeaf]]:
 
 
 async def add(
-    session: AsyncSession, workspace_id: UUID, leaves: list[PendingLeaf], rows: list[Row]
+    session: AsyncSession,
+    workspace_id: UUID,
+    leaves: list[PendingLeaf],
+    rows: list[Row],
+    unmerged: int,
 ) -> None:
-    """Add the past to what was counted live since, once, under the workspace's lock."""
+    """Add the past to what was counted live since, once, under the workspace's lock.
+
+    ``unmerged``: the ``last_unmerge`` that tracking knew of; a later one has the rows thrown away,
+    as they may give one person the past of two.
+    """
     await stream.lock(session, workspace_id)
+    if await merges.last_unmerge(session, workspace_id) != unmerged:
+        return
     # One may have been dropped, or dropped and registered anew, while tracking was asked.
     still = {x.leaf_id: x.start_offset for x in await store.pending_leaves(session, workspace_id)}
     wanted = {
         x.leaf_id: leaf_of(x.definition) for x in leaves if still.get(x.leaf_id) == x.start_offset
     }
-    for start in range(0, len(rows), CHUNK):
-        chunk = [row for row in rows[start : start + CHUNK] if row[0] in wanted]
-        await _add(session, workspace_id, wanted, chunk)
+    await add_rows(session, workspace_id, wanted, [row for row in rows if row[0] in wanted])
     await store.finish_leaves(session, workspace_id, wanted)
+
+
+async def add_rows(
+    session: AsyncSession, workspace_id: UUID, leaves: dict[str, Leaf], rows: list[Row]
+) -> None:
+    """Add states to those that are held; ``leaves``: those of the rows, by id."""
+    for start in range(0, len(rows), CHUNK):
+        await _add(session, workspace_id, leaves, rows[start : start + CHUNK])
 
 
 async def _add(

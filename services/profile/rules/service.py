@@ -10,6 +10,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from services.contracts.changes import Change
 from services.profile.account_segments import audience
 from services.profile.computed import aggregates
+from services.profile.recounts import store as recounts
 from services.profile.rules import memberships, people, since, states, store
 from services.profile.rules.advance import Advanced, Touched, advance, due, dues
 from services.profile.rules.count import count
@@ -86,6 +87,7 @@ async def of_block(
     if gone := [loser for loser in applied.became if loser in applied.existing]:
         became = {loser: applied.became[loser] for loser in gone}
         await memberships.inherit(session, workspace_id, became)
+        await recounts.follow(session, workspace_id, became)
         for (loser, leaf_id), held in (await states.take(session, workspace_id, gone)).items():
             news.inherited.setdefault((became[loser], leaf_id), []).append(held.state)
     for profile_id, leaf_id in news.counted:
@@ -110,6 +112,9 @@ async def settle(
     session: AsyncSession, workspace_id: UUID, rules: RuleSet, news: News, now_ms: int
 ) -> Settled:
     """Write new leaf states, ask what was touched, write who entered and left what."""
+    # What is counted anew is not true of anybody yet: whoever it concerns stands still meanwhile.
+    for each in await recounts.pending(session, workspace_id):
+        news.touched.spare(each.profile_id)
     asked = news.touched.profiles()
     held = await _load_states(session, workspace_id, rules, news, asked)
     subjects = await people.load(

@@ -232,6 +232,16 @@ async def remove_leaves(
         )
 
 
+async def leaves(session: AsyncSession, workspace_id: UUID) -> list[PendingLeaf]:
+    """All leaves that are counted."""
+    statement = (
+        select(LeafRow.leaf_id, LeafRow.definition, LeafRow.start_offset)
+        .where(LeafRow.workspace_id == workspace_id)
+        .order_by(LeafRow.leaf_id)
+    )
+    return [PendingLeaf(**r._mapping) for r in await session.execute(statement)]
+
+
 async def pending_leaves(session: AsyncSession, workspace_id: UUID) -> list[PendingLeaf]:
     statement = (
         select(LeafRow.leaf_id, LeafRow.definition, LeafRow.start_offset)

@@ -16,17 +16,17 @@ from services.kit.http import ServiceClient
 from services.kit.postgres import SessionMaker, workspace_tx
 from services.kit.problems import Unavailable
 from services.profile.accounts import asking
-from services.profile.accounts import block as accounts
 from services.profile.clock import Clock, to_ms
 from services.profile.computed import backfill as computed_past
-from services.profile.computed import service as computed
 from services.profile.feed import store as feed
+from services.profile.merges import store as merges
+from services.profile.recounts import worker as recounts
 from services.profile.rules import backfill
-from services.profile.rules import service as rules
 from services.profile.rules import store as registered
-from services.profile.rules.service import RuleCache, Settled
-from services.profile.stream import poison, service, store
+from services.profile.rules.service import RuleCache
+from services.profile.stream import effects, poison, service, store
 from services.profile.stream.block import Block, decode
+from services.profile.stream.effects import Effects
 from services.profile.subscriptions.deliver import Deliveries
 from services.profile.traits.store import PolicyCache
 
@@ -109,13 +109,13 @@ class Consumer:
 
     async def _apply(self, after: int, block: Block) -> None:
         try:
-            settled = await self._write(after, block)
+            followed = await self._write(after, block)
         except DBAPIError as error:
             if not poison.is_poison(error):
                 raise
-            settled = await self._write_without_poison(after, block, error)
+            followed = await self._write_without_poison(after, block, error)
         self._resources.bell.ring(str(self._workspace_id))
-        self._wake_at(settled.next_due)
+        self._wake_at(followed.next_due)
 
     async def _write(
         self,
@@ -125,7 +125,7 @@ class Consumer:
         refused: Sequence[tuple[int, Event]] = (),
         reason: str = "",
         keep: bool = True,
-    ) -> Settled:
+    ) -> Effects:
         resources, workspace_id = self._resources, self._workspace_id
         async with workspace_tx(resources.sessionmaker, workspace_id) as session:
             place = await store.lock(session, workspace_id)
@@ -135,21 +135,17 @@ class Consumer:
             known = await resources.rules.get(session, workspace_id, place.rules_revision)
             policy = await resources.policies.get(session, workspace_id, place.rules_revision)
             applied = await service.apply(session, workspace_id, block, now_ms, policy)
-            grouped = await accounts.apply(session, workspace_id, block, applied, now_ms)
-            news = await rules.of_block(session, workspace_id, known, block, applied)
-            told = await computed.of_block(session, workspace_id, known, applied, news, now_ms)
-            if await asking.touch(session, workspace_id, known, news, grouped):
-                resources.bell.ring(asking.accounts_bell(workspace_id))
-            settled = await rules.settle(session, workspace_id, known, news, now_ms)
-            changes = applied.changes + grouped.changes + told.changes + settled.changes
-            await feed.append(session, workspace_id, changes)
+            followed = await effects.follow(session, workspace_id, known, block, applied, now_ms)
+            await feed.append(session, workspace_id, applied.changes + followed.changes)
             await store.quarantine(session, workspace_id, refused, reason)
             await store.advance(session, workspace_id, block.end)
             if not keep:
                 await session.rollback()
-        return settled.with_due(told.next_due)
+        if followed.asks_members:
+            resources.bell.ring(asking.accounts_bell(workspace_id))
+        return followed
 
-    async def _write_without_poison(self, after: int, block: Block, error: DBAPIError) -> Settled:
+    async def _write_without_poison(self, after: int, block: Block, error: DBAPIError) -> Effects:
         """Set aside the events that cannot be written and go on with their neighbours."""
 
         async def works(part: Block) -> bool:
@@ -206,6 +202,7 @@ class Consumer:
                     # Timers of stages may have been set anew.
                     self._sooner.set()
                     continue
+                await self._count_anew()
                 await self._compute_past()
             except Unavailable as error:
                 log.info("backfill_waits", workspace_id=str(workspace_id), reason=error.detail)
@@ -217,10 +214,26 @@ class Consumer:
         resources, workspace_id = self._resources, self._workspace_id
         async with workspace_tx(resources.sessionmaker, workspace_id) as session:
             pending = await registered.pending_leaves(session, workspace_id)
+            unmerged = await merges.last_unmerge(session, workspace_id)
         for leaves in backfill.batches(pending):
-            rows = await backfill.fetch(resources.tracking, workspace_id, leaves)
+            rows = await backfill.fetch(
+                resources.tracking, workspace_id, leaves, min_feed_offset=unmerged
+            )
             async with workspace_tx(resources.sessionmaker, workspace_id) as session:
-                await backfill.add(session, workspace_id, leaves, rows)
+                await backfill.add(session, workspace_id, leaves, rows, unmerged)
+
+    async def _count_anew(self) -> None:
+        resources, workspace_id = self._resources, self._workspace_id
+        rounds = recounts.rounds(
+            resources.sessionmaker,
+            resources.tracking,
+            resources.clock,
+            resources.rules,
+            workspace_id,
+        )
+        async for settled in rounds:
+            resources.bell.ring(str(workspace_id))
+            self._wake_at(settled.next_due)
 
     async def _compute_past(self) -> None:
         r, workspace_id = self._resources, self._workspace_id

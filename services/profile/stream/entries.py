@@ -5,26 +5,29 @@ from typing import Any
 
 from services.contracts.changes import Change
 from services.contracts.events import Event
-from services.profile.identity.resolve import Resolution
-from services.profile.identity.store import Linked
+from services.profile.identity.resolve import Merge, Resolution
+from services.profile.identity.store import Cause, Linked
 from services.profile.stream.fold import Folded
 from services.profile.traits.policy import Rules
 
 
 def event_entries(
-    events: list[Event], resolution: Resolution, contexts: Mapping[int, str]
+    events: list[Event],
+    resolution: Resolution,
+    causes: Iterable[Cause],
+    contexts: Mapping[int, str],
 ) -> list[Change]:
     """One ``event`` per event, under the profile it had then, and merges where they happened.
 
-    ``contexts``: by index, of events whose own context is not to be told as it is.
+    ``causes``: one per merge. Merges without an event stand at the end. ``contexts``: by index, of
+    events whose own context is not to be told as it is.
     """
     entries: list[Change] = []
-    merges = iter(resolution.merges)
+    merges = zip(resolution.merges, causes, strict=True)
     pending = next(merges, None)
     for index, event in enumerate(events):
-        while pending is not None and pending.index == index:
-            data = {"merged_id": pending.loser}
-            entries.append(Change("profile.merged", pending.winner, event.occurred_at, data))
+        while pending is not None and pending[0].index == index:
+            entries.append(_merged(*pending))
             pending = next(merges, None)
         entries.append(
             Change(
@@ -42,7 +45,13 @@ def event_entries(
                 },
             )
         )
+    if pending is not None:
+        entries += [_merged(*each) for each in (pending, *merges)]
     return entries
+
+
+def _merged(merge: Merge, cause: Cause) -> Change:
+    return Change("profile.merged", merge.winner, cause.at, {"merged_id": merge.loser})
 
 
 def linked_entries(links: Iterable[Linked]) -> list[Change]:

@@ -32,6 +32,8 @@ class Folded:
     ledger: list[ConsentEntry] = field(default_factory=list)
     history: list[Line] = field(default_factory=list)
     refused: list[Refused] = field(default_factory=list)
+    survivors: dict[str, tuple[Traits, Consents]] = field(default_factory=dict)
+    """By merged profile: what was known of the survivor right before it took over."""
 
 
 def said(event: Event) -> Said | None:
@@ -86,6 +88,9 @@ def fold(
 
 
 def _absorb(merge: Merge, folded: Folded) -> None:
+    mine = folded.traits.get(merge.winner, Traits())
+    agreed = folded.consents.get(merge.winner, Consents())
+    folded.survivors[merge.loser] = (mine.copy(), agreed.copy())
     if (traits := folded.traits.get(merge.loser)) is not None:
         folded.traits.setdefault(merge.winner, Traits()).absorb(traits)
     if (consents := folded.consents.get(merge.loser)) is not None:

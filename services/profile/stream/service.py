@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from uuid import UUID
 
 from sqlalchemy.ext.asyncio import AsyncSession
@@ -11,19 +11,31 @@ from services.contracts.changes import Change
 from services.contracts.events import Event
 from services.identifiers import subject_id
 from services.profile.consents import store as consent_store
+from services.profile.consents.ledger import Consents
 from services.profile.identity import store as identity
-from services.profile.identity.resolve import Resolution, resolve
-from services.profile.identity.store import Linked, MergeRecord
+from services.profile.identity.resolve import Identifier, Resolution, resolve
+from services.profile.identity.store import Cause, Linked, MergeRecord
 from services.profile.profiles import store as profiles
 from services.profile.profiles.traits import Traits
 from services.profile.stream import entries
 from services.profile.stream.block import Block, identifiers, sightings
 from services.profile.stream.fold import Folded, Said, fold, said
+from services.profile.stream.spans import Spans, walk
 from services.profile.traits import ledger as trait_ledger
 from services.profile.traits.mask import without_masked
 from services.profile.traits.policy import Policy
 
 Statement = tuple[int, Event, Said]
+
+
+@dataclass(frozen=True, slots=True)
+class Decided:
+    """Who is who from now on: ``causes`` of the merges, one each; ``existing`` as in Applied."""
+
+    resolution: Resolution
+    existing: set[str]
+    origins: dict[Identifier, str]
+    causes: list[Cause]
 
 
 @dataclass(slots=True)
@@ -39,6 +51,9 @@ class Applied:
     living: list[str]
     """Every living profile the block touched, in order of first touch."""
     changes: list[Change]
+    causes: list[Cause]
+    """Why each merge happened."""
+    spans: Spans
 
 
 async def apply(
@@ -46,22 +61,46 @@ async def apply(
 ) -> Applied:
     """Identity, traits and consents of a block, and the entries that tell of them."""
     wanted = {i for event in block.events for i in identifiers(event)}
-    owners, nodes = await identity.load(session, workspace_id, wanted)
+    owners, nodes, origins = await identity.load(session, workspace_id, wanted)
     existing = {node.profile_id for node in nodes}
     resolution, statements = await asyncio.to_thread(
         lambda: (resolve(sightings(block), owners, nodes), _statements(block.events))
     )
+    for identifier, (owner, _) in resolution.links.items():
+        anchor = resolution.anchors[identifier]
+        origins[identifier] = owner if anchor is None else origins[anchor]
+    found = [block.events[merge.index] for merge in resolution.merges]
+    causes = [Cause(event.message_id, event.occurred_at) for event in found]
+    decided = Decided(resolution, existing, origins, causes)
+    return await write(session, workspace_id, block, decided, statements, now_ms, policy)
+
+
+async def write(
+    session: AsyncSession,
+    workspace_id: UUID,
+    block: Block,
+    decided: Decided,
+    statements: list[Statement],
+    now_ms: int,
+    policy: Policy,
+) -> Applied:
+    """What was decided about identity, and what follows of it; also without any event."""
+    resolution, existing = decided.resolution, decided.existing
     folded = await _fold(
         session, workspace_id, block, resolution, statements, existing, policy=policy
     )
     became = {m.loser: resolution.canonical(m.loser) for m in resolution.merges}
-    living = list(dict.fromkeys(map(resolution.canonical, resolution.owners)))
-    result = Applied(resolution, folded, existing, became, living, [])
+    touched = [*map(resolution.canonical, resolution.owners), *became.values()]
+    living = list(dict.fromkeys(touched))
+    spans = await _spans(session, workspace_id, block, decided)
+    result = Applied(resolution, folded, existing, became, living, [], decided.causes, spans)
 
-    moved = await _save_identity(session, workspace_id, block, result)
-    await _save_profiles(session, workspace_id, block, result)
+    moved = await _save_identity(session, workspace_id, block, decided, result)
+    await _save_profiles(session, workspace_id, result)
     shown = without_masked(statements, policy.latest)
-    result.changes = await asyncio.to_thread(entries.event_entries, block.events, resolution, shown)
+    result.changes = await asyncio.to_thread(
+        entries.event_entries, block.events, resolution, decided.causes, shown
+    )
     result.changes += entries.linked_entries(moved)
     result.changes += entries.fact_entries(folded, living, now_ms, policy.latest)
     return result
@@ -99,7 +138,7 @@ async def _fold(
 
 
 async def _save_identity(
-    session: AsyncSession, workspace_id: UUID, block: Block, applied: Applied
+    session: AsyncSession, workspace_id: UUID, block: Block, decided: Decided, applied: Applied
 ) -> list[Linked]:
     """Writes links, merges and conflicts; answers every identifier that has a new profile."""
     resolution, events = applied.resolution, block.events
@@ -109,13 +148,14 @@ async def _save_identity(
             value,
             _subject(workspace_id, events[index], namespace, value),
             resolution.canonical(owner),
+            decided.origins[namespace, value],
             events[index].occurred_at,
         )
         for (namespace, value), (owner, index) in resolution.links.items()
     ]
     moved: list[Linked] = []
     if resolution.merges:
-        moved = await _save_merges(session, workspace_id, block, applied)
+        moved = await _save_merges(session, workspace_id, decided, applied)
     if links:
         await identity.link(session, workspace_id, links)
     if resolution.conflicts:
@@ -132,41 +172,54 @@ def _subject(workspace_id: UUID, event: Event, namespace: str, value: str) -> st
 
 
 async def _save_merges(
-    session: AsyncSession, workspace_id: UUID, block: Block, applied: Applied
+    session: AsyncSession, workspace_id: UUID, decided: Decided, applied: Applied
 ) -> list[Linked]:
-    resolution, became = applied.resolution, applied.became
-    old = [loser for loser in became if loser in applied.existing]
+    resolution, became = decided.resolution, applied.became
+    old = [loser for loser in became if loser in decided.existing]
     held = await identity.identifiers_of(session, workspace_id, old) if old else []
-    named: dict[str, list[tuple[str, str]]] = {}
+    named: dict[str, list[Identifier]] = {}
     for link in held:
         named.setdefault(link.profile_id, []).append((link.namespace, link.value))
     for identifier, (owner, _) in resolution.links.items():
         named.setdefault(owner, []).append(identifier)
     records = []
-    for merge in resolution.merges:
-        event = block.events[merge.index]
-        traits = applied.folded.traits.get(merge.loser, Traits())
+    for merge, cause in zip(resolution.merges, decided.causes, strict=True):
+        ends = (merge.winner, merge.loser)
+        if merge.seen is not None:
+            ends = (decided.origins[merge.seen[0]], decided.origins[merge.seen[1]])
         snapshot = {
             "created_seq": merge.loser_seq,
-            "identifiers": named.get(merge.loser, []),
-            "traits": traits.values,
-            "trait_meta": traits.meta,
+            "user_id": merge.loser_user_id,
+            "identifiers": sorted(named.get(merge.loser, [])),
+            **_snapshot(applied, merge.loser),
         }
-        records.append(
-            MergeRecord(merge.winner, merge.loser, event.message_id, event.occurred_at, snapshot)
-        )
+        survivor = _snapshot(applied, merge.winner, before=merge.loser)
+        records.append(MergeRecord(merge.winner, merge.loser, *ends, cause, snapshot, survivor))
     await identity.merge(session, workspace_id, became, records)
-    return [
-        Linked(x.namespace, x.value, x.subject_id, became[x.profile_id], x.at or records[0].at)
-        for x in held
-    ]
+    at = decided.causes[0].at
+    return [replace(x, profile_id=became[x.profile_id], at=x.at or at) for x in held]
 
 
-async def _save_profiles(
-    session: AsyncSession, workspace_id: UUID, block: Block, applied: Applied
-) -> None:
+def _snapshot(applied: Applied, profile_id: str, *, before: str | None = None) -> dict[str, object]:
+    """What is known of a profile that is merged away, or was of one that took over ``before``."""
+    folded, spans = applied.folded, applied.spans
+    if before is None:
+        traits = folded.traits.get(profile_id, Traits())
+        consents = folded.consents.get(profile_id, Consents())
+        span = spans.of[profile_id]
+    else:
+        traits, consents = folded.survivors[before]
+        span = spans.survivors[before]
+    return {
+        "traits": traits.values,
+        "trait_meta": traits.meta,
+        "consents": consents.current,
+        "seen": span,
+    }
+
+
+async def _save_profiles(session: AsyncSession, workspace_id: UUID, applied: Applied) -> None:
     resolution, folded = applied.resolution, applied.folded
-    seen = await _seen(session, workspace_id, block, applied)
     if gone := [loser for loser in applied.became if loser in applied.existing]:
         await profiles.remove(session, workspace_id, gone)
         await consent_store.remove(session, workspace_id, gone)
@@ -175,7 +228,7 @@ async def _save_profiles(
     for profile_id in applied.living:
         node = resolution.nodes[profile_id]
         traits = folded.traits.get(profile_id)
-        first, last = seen[profile_id]
+        first, last = applied.spans.of[profile_id]
         write = profiles.Write(
             profile_id, node.user_id, node.identifier_count, node.created_seq, first, last, traits
         )
@@ -189,21 +242,10 @@ async def _save_profiles(
     await trait_ledger.refuse(session, workspace_id, folded.refused)
 
 
-async def _seen(
-    session: AsyncSession, workspace_id: UUID, block: Block, applied: Applied
-) -> dict[str, tuple[int, int]]:
-    """First and last event time of the living, in ms, those of merged profiles included."""
-    seen: dict[str, tuple[int, int]] = {}
-
-    def widen(profile_id: str, first: int, last: int) -> None:
-        known = seen.get(profile_id, (first, last))
-        seen[profile_id] = (min(known[0], first), max(known[1], last))
-
-    canonical = applied.resolution.canonical
-    for owner, event in zip(applied.resolution.owners, block.events, strict=True):
-        widen(canonical(owner), event.occurred_at, event.occurred_at)
-    if gone := [loser for loser in applied.became if loser in applied.existing]:
-        found = await profiles.load_seen(session, workspace_id, gone)
-        for loser, (first, last) in found.items():
-            widen(canonical(loser), first, last)
-    return seen
+async def _spans(
+    session: AsyncSession, workspace_id: UUID, block: Block, decided: Decided
+) -> Spans:
+    resolution = decided.resolution
+    merging = {p for m in resolution.merges for p in (m.winner, m.loser)} & decided.existing
+    known = await profiles.load_seen(session, workspace_id, merging) if merging else {}
+    return await asyncio.to_thread(walk, block.events, resolution.owners, resolution.merges, known)

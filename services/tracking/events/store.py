@@ -1,6 +1,7 @@
 """Reads events of the canonical view; each statement is a file next to this one."""
 
 import json
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from importlib.resources import files
 from typing import Any
@@ -101,21 +102,39 @@ async def scan(
 
 
 async def leaf_states(
-    clickhouse: ClickHouse, workspace_id: UUID, leaf: Leaf, max_log_offset: int
+    clickhouse: ClickHouse,
+    workspace_id: UUID,
+    leaf: Leaf,
+    max_log_offset: int,
+    subjects: Mapping[UUID, Sequence[UUID]] | None = None,
 ) -> pa.Table:
-    """The state of ``leaf`` per person who did what it says: columns of ``LeafQuery``."""
+    """The state of ``leaf`` per person who did what it says: columns of ``LeafQuery``.
+
+    ``subjects``: of these profiles only, and by these subjects instead of the map of identities.
+    """
     condition = event_condition(leaf)
+    whose, among = "toString(profile_id)", ""
+    binds: dict[str, object] = {}
+    if subjects is not None:
+        whose = "transform(toString(subject_id), {own:Array(String)}, {owners:Array(String)}, '')"
+        among = "AND subject_id IN {subjects:Array(UUID)} "
+        pairs = [(each, owner) for owner, own in subjects.items() for each in own]
+        binds = {
+            "own": [str(each) for each, _ in pairs],
+            "owners": [str(owner) for _, owner in pairs],
+            "subjects": [each for each, _ in pairs],
+        }
     sql = (
-        "SELECT {leaf_id:String} AS leaf_id, toString(profile_id) AS profile_id, "
-        f"{leaf_state_columns(leaf)} "
+        f"SELECT {{leaf_id:String}} AS leaf_id, {whose} AS owner, {leaf_state_columns(leaf)} "
         "FROM person_events(workspace_id={workspace_id:UUID}) "
-        f"WHERE ({condition.sql}) AND type != 'outcome' AND log_offset <= {{max_offset:UInt64}} "
-        "GROUP BY profile_id"
+        f"WHERE ({condition.sql}) {among}"
+        "AND type != 'outcome' AND log_offset <= {max_offset:UInt64} "
+        "GROUP BY owner"
     )
-    return await clickhouse.arrow(
-        sql,
-        condition.params
-        | {"leaf_id": leaf.leaf_id, "workspace_id": workspace_id, "max_offset": max_log_offset},
+    binds |= {"leaf_id": leaf.leaf_id, "workspace_id": workspace_id, "max_offset": max_log_offset}
+    table = await clickhouse.arrow(sql, condition.params | binds)
+    return table.rename_columns(
+        ["profile_id" if name == "owner" else name for name in table.column_names]
     )
 
 

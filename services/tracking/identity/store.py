@@ -4,13 +4,14 @@ from collections.abc import Sequence
 from uuid import UUID
 
 import pyarrow as pa
-from sqlalchemy import bindparam, select, text
+from sqlalchemy import bindparam, func, select, text
 from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.types import Uuid
 
 from services.kit.clickhouse import ClickHouse
 from services.tracking.identity.fold import Moves
+from services.tracking.log.store import position
 from services.tracking.tables import IdentityRow
 
 FOLLOWER = "identity"
@@ -77,6 +78,19 @@ async def changed(
         IdentityRow.version <= versions[-1],
     )
     return list(await session.scalars(statement))
+
+
+async def known_offset(session: AsyncSession, workspace_id: UUID) -> int:
+    """The row of profile's change feed up to which ClickHouse knows who is who."""
+    # Read first: what is applied after it can only be waiting to be pushed.
+    read = await position(session, FOLLOWER, str(workspace_id))
+    pushed = await position(session, PUSHER, str(workspace_id))
+    waiting = await session.scalar(
+        select(func.min(IdentityRow.version)).where(
+            IdentityRow.workspace_id == workspace_id, IdentityRow.version > pushed
+        )
+    )
+    return read if waiting is None else waiting - 1
 
 
 async def push(clickhouse: ClickHouse, rows: Sequence[IdentityRow]) -> None:

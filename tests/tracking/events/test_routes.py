@@ -159,6 +159,21 @@ async def test_leaf_states_are_those_of_the_rule_library(
     )
 
 
+@on_every_clickhouse
+async def test_leaf_states_of_named_subjects_are_counted_whatever_the_map_says(
+    tracking: Tracking, events_table: ClickHouse
+) -> None:
+    person, merged, device, stranger = (uuid4() for _ in range(4))
+    leaf = leaf_of({"event": "Buy"})
+    rows = [r for each in (person, merged, device, stranger) for r in hourly(each, "Buy", 1)]
+    await store_events(events_table, tracking.workspace_id, rows)
+    await store_mapping(events_table, tracking.workspace_id, {merged: person, device: person})
+    subjects = {person: [person], merged: [merged, device]}
+    table = await store.leaf_states(events_table, tracking.workspace_id, leaf, 9, subjects)
+    counted = {row["profile_id"]: row["total"] for row in table.to_pylist()}
+    assert counted == {str(person): 1, str(merged): 2}
+
+
 @pytest.mark.parametrize(
     ("path", "params", "pointer"),
     [

@@ -6,12 +6,15 @@ from dataclasses import dataclass, field
 from typing import Any
 from uuid import UUID, uuid4
 
+import pyarrow as pa
 import pytest
 from fastapi import FastAPI, Response
 
 from services.contracts.changes import Change, ChangeType
+from services.contracts.rules import EventNode
 from services.identifiers import subject_id
 from services.kit.feeds import MEDIA_TYPE, FeedPage, FeedRow, encode_page, pack
+from services.rules import normalise
 from services.tracking.identity.fold import Link, LinkData, fold
 from tests.support.clickhouse import on_every_clickhouse
 from tests.tracking.service import Running, Tracking, eventually, track
@@ -105,6 +108,37 @@ async def test_people_are_counted_canonically_right_after_links_merges_and_their
         assert await tracking.clickhouse("DISTINCT profile_id") == [(u1,)]
         profile.rows.append([linked(u2, u2), linked(an1, u2)])
         await people(tracking, 2)
+
+
+async def test_who_was_told_apart_is_not_counted_as_one_until_the_map_says_so(
+    profile: FakeProfile, tracking: Tracking
+) -> None:
+    """Rows as profile writes them: an unmerge, then every subject of the one who lives again."""
+    u1, u2 = (subject(tracking, "user_id", u) for u in ("u1", "u2"))
+    an1 = subject(tracking, "anonymous_id", "an1")
+    node = EventNode.model_validate({"event": "Viewed"})  # by each of the three
+    leaf_id = normalise(node).leaves[0].leaf_id
+    leaves = {leaf_id: node.model_dump(mode="json", by_alias=True, exclude_none=True)}
+    query = {"leaves": leaves, "min_feed_offset": 2}
+    data = {"merge_id": "m", "merged_id": str(u2), "subject_ids": [str(u2), str(an1)]}
+    async with tracking.ingest() as ingest, tracking.store() as store:
+        await send(Running(ingest, store, tracking))
+        profile.rows.append([linked(an1, u2), merged(u2, u1)])
+        await people(tracking, 1)
+        answer = await store.post("/internal/v1/rules/query", json=query)
+        assert answer.status_code == 503, "row 2 of the feed is not read yet"
+        undone = Change("profile.unmerged", str(u1), 0, {**data, "kept_subject_ids": [str(u1)]})
+        profile.rows.append([undone, linked(u2, u2), linked(an1, u2)])
+
+        async def answered() -> Any:
+            response = await store.post("/internal/v1/rules/query", json=query)
+            return response if response.status_code == 200 else None
+
+        answer = await eventually(answered, what="row 2 of the feed is known")
+        rows = pa.ipc.open_stream(answer.content).read_all().to_pylist()
+        # The first answer there is must be right.
+        totals = {row["profile_id"]: row["total"] for row in rows}
+        assert totals == {str(u1): 1, str(u2): 2}
 
 
 async def test_profile_being_down_is_waited_over_and_a_restart_goes_on(

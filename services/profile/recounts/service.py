@@ -1,0 +1,123 @@
+"""Counts the events of two people anew who were one until a merge was undone.
+
+What was counted for both cannot be told apart, so it is thrown away: from then on their events
+count live, and tracking is asked for all earlier ones by subject, which needs nobody's map.
+"""
+
+from collections.abc import Collection
+from dataclasses import dataclass
+from uuid import UUID
+
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from services.kit.http import ServiceClient
+from services.profile.identity import store as identity
+from services.profile.merges import impact
+from services.profile.recounts import store
+from services.profile.rules import backfill, service, states
+from services.profile.rules import store as registered
+from services.profile.rules.advance import Touched
+from services.profile.rules.backfill import LEAVES_PER_QUERY, Row
+from services.profile.rules.ruleset import RuleSet
+from services.profile.rules.service import News, Settled
+from services.profile.rules.store import PendingLeaf
+from services.profile.stream import store as stream
+from services.rules import leaf_of
+
+AT_ONCE = 2
+"""Profiles per round, as an unmerge makes them: at most 2,000 subjects in a query."""
+
+
+@dataclass(frozen=True, slots=True)
+class Begun:
+    """Live counting goes on after ``start_offset``; the leaves' events up to it are missing."""
+
+    start_offset: int
+    subjects: dict[str, list[str]]
+    """By profile."""
+    leaves: list[PendingLeaf]
+
+
+async def due(session: AsyncSession, workspace_id: UUID) -> Begun | None:
+    """What would be asked for if it began now. Ask for it once and throw the answer away.
+
+    Then ``begin`` finds a tracking that answers, and the states are gone for a moment only.
+    """
+    waiting = (await store.pending(session, workspace_id))[:AT_ONCE]
+    if not waiting or await registered.pending_leaves(session, workspace_id):
+        return None
+    place = await stream.place(session, workspace_id)
+    ids = [each.profile_id for each in waiting]
+    subjects: dict[str, list[str]] = {each: [] for each in ids}
+    for link in await identity.identifiers_of(session, workspace_id, ids):
+        subjects[link.profile_id].append(link.subject_id)
+    leaves = [
+        PendingLeaf(leaf.leaf_id, leaf.definition, place.log_offset)
+        for leaf in await registered.leaves(session, workspace_id)
+    ]
+    return Begun(place.log_offset, subjects, leaves)
+
+
+async def begin(session: AsyncSession, workspace_id: UUID) -> Begun | None:
+    """Throw the states away; from this transaction on they are counted live from nothing."""
+    await stream.lock(session, workspace_id)
+    begun = await due(session, workspace_id)
+    if begun is not None:
+        await states.take(session, workspace_id, begun.subjects)
+        await store.begin(session, workspace_id, begun.subjects, begun.start_offset)
+    return begun
+
+
+async def fetch(tracking: ServiceClient, workspace_id: UUID, begun: Begun) -> list[Row]:
+    """Raises ``Unavailable`` while ClickHouse has not loaded the log that far."""
+    rows: list[Row] = []
+    if begun.start_offset == 0:
+        return rows
+    for start in range(0, len(begun.leaves), LEAVES_PER_QUERY):
+        leaves = begun.leaves[start : start + LEAVES_PER_QUERY]
+        rows += await backfill.fetch(tracking, workspace_id, leaves, subjects=begun.subjects)
+    return rows
+
+
+async def finish(
+    session: AsyncSession,
+    workspace_id: UUID,
+    rules: RuleSet,
+    begun: Begun,
+    rows: list[Row],
+    now_ms: int,
+) -> Settled:
+    """Add the past, then ask everything about these people; the lock is held.
+
+    One that began again meanwhile, or was merged away, is left to the next round.
+    """
+    merge_of = {
+        each.profile_id: each.merge_id
+        for each in await store.pending(session, workspace_id)
+        if each.profile_id in begun.subjects and each.start_offset == begun.start_offset
+    }
+    # One that was dropped and registered anew has its whole past fetched for everybody.
+    state = await registered.leaf_ids(session, workspace_id)
+    wanted = {
+        leaf.leaf_id: leaf_of(leaf.definition)
+        for leaf in begun.leaves
+        if state.get(leaf.leaf_id) == "ready"
+    }
+    counted = [row for row in rows if row[1] in merge_of and row[0] in wanted]
+    await backfill.add_rows(session, workspace_id, wanted, counted)
+    await store.finish(session, workspace_id, merge_of)
+    touched = Touched()
+    touched.everything(rules, merge_of)
+    settled = await service.settle(
+        session, workspace_id, rules, News(touched, new_rules=True), now_ms
+    )
+    await impact.add_changes(session, workspace_id, merge_of, settled.changes)
+    return settled
+
+
+async def counting(session: AsyncSession, workspace_id: UUID, profile_ids: Collection[str]) -> bool:
+    """Whether the states of any of these are not complete right now."""
+    return any(
+        each.start_offset is not None and each.profile_id in profile_ids
+        for each in await store.pending(session, workspace_id)
+    )

@@ -1,0 +1,75 @@
+"""Cutting a person's graph, and dividing what is known of a person: cases in words."""
+
+from services.profile.consents.ledger import Consents
+from services.profile.merges.divide import Known, divide
+from services.profile.merges.graph import Edge, Split, split
+from services.profile.profiles.traits import Meta, Traits
+
+
+def edges(*pairs: str) -> list[Edge]:
+    """``"ab"``: b was merged into a."""
+    return [Edge(pair, pair[0], pair[1]) for pair in pairs]
+
+
+def cut(pair: str, living: str, *others: str, dead: str | None = None) -> Split:
+    made = edges(pair, *others)
+    ids = sorted({each for edge in made for each in (edge.survivor, edge.merged)})
+    return split(ids, made, made[0], living, dead or pair[1])
+
+
+def test_the_merged_side_lives_again_with_what_was_merged_into_it() -> None:
+    assert cut("ab", "a", "bc", "ad") == Split("b", frozenset("bc"))
+
+
+def test_a_survivor_that_was_merged_on_gives_back_what_it_took() -> None:
+    assert cut("ab", "x", "xa") == Split("b", frozenset("b"))
+
+
+def test_where_the_merged_side_goes_on_the_survivor_lives_again() -> None:
+    assert cut("ab", "x", "xb", "ac") == Split("a", frozenset("ac"))
+
+
+def test_the_id_that_died_in_the_merge_is_preferred_to_the_end_of_its_edge() -> None:
+    """d had taken b, and came by b's identifier."""
+    assert cut("ab", "a", "db", dead="d") == Split("d", frozenset("bd"))
+
+
+def known(traits: dict[str, tuple[object, int]], **consents: tuple[str, int]) -> Known:
+    values = {key: value for key, (value, _) in traits.items() if value is not None}
+    meta = {key: Meta(at, 0, "", 0) for key, (_, at) in traits.items()}
+    return Known(Traits(values, meta), Consents(dict(consents)))  # type: ignore[arg-type]
+
+
+def test_the_side_that_goes_on_loses_what_the_other_brought_and_keeps_what_was_said_since() -> None:
+    ours = known({"plan": ("pro", 1)})
+    theirs = known({"plan": ("free", 2), "city": ("Bonn", 1), "shoe": (44, 1), "gone": (None, 3)})
+    now = known(
+        {"plan": ("pro", 1), "city": ("Bonn", 1), "shoe": (45, 9), "gone": (None, 3), "new": (1, 8)}
+    )
+    kept, revived = divide(now, ours, theirs)
+    assert (kept.traits.values, {key: meta.at for key, meta in kept.traits.meta.items()}) == (
+        {"plan": "pro", "shoe": 45, "new": 1},
+        {"plan": 1, "shoe": 9, "new": 8},
+    )
+    assert revived.traits == theirs.traits
+
+
+def test_a_value_both_sides_had_said_alike_stays_with_both() -> None:
+    same = known({"plan": ("pro", 1)}, news=("granted", 1))
+    kept, revived = divide(same, same, same)
+    assert (kept.traits, revived.traits) == (same.traits, same.traits)
+    assert kept.consents.current == revived.consents.current == {"news": ("granted", 1)}
+
+
+def test_a_consent_that_took_the_place_of_another_gives_it_back() -> None:
+    ours = known({}, news=("granted", 1))
+    theirs = known({}, news=("withdrawn", 2))
+    kept, revived = divide(theirs, ours, theirs)
+    assert kept.consents.current == {"news": ("granted", 1)}
+    assert revived.consents.current == {"news": ("withdrawn", 2)}
+
+
+def test_times_of_being_seen_go_back_unless_an_event_has_moved_them_since() -> None:
+    ours, theirs = Known(seen=(5, 7)), Known(seen=(1, 9))
+    assert [k.seen for k in divide(Known(seen=(1, 9)), ours, theirs)] == [(5, 7), (1, 9)]
+    assert [k.seen for k in divide(Known(seen=(1, 12)), ours, theirs)] == [(5, 12), (1, 9)]
