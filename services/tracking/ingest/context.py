@@ -9,6 +9,11 @@ import msgspec
 from services.tracking.ingest.canonical import canonical
 
 _MAX_CACHED_BYTES = 2048
+MAX_EXTERNAL = 20
+"""External ids read per event: each phone number among them costs as much as ten events."""
+_OF_PEOPLE = (None, "", "users", "user")
+External = tuple[str, str | int]
+"""(type, id) as it was sent."""
 _decoder = msgspec.json.Decoder(dict[str, Any] | None)
 
 
@@ -19,6 +24,7 @@ class Context:
     traits: dict[str, Any] = field(default_factory=dict)
     is_device: bool = False
     """A browser or an app speaks of its user agent or device; servers send neither."""
+    external: tuple[External, ...] = ()
 
 
 def read_context(batch: bytes, event: bytes) -> Context:
@@ -38,7 +44,25 @@ def _read(batch: bytes, event: bytes) -> Context:
         text=canonical(merged),
         traits=traits if isinstance(traits, dict) else {},
         is_device=bool(merged.get("userAgent") or merged.get("device")),
+        external=_external(merged),
     )
+
+
+def _external(context: dict[str, Any]) -> tuple[External, ...]:
+    """Segment's ``externalIds`` and RudderStack's ``externalId``; what has another shape says
+    nothing."""
+    found: list[External] = []
+    for said in (context.get("externalIds"), context.get("externalId")):
+        for each in said if isinstance(said, list) else ():
+            if not isinstance(each, dict) or each.get("collection") not in _OF_PEOPLE:
+                continue
+            kind, value = each.get("type"), each.get("id")
+            if not isinstance(value, str | int) or isinstance(value, bool):
+                continue
+            # A person is known by their userId alone, which columns and rules read as well.
+            if isinstance(kind, str) and kind != "user_id":
+                found.append((kind, value))
+    return tuple(found[:MAX_EXTERNAL])
 
 
 _cached = lru_cache(maxsize=4096)(_read)

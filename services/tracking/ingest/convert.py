@@ -12,10 +12,10 @@ from uuid import UUID
 import msgspec
 
 from services.contracts.events import Event, EventType
-from services.identifiers import subject_id
+from services.identifiers import BUILT_IN, Identifier, Policy, subject_id
 from services.tracking.ingest import clock
 from services.tracking.ingest.canonical import NotCanonical, canonical
-from services.tracking.ingest.context import Context, read_context
+from services.tracking.ingest.context import Context, External, read_context
 from services.tracking.ingest.refused import Refused
 from services.tracking.ingest.wire import DECODE_ERRORS, Text, WireEvent, explain
 from services.tracking.named import identifiers, normalised
@@ -44,6 +44,8 @@ class Origin(msgspec.Struct, frozen=True):
     """Of the person at the device, for events that name nobody."""
     request_id: str = ""
     """Ours, the same when the gateway hands the request to another process of this role."""
+    policy: Policy = BUILT_IN
+    """Of identity, by which the workspace's events are read."""
 
 
 def convert(wire: WireEvent, origin: Origin) -> Event:
@@ -55,19 +57,23 @@ def convert(wire: WireEvent, origin: Origin) -> Event:
     traits = wire.traits or {}
     if kind == "identify" and context.traits:
         traits = {**context.traits, **traits}
-    user = _named(origin.workspace_id, "user_id", wire.user_id)
-    anonymous = _named(origin.workspace_id, "anonymous_id", wire.anonymous_id)
+    policy = origin.policy
+    user = _named(policy, origin.workspace_id, "user_id", wire.user_id)
+    anonymous = _named(policy, origin.workspace_id, "anonymous_id", wire.anonymous_id)
+    others = _external(policy, context.external) if context.external else ()
     if not user.id and not anonymous.id:
-        anonymous = _named(origin.workspace_id, "anonymous_id", origin.anonymous_id)
-        if not anonymous.id:
+        anonymous = _named(policy, origin.workspace_id, "anonymous_id", origin.anonymous_id)
+        if not anonymous.id and not others:
             raise Refused("missing_id", "/userId", "A usable userId or anonymousId is needed.")
     person = traits if kind == "identify" else context.traits
-    email, phone = _contacts(person) if person else ("", "")
+    email, phone = _contacts(policy, person) if person else ("", "")
     previous = _previous(wire, user.id) if kind == "alias" else ""
-    named = identifiers(user.id, email, phone, anonymous.id, previous)
+    named = identifiers(user.id, email, phone, anonymous.id, previous, policy)
+    if others or policy is not BUILT_IN:
+        named = policy.by_priority([*named, *others])
     subject = user.subject_id or anonymous.subject_id
-    if not user.id and (email or phone):
-        # The first of its identifiers, by ``services.identifiers.PRIORITY``.
+    if not user.id and (others or len(named) > 1):
+        # The first of its identifiers, by the policy's order.
         subject = _subject(origin.workspace_id, *named[0])
     original = clock.parse(wire.timestamp)
     if original is None and wire.original_timestamp:
@@ -153,23 +159,30 @@ _NOBODY = _Named()
 _FIELDS = {"user_id": "userId", "anonymous_id": "anonymousId"}
 
 
-def _named(workspace_id: UUID, namespace: str, raw: Text) -> _Named:
-    return _remembered(workspace_id, namespace, raw) if raw else _NOBODY
+def _named(policy: Policy, workspace_id: UUID, namespace: str, raw: Text) -> _Named:
+    return _remembered(policy, workspace_id, namespace, raw) if raw else _NOBODY
 
 
 @lru_cache(maxsize=65_536)
-def _remembered(workspace_id: UUID, namespace: str, raw: Text) -> _Named:
-    value = normalised(namespace, _id(raw, _FIELDS[namespace]))
+def _remembered(policy: Policy, workspace_id: UUID, namespace: str, raw: Text) -> _Named:
+    value = normalised(policy, namespace, _id(raw, _FIELDS[namespace]))
     return _Named(value, _subject(workspace_id, namespace, value)) if value else _NOBODY
 
 
-def _contacts(person: dict[str, Any]) -> tuple[str, str]:
+def _contacts(policy: Policy, person: dict[str, Any]) -> tuple[str, str]:
     """Email and phone, normalised; empty where there is none."""
     email, phone = person.get("email"), person.get("phone")
     return (
-        normalised("email", email) if isinstance(email, str) and email else "",
-        normalised("phone", phone) if isinstance(phone, str) and phone else "",
+        normalised(policy, "email", email) if isinstance(email, str) and email else "",
+        normalised(policy, "phone", phone) if isinstance(phone, str) and phone else "",
     )
+
+
+@lru_cache(maxsize=4096)
+def _external(policy: Policy, said: tuple[External, ...]) -> tuple[Identifier, ...]:
+    """Those that the policy declares; the event itself keeps what was said."""
+    found = ((kind, policy.normalise(kind, value)) for kind, value in said)
+    return tuple((kind, value) for kind, value in found if value)
 
 
 @lru_cache(maxsize=65_536)
