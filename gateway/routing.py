@@ -63,6 +63,8 @@ _SERVICES = {
         "stages",
         "consents",
         "subscription-groups",
+        "identity-policy",
+        "conflicts",
     ),
     "tracking": (
         "tracking-plans",

@@ -16,6 +16,9 @@ from services.kit.problems import Unavailable
 from services.profile.clock import Clock, SystemClock
 from services.profile.facts import routes as facts
 from services.profile.feed import routes as feed
+from services.profile.identity import routes as identity
+from services.profile.identity_policy import routes as identity_policy
+from services.profile.identity_policy.cache import Policies
 from services.profile.profiles import routes as profiles
 from services.profile.rules import routes as rules
 from services.profile.rules.service import RuleCache
@@ -39,6 +42,7 @@ class State(TypedDict):
     bell: Bell
     clock: Clock
     rules: RuleCache
+    policies: Policies
     tracking: ServiceClient
     worker: asyncio.Task[None]
 
@@ -77,6 +81,7 @@ def create_app(settings: ProfileSettings | None = None, clock: Clock | None = No
             bell=bell,
             clock=clock,
             rules=cache,
+            policies=Policies(),
             tracking=tracking,
             worker=worker,
         )
@@ -95,6 +100,8 @@ def create_app(settings: ProfileSettings | None = None, clock: Clock | None = No
     )
     for router in (
         profiles.router,
+        identity.router,
+        identity_policy.router,
         segments.router,
         segments.internal_router,
         stages.router,

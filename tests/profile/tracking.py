@@ -14,6 +14,7 @@ from starlette.middleware.base import RequestResponseEndpoint
 
 from services import identifiers
 from services.contracts.events import Event, EventType
+from services.contracts.identity import IdentityPolicy
 from services.kit import feeds
 
 
@@ -25,6 +26,8 @@ class FakeTracking:
     leaf_answers: list[Response] = field(default_factory=list)
     leaf_queries: list[dict[str, object]] = field(default_factory=list)
     bell: feeds.Bell = field(default_factory=feeds.Bell)
+    policies: list[IdentityPolicy] = field(default_factory=list)
+    """What it was told of identity, of whichever workspace."""
     url: str = ""
     down: bool = False
     reads: int = 0
@@ -68,6 +71,11 @@ class FakeTracking:
         async def leaves(request: Request) -> Response:
             self.leaf_queries.append(await request.json())
             return self.leaf_answers.pop(0) if self.leaf_answers else Response(status_code=503)
+
+        @app.put("/internal/v1/identity-policy")
+        async def policy(told: IdentityPolicy) -> dict[str, int]:
+            self.policies.append(told)
+            return {"version": max(each.version for each in self.policies)}
 
         return app
 

@@ -9,7 +9,8 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from services.kit.ids import uuid7
 from services.profile.arrays import plain, quoted, statement
-from services.profile.identity.resolve import Conflict, Identifier, Node
+from services.profile.identity.nodes import Identifier, Node
+from services.profile.identity.resolve import Conflict
 
 _LOAD = statement("""
 SELECT i.namespace, i.value, i.profile_id::text AS profile_id,
@@ -18,6 +19,20 @@ FROM unnest(CAST(:namespaces AS text[]), CAST(:values AS text[])) AS wanted(name
 JOIN identifier i ON i.workspace_id = :workspace_id
   AND i.namespace = wanted.namespace AND i.value = wanted.value
 JOIN profile p ON p.workspace_id = :workspace_id AND p.profile_id = i.profile_id
+""")
+
+_HISTORY = statement("""
+SELECT asked.profile_id::text AS profile_id, held.namespace, held.times,
+       (SELECT count(*) FROM alias a
+        WHERE a.workspace_id = :workspace_id AND a.profile_id = asked.profile_id) AS merge_count
+FROM unnest(CAST(:profile_ids AS uuid[])) AS asked(profile_id)
+JOIN LATERAL (
+  SELECT namespace, array_agg(CAST(extract(epoch FROM linked_at) * 1000 AS bigint)
+                              ORDER BY linked_at) AS times
+  FROM identifier i
+  WHERE i.workspace_id = :workspace_id AND i.profile_id = asked.profile_id
+  GROUP BY namespace
+) held ON true
 """)
 
 _OF_PROFILES = statement("""
@@ -65,13 +80,17 @@ FROM unnest(CAST(:ids AS uuid[]), CAST(:winners AS uuid[]), CAST(:losers AS uuid
 
 _CONFLICT = statement("""
 INSERT INTO conflict (workspace_id, conflict_id, profile_id, other_id, namespace, value, reason,
-                      message_id, occurred_at)
+                      message_id, occurred_at, last_at, count)
 SELECT :workspace_id, conflict_id, profile_id, other_id, namespace, value, reason, message_id,
-       to_timestamp(at / 1000.0)
+       to_timestamp(at / 1000.0), to_timestamp(last / 1000.0), count
 FROM unnest(CAST(:ids AS uuid[]), CAST(:profiles AS uuid[]), CAST(:others AS uuid[]),
             CAST(:namespaces AS text[]), CAST(:values AS text[]), CAST(:reasons AS text[]),
-            CAST(:message_ids AS text[]), CAST(:times AS bigint[]))
-  AS new(conflict_id, profile_id, other_id, namespace, value, reason, message_id, at)
+            CAST(:message_ids AS text[]), CAST(:times AS bigint[]), CAST(:lasts AS bigint[]),
+            CAST(:counts AS bigint[]))
+  AS new(conflict_id, profile_id, other_id, namespace, value, reason, message_id, at, last, count)
+ON CONFLICT (workspace_id, profile_id, namespace, value, reason) DO UPDATE SET
+  count = conflict.count + excluded.count,
+  last_at = greatest(conflict.last_at, excluded.last_at)
 """)
 
 _CANONICAL = statement("""
@@ -130,6 +149,17 @@ async def load(
     return owners, list(nodes.values())
 
 
+async def load_history(session: AsyncSession, workspace_id: UUID, nodes: Collection[Node]) -> None:
+    """Fills in what limits are asked of: when identifiers were linked, and how often it merged."""
+    by_id = {node.profile_id: node for node in nodes}
+    found = await session.execute(
+        _HISTORY, {"workspace_id": workspace_id, "profile_ids": plain(by_id)}
+    )
+    for profile_id, namespace, times, merge_count in found.all():
+        by_id[profile_id].linked[namespace] = times
+        by_id[profile_id].merge_count = merge_count
+
+
 async def identifiers_of(
     session: AsyncSession, workspace_id: UUID, profile_ids: Collection[str]
 ) -> list[Linked]:
@@ -185,19 +215,30 @@ async def record_conflicts(
     conflicts: Sequence[Conflict],
     events: Sequence[tuple[str, int]],
 ) -> None:
-    """``events``: (message_id, occurred_at in ms) of each conflict's event."""
+    """``events``: (message_id, occurred_at in ms) of each conflict's event.
+
+    One line for each identifier and profile, however often events say it again: at a shared device
+    every one of them does.
+    """
+    lines: dict[tuple[str, Identifier, str], list[int]] = {}
+    for number, conflict in enumerate(conflicts):
+        key = (conflict.profile_id, conflict.identifier, conflict.reason)
+        lines.setdefault(key, []).append(number)
+    first = [conflicts[numbers[0]] for numbers in lines.values()]
     await session.execute(
         _CONFLICT,
         {
             "workspace_id": workspace_id,
-            "ids": plain(uuid7() for _ in conflicts),
-            "profiles": plain(c.profile_id for c in conflicts),
-            "others": plain(c.other_id for c in conflicts),
-            "namespaces": quoted(c.identifier[0] for c in conflicts),
-            "values": quoted(c.identifier[1] for c in conflicts),
-            "reasons": quoted(c.reason for c in conflicts),
-            "message_ids": quoted(message_id for message_id, _ in events),
-            "times": plain(at for _, at in events),
+            "ids": plain(uuid7() for _ in first),
+            "profiles": plain(c.profile_id for c in first),
+            "others": plain(c.other_id for c in first),
+            "namespaces": quoted(c.identifier[0] for c in first),
+            "values": quoted(c.identifier[1] for c in first),
+            "reasons": quoted(c.reason for c in first),
+            "message_ids": quoted(events[numbers[0]][0] for numbers in lines.values()),
+            "times": plain(events[numbers[0]][1] for numbers in lines.values()),
+            "lasts": plain(max(events[n][1] for n in numbers) for numbers in lines.values()),
+            "counts": plain(map(len, lines.values())),
         },
     )
 

@@ -33,10 +33,15 @@ def decode(rows: Iterable[FeedRow]) -> Block:
     for row in rows:
         events = row.entries(Event)
         block.end = row.offset
-        first = row.offset << _ROW_BITS
+        first = first_seq(row.offset)
         block.events.extend(events)
         block.seqs.extend(range(first, first + len(events)))
     return block
+
+
+def first_seq(offset: int) -> int:
+    """The place of the first event of a row."""
+    return offset << _ROW_BITS
 
 
 def identifiers(event: Event) -> list[Identifier]:
@@ -46,6 +51,6 @@ def identifiers(event: Event) -> list[Identifier]:
 
 def sightings(block: Block) -> list[Sighting]:
     return [
-        Sighting(seq, event.subject_id, identifiers(event))
+        Sighting(seq, event.subject_id, identifiers(event), event.occurred_at)
         for seq, event in zip(block.seqs, block.events, strict=True)
     ]

@@ -16,6 +16,7 @@ from services.kit.postgres import SessionMaker, workspace_tx
 from services.kit.problems import Unavailable
 from services.profile.clock import Clock, to_ms
 from services.profile.feed import store as feed
+from services.profile.identity_policy import worker as identity_policy
 from services.profile.rules import backfill, states
 from services.profile.rules import service as rules
 from services.profile.rules import store as registered
@@ -68,6 +69,18 @@ class Consumer:
             tasks.create_task(self._follow())
             tasks.create_task(self._expire())
             tasks.create_task(self._complete_rules())
+            tasks.create_task(self._tell_policy())
+
+    async def _tell_policy(self) -> None:
+        shared, retry = self._resources, self._retry_seconds
+        await identity_policy.follow(
+            shared.sessionmaker,
+            shared.tracking,
+            shared.bell,
+            shared.clock,
+            self._workspace_id,
+            retry,
+        )
 
     async def _follow(self) -> None:
         async with workspace_tx(self._resources.sessionmaker, self._workspace_id) as session:

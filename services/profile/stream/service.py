@@ -1,7 +1,7 @@
 """Applies a block of the log to profiles: one transaction, a fixed number of statements."""
 
 import asyncio
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from uuid import UUID
 
@@ -12,8 +12,11 @@ from services.contracts.events import Event
 from services.identifiers import subject_id
 from services.profile.consents import store as consent_store
 from services.profile.identity import store as identity
-from services.profile.identity.resolve import Resolution, resolve
+from services.profile.identity.limits import BUILT_IN, Era
+from services.profile.identity.nodes import Identifier, Node
+from services.profile.identity.resolve import Resolution, Sighting, linking, resolve
 from services.profile.identity.store import Linked, MergeRecord
+from services.profile.identity_policy import store as policies
 from services.profile.profiles import store as profiles
 from services.profile.profiles.traits import Traits
 from services.profile.stream import entries
@@ -43,8 +46,10 @@ async def apply(session: AsyncSession, workspace_id: UUID, block: Block, now_ms:
     wanted = {i for event in block.events for i in identifiers(event)}
     owners, nodes = await identity.load(session, workspace_id, wanted)
     existing = {node.profile_id for node in nodes}
+    seen, growing = await asyncio.to_thread(_seen_in, block, owners)
+    eras = await _limits(session, workspace_id, block, nodes, growing)
     resolution, statements = await asyncio.to_thread(
-        lambda: (resolve(sightings(block), owners, nodes), _statements(block.events))
+        lambda: (resolve(seen, owners, nodes, eras), _statements(block.events))
     )
     folded = await _fold(session, workspace_id, resolution, statements, existing)
     became = {m.loser: resolution.canonical(m.loser) for m in resolution.merges}
@@ -57,6 +62,29 @@ async def apply(session: AsyncSession, workspace_id: UUID, block: Block, now_ms:
     result.changes += entries.linked_entries(moved)
     result.changes += entries.fact_entries(folded, living, now_ms)
     return result
+
+
+def _seen_in(
+    block: Block, owners: Mapping[Identifier, str]
+) -> tuple[list[Sighting], set[str] | None]:
+    seen = sightings(block)
+    return seen, linking(seen, owners)
+
+
+async def _limits(
+    session: AsyncSession,
+    workspace_id: UUID,
+    block: Block,
+    nodes: list[Node],
+    growing: set[str] | None,
+) -> Sequence[Era]:
+    """What limits the profiles that may grow; most blocks hold events of known people alone."""
+    if growing is None:
+        return BUILT_IN
+    if growing:
+        wanted = [node for node in nodes if node.profile_id in growing]
+        await identity.load_history(session, workspace_id, wanted)
+    return await policies.eras(session, workspace_id, block.seqs[0])
 
 
 def _statements(events: Iterable[Event]) -> list[Statement]:

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from services.profile.identity import resolve as module
+from services.profile.identity import joint as module
 from services.profile.identity.resolve import Identifier, Node, Resolution, Sighting, resolve
 
 U1, U2 = ("user_id", "1"), ("user_id", "2")

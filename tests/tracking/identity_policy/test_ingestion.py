@@ -165,6 +165,8 @@ async def test_a_refused_event_is_replayed_by_the_policy_of_now(both: Running) -
     nobody = {"event": "Seen", "context": {"externalIds": [CARD]}}
     assert (await both.ingest.post("/v1/track", json=nobody)).status_code == 400
     await both.store.put(TOLD, json=policy({"name": "loyalty_card"}))
-    replayed = await both.store.post("/api/v1/quarantine/replay", json={})
+    replayed = await both.store.post(
+        "/api/v1/quarantine/replay", json={"filter": {"reason": "missing_id"}}
+    )
     assert replayed.status_code == 200, replayed.text
     assert (await newest(both)).identifiers == [("loyalty_card", "LC-77")]
