@@ -9,19 +9,19 @@ _DAY_MS = 86_400_000
 
 
 class Limit(NamedTuple):
-    """``count`` within any ``window_ms`` of event time; None: for ever."""
+    """``most`` within any ``window_ms`` of event time; None: for ever."""
 
-    count: int
+    most: int
     window_ms: int | None
 
     def is_exceeded(self, times: Sequence[int], around: int | None = None) -> bool:
         """``times``: of the links, ms, in order. ``around``: only windows that hold this time
         matter, since a link is not to blame for what is crowded elsewhere."""
         if self.window_ms is None:
-            return len(times) > self.count
+            return len(times) > self.most
         return any(
             last - first < self.window_ms and (around is None or first <= around <= last)
-            for first, last in zip(times, times[self.count :], strict=False)
+            for first, last in zip(times, times[self.most :], strict=False)
         )
 
 

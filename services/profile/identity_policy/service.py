@@ -51,12 +51,12 @@ async def tell(maker: SessionMaker, tracking: ServiceClient, workspace_id: UUID)
     has = await _tell(tracking, workspace_id, policy)
     async with workspace_tx(maker, workspace_id) as session:
         if has == policy.version:
-            await store.change(session, workspace_id, policy.version, in_force=True)
+            await store.put_in_force(session, workspace_id, policy.version)
             return
         if await store.newest_version(session, workspace_id) == policy.version:
             # This database is older than what it once told (it was restored from a backup): what
             # was set since has to count all the same.
-            await store.change(session, workspace_id, policy.version, version=has + 1)
+            await store.renumber(session, workspace_id, policy.version, has + 1)
     await tell(maker, tracking, workspace_id)
 
 

@@ -6,7 +6,7 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import func, insert, select, text, update
+from sqlalchemy import Update, func, insert, select, text, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from services.contracts.identity import Namespace
@@ -70,12 +70,16 @@ async def add(session: AsyncSession, workspace_id: UUID, policy: Stored, from_se
     )
 
 
-async def change(session: AsyncSession, workspace_id: UUID, version: int, **values: Any) -> None:
-    await session.execute(
-        update(_ROW)
-        .where(_ROW.workspace_id == workspace_id, _ROW.version == version)
-        .values(values)
-    )
+async def put_in_force(session: AsyncSession, workspace_id: UUID, version: int) -> None:
+    await session.execute(_of(workspace_id, version).values(in_force=True))
+
+
+async def renumber(session: AsyncSession, workspace_id: UUID, version: int, new: int) -> None:
+    await session.execute(_of(workspace_id, version).values(version=new))
+
+
+def _of(workspace_id: UUID, version: int) -> Update:
+    return update(_ROW).where(_ROW.workspace_id == workspace_id, _ROW.version == version)
 
 
 def _read(namespaces: list[dict[str, Any]]) -> list[Namespace]:
