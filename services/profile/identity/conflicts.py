@@ -1,6 +1,6 @@
-"""SQL of conflicts as people read them."""
+"""SQL of conflicts: as blocks leave them and as people read them."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any, Literal
 from uuid import UUID
@@ -10,8 +10,27 @@ from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from services.contracts.identity import ConflictReason
+from services.kit.ids import uuid7
+from services.profile.arrays import plain, quoted, statement
+from services.profile.identity import resolve
+from services.profile.identity.nodes import Identifier
 
 MergeClass = Literal["recommended", "careful", "conflict"]
+
+_RECORD = statement("""
+INSERT INTO conflict (workspace_id, conflict_id, profile_id, other_id, namespace, value, reason,
+                      message_id, occurred_at, last_at, count)
+SELECT :workspace_id, conflict_id, profile_id, other_id, namespace, value, reason, message_id,
+       to_timestamp(at / 1000.0), to_timestamp(last / 1000.0), count
+FROM unnest(CAST(:ids AS uuid[]), CAST(:profiles AS uuid[]), CAST(:others AS uuid[]),
+            CAST(:namespaces AS text[]), CAST(:values AS text[]), CAST(:reasons AS text[]),
+            CAST(:message_ids AS text[]), CAST(:times AS bigint[]), CAST(:lasts AS bigint[]),
+            CAST(:counts AS bigint[]))
+  AS new(conflict_id, profile_id, other_id, namespace, value, reason, message_id, at, last, count)
+ON CONFLICT (workspace_id, profile_id, namespace, value, reason) DO UPDATE SET
+  count = conflict.count + excluded.count,
+  last_at = greatest(conflict.last_at, excluded.last_at)
+""")
 
 _PAGE = text("""
 SELECT * FROM (
@@ -50,8 +69,8 @@ class Conflict(BaseModel):
     namespace: str = Field(examples=["email"])
     value: str = Field(examples=["ada@example.com"])
     reason: ConflictReason = Field(
-        description="`two_user_ids`: it would have made one person of two known ones. `limit`: more "
-        "of this namespace than the identity policy allows. `too_many_identifiers`, "
+        description="`two_user_ids`: it would have made one person of two known ones. `limit`: "
+        "more of this namespace than the identity policy allows. `too_many_identifiers`, "
         "`too_many_merges`: more than any profile may have."
     )
     merge_class: MergeClass = Field(
@@ -65,6 +84,40 @@ class Conflict(BaseModel):
     occurred_at: datetime = Field(description="Time of that event.")
     last_at: datetime = Field(description="The latest time of such an event.")
     count: int = Field(description="How many events carried it.", ge=1)
+
+
+async def record(
+    session: AsyncSession,
+    workspace_id: UUID,
+    conflicts: Sequence[resolve.Conflict],
+    events: Sequence[tuple[str, int]],
+) -> None:
+    """``events``: (message_id, occurred_at in ms) of each conflict's event.
+
+    One line for each identifier and profile, however often events say it again: at a shared device
+    every one of them does.
+    """
+    lines: dict[tuple[str, Identifier, str], list[int]] = {}
+    for number, conflict in enumerate(conflicts):
+        key = (conflict.profile_id, conflict.identifier, conflict.reason)
+        lines.setdefault(key, []).append(number)
+    first = [conflicts[numbers[0]] for numbers in lines.values()]
+    await session.execute(
+        _RECORD,
+        {
+            "workspace_id": workspace_id,
+            "ids": plain(uuid7() for _ in first),
+            "profiles": plain(c.profile_id for c in first),
+            "others": plain(c.other_id for c in first),
+            "namespaces": quoted(c.identifier[0] for c in first),
+            "values": quoted(c.identifier[1] for c in first),
+            "reasons": quoted(c.reason for c in first),
+            "message_ids": quoted(events[numbers[0]][0] for numbers in lines.values()),
+            "times": plain(events[numbers[0]][1] for numbers in lines.values()),
+            "lasts": plain(max(events[n][1] for n in numbers) for numbers in lines.values()),
+            "counts": plain(map(len, lines.values())),
+        },
+    )
 
 
 async def page(

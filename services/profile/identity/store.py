@@ -10,7 +10,6 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from services.kit.ids import uuid7
 from services.profile.arrays import plain, quoted, statement
 from services.profile.identity.nodes import Identifier, Node
-from services.profile.identity.resolve import Conflict
 
 _LOAD = statement("""
 SELECT i.namespace, i.value, i.profile_id::text AS profile_id,
@@ -76,21 +75,6 @@ SELECT :workspace_id, merge_id, winner, loser, message_id, to_timestamp(at / 100
 FROM unnest(CAST(:ids AS uuid[]), CAST(:winners AS uuid[]), CAST(:losers AS uuid[]),
             CAST(:message_ids AS text[]), CAST(:times AS bigint[]), CAST(:snapshots AS text[]))
   AS new(merge_id, winner, loser, message_id, at, snapshot)
-""")
-
-_CONFLICT = statement("""
-INSERT INTO conflict (workspace_id, conflict_id, profile_id, other_id, namespace, value, reason,
-                      message_id, occurred_at, last_at, count)
-SELECT :workspace_id, conflict_id, profile_id, other_id, namespace, value, reason, message_id,
-       to_timestamp(at / 1000.0), to_timestamp(last / 1000.0), count
-FROM unnest(CAST(:ids AS uuid[]), CAST(:profiles AS uuid[]), CAST(:others AS uuid[]),
-            CAST(:namespaces AS text[]), CAST(:values AS text[]), CAST(:reasons AS text[]),
-            CAST(:message_ids AS text[]), CAST(:times AS bigint[]), CAST(:lasts AS bigint[]),
-            CAST(:counts AS bigint[]))
-  AS new(conflict_id, profile_id, other_id, namespace, value, reason, message_id, at, last, count)
-ON CONFLICT (workspace_id, profile_id, namespace, value, reason) DO UPDATE SET
-  count = conflict.count + excluded.count,
-  last_at = greatest(conflict.last_at, excluded.last_at)
 """)
 
 _CANONICAL = statement("""
@@ -205,40 +189,6 @@ async def merge(
             "message_ids": quoted(r.message_id for r in records),
             "times": plain(r.at for r in records),
             "snapshots": quoted(msgspec.json.encode(r.snapshot).decode() for r in records),
-        },
-    )
-
-
-async def record_conflicts(
-    session: AsyncSession,
-    workspace_id: UUID,
-    conflicts: Sequence[Conflict],
-    events: Sequence[tuple[str, int]],
-) -> None:
-    """``events``: (message_id, occurred_at in ms) of each conflict's event.
-
-    One line for each identifier and profile, however often events say it again: at a shared device
-    every one of them does.
-    """
-    lines: dict[tuple[str, Identifier, str], list[int]] = {}
-    for number, conflict in enumerate(conflicts):
-        key = (conflict.profile_id, conflict.identifier, conflict.reason)
-        lines.setdefault(key, []).append(number)
-    first = [conflicts[numbers[0]] for numbers in lines.values()]
-    await session.execute(
-        _CONFLICT,
-        {
-            "workspace_id": workspace_id,
-            "ids": plain(uuid7() for _ in first),
-            "profiles": plain(c.profile_id for c in first),
-            "others": plain(c.other_id for c in first),
-            "namespaces": quoted(c.identifier[0] for c in first),
-            "values": quoted(c.identifier[1] for c in first),
-            "reasons": quoted(c.reason for c in first),
-            "message_ids": quoted(events[numbers[0]][0] for numbers in lines.values()),
-            "times": plain(events[numbers[0]][1] for numbers in lines.values()),
-            "lasts": plain(max(events[n][1] for n in numbers) for numbers in lines.values()),
-            "counts": plain(map(len, lines.values())),
         },
     )
 

@@ -72,14 +72,10 @@ class Consumer:
             tasks.create_task(self._tell_policy())
 
     async def _tell_policy(self) -> None:
-        shared, retry = self._resources, self._retry_seconds
+        shared = self._resources
         await identity_policy.follow(
-            shared.sessionmaker,
-            shared.tracking,
-            shared.bell,
-            shared.clock,
-            self._workspace_id,
-            retry,
+            *(shared.sessionmaker, shared.tracking, shared.bell, shared.clock),
+            *(self._workspace_id, self._retry_seconds),
         )
 
     async def _follow(self) -> None:

@@ -11,6 +11,7 @@ from services.contracts.changes import Change
 from services.contracts.events import Event
 from services.identifiers import subject_id
 from services.profile.consents import store as consent_store
+from services.profile.identity import conflicts
 from services.profile.identity import store as identity
 from services.profile.identity.limits import BUILT_IN, Era
 from services.profile.identity.nodes import Identifier, Node
@@ -134,7 +135,7 @@ async def _save_identity(
     if resolution.conflicts:
         causes = [events[conflict.index] for conflict in resolution.conflicts]
         seen = [(event.message_id, event.occurred_at) for event in causes]
-        await identity.record_conflicts(session, workspace_id, resolution.conflicts, seen)
+        await conflicts.record(session, workspace_id, resolution.conflicts, seen)
     return links + moved
 
 
