@@ -81,15 +81,15 @@ class Namespace(BaseModel):
     @model_validator(mode="before")
     @classmethod
     def _complete(cls, given: Any) -> Any:
-        built_in = _BUILT_IN.get(given.get("name")) if isinstance(given, dict) else None
-        return given if built_in is None else {**built_in, **given}
+        name = given.get("name") if isinstance(given, dict) else None
+        return {**_BUILT_IN.get(name, {}), **given} if isinstance(name, str) else given
 
 
 def _limit(count: int, window_days: int | None = 365) -> dict[str, Any]:
     return {"limit": {"count": count, "window_days": window_days}}
 
 
-_BUILT_IN: Final[dict[Any, dict[str, Any]]] = {
+_BUILT_IN: Final[dict[str, dict[str, Any]]] = {
     "user_id": _limit(1, None),
     "email": {"kind": "email", **_limit(5)},
     "phone": {"kind": "phone", **_limit(5)},
