@@ -106,3 +106,17 @@ async def test_a_workspace_sees_its_own_conflicts_only(world: World) -> None:
     assert len(await listed(world)) == 1
     other = World(world.client, world.tracking, uuid4())
     assert await listed(other) == []
+
+
+async def test_ten_thousand_identifiers_of_one_person_stop_at_a_thousand(world: World) -> None:
+    own = {"name": "badge", "limit": {"count": 1000}}
+    namespaces = [{"name": "user_id"}, own, {"name": "anonymous_id"}]
+    await world.call("PUT", "/api/v1/identity-policy", {"namespaces": namespaces})
+    events = [world.event(U1, ("badge", str(n))) for n in range(10_000)]
+    for start in range(0, len(events), 2_500):
+        await world.post(*events[start : start + 2_500])
+    [profile] = (await world.get("/profiles", namespace="user_id", value="u1"))["items"]
+    assert len(profile["identifiers"]) == 1000
+    assert (await world.get("/profiles"))["items"] == [profile]
+    [conflict] = await listed(world, limit=1, reason="too_many_identifiers")
+    assert conflict["profile_id"] == profile["id"]
