@@ -57,12 +57,16 @@ def convert(wire: WireEvent, origin: Origin) -> Event:
     traits = wire.traits or {}
     if kind == "identify" and context.traits:
         traits = {**context.traits, **traits}
-    policy = origin.policy
-    user = _named(policy, origin.workspace_id, "user_id", wire.user_id)
-    anonymous = _named(policy, origin.workspace_id, "anonymous_id", wire.anonymous_id)
+    policy, workspace_id = origin.policy, origin.workspace_id
+    user = anonymous = _NOBODY
+    if wire.user_id:
+        user = _named(policy, workspace_id, "user_id", wire.user_id)
+    if wire.anonymous_id:
+        anonymous = _named(policy, workspace_id, "anonymous_id", wire.anonymous_id)
     others = _external(policy, context.external) if context.external else ()
     if not user.id and not anonymous.id:
-        anonymous = _named(policy, origin.workspace_id, "anonymous_id", origin.anonymous_id)
+        if origin.anonymous_id:
+            anonymous = _named(policy, workspace_id, "anonymous_id", origin.anonymous_id)
         if not anonymous.id and not others:
             raise Refused("missing_id", "/userId", "A usable userId or anonymousId is needed.")
     person = traits if kind == "identify" else context.traits
@@ -74,7 +78,7 @@ def convert(wire: WireEvent, origin: Origin) -> Event:
     subject = user.subject_id or anonymous.subject_id
     if not user.id and (others or len(named) > 1):
         # The first of its identifiers, by the policy's order.
-        subject = _subject(origin.workspace_id, *named[0])
+        subject = _subject(workspace_id, *named[0])
     original = clock.parse(wire.timestamp)
     if original is None and wire.original_timestamp:
         original = clock.parse(wire.original_timestamp)
@@ -159,12 +163,8 @@ _NOBODY = _Named()
 _FIELDS = {"user_id": "userId", "anonymous_id": "anonymousId"}
 
 
-def _named(policy: Policy, workspace_id: UUID, namespace: str, raw: Text) -> _Named:
-    return _remembered(policy, workspace_id, namespace, raw) if raw else _NOBODY
-
-
 @lru_cache(maxsize=65_536)
-def _remembered(policy: Policy, workspace_id: UUID, namespace: str, raw: Text) -> _Named:
+def _named(policy: Policy, workspace_id: UUID, namespace: str, raw: Text) -> _Named:
     value = normalised(policy, namespace, _id(raw, _FIELDS[namespace]))
     return _Named(value, _subject(workspace_id, namespace, value)) if value else _NOBODY
 

@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 
 from services.profile.identity import joint
 from services.profile.identity.limits import Era, Limit
-from services.profile.identity.resolve import Identifier, Resolution, resolve
+from services.profile.identity.nodes import Node
+from services.profile.identity.resolve import Identifier, Resolution, linking, resolve
 from tests.profile.identity.graph import Graph, sight
 
 DAY = 86_400_000
@@ -100,9 +101,28 @@ def test_a_profile_merges_a_hundred_times_and_its_events_still_resolve(
     assert len(result.merges) == 2
     assert refused(result) == [("2", "too_many_merges"), ("3", "too_many_merges")]
     assert result.owners[-5:] == ["user_id:1"] * 5
-    [again] = resolve(sight([U1, ("openid", "new")]), {U1: "user_id:1"},
-                      [result.nodes["user_id:1"]], [Era(0, {})]).links.values()  # fmt: skip
-    assert again == ("user_id:1", 0), "a new identifier is no merge"
+
+
+def test_a_profile_beyond_every_limit_keeps_its_events_and_what_it_has() -> None:
+    """People merge it on purpose, or a policy becomes stricter."""
+    times = {"user_id": [0], "openid": [0, 0, 0]}
+    large = Node("user_id:1", "1", 0, joint.MAX_IDENTIFIERS + 1, joint.MAX_MERGES + 1, times)
+    owners = {U1: "user_id:1", ("openid", "0"): "user_id:1"}
+    eras = [Era(0, {"openid": Limit(1, None)})]
+    log = sight([U1, ("openid", "0")], [U1, MAIL], [("openid", "0"), MAIL])
+    result = resolve(log, owners, [large], eras)
+    assert result.owners == ["user_id:1"] * 3
+    assert refused(result) == [(MAIL[1], "too_many_identifiers")] * 2
+    small = Node("user_id:1", "1", 0, 4, joint.MAX_MERGES + 1, times)
+    assert resolve(log[1:2], owners, [small], eras).conflicts == [], "a new one is no merge"
+
+
+def test_limits_are_looked_up_only_where_something_may_be_linked() -> None:
+    owners = {U1: "user_id:1", MAIL: "user_id:1", U2: "user_id:2"}
+    assert linking(sight([U1], [U1, MAIL], [device(1)]), owners) is None
+    assert linking(sight([device(1), device(2)]), owners) == set()
+    assert linking(sight([U1, device(1)], [U2]), owners) == {"user_id:1"}
+    assert linking(sight([U2, MAIL]), owners) == {"user_id:1", "user_id:2"}
 
 
 def test_ten_thousand_identifiers_on_one_person_stop_at_a_thousand() -> None:
