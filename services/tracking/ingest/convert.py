@@ -58,15 +58,11 @@ def convert(wire: WireEvent, origin: Origin) -> Event:
     if kind == "identify" and context.traits:
         traits = {**context.traits, **traits}
     policy, workspace_id = origin.policy, origin.workspace_id
-    user = anonymous = _NOBODY
-    if wire.user_id:
-        user = _named(policy, workspace_id, "user_id", wire.user_id)
-    if wire.anonymous_id:
-        anonymous = _named(policy, workspace_id, "anonymous_id", wire.anonymous_id)
+    user = _named(policy, workspace_id, "user_id", wire.user_id)
+    anonymous = _named(policy, workspace_id, "anonymous_id", wire.anonymous_id)
     others = _external(policy, context.external) if context.external else ()
     if not user.id and not anonymous.id:
-        if origin.anonymous_id:
-            anonymous = _named(policy, workspace_id, "anonymous_id", origin.anonymous_id)
+        anonymous = _named(policy, workspace_id, "anonymous_id", origin.anonymous_id)
         if not anonymous.id and not others:
             raise Refused("missing_id", "/userId", "A usable userId or anonymousId is needed.")
     person = traits if kind == "identify" else context.traits
