@@ -11,8 +11,8 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from services.contracts.identity import IdentityPolicy
 from services.identifiers import BUILT_IN, Policy
 from services.kit.clickhouse import ClickHouse
+from services.tracking.identity_policy.tables import IdentityPolicyRow
 from services.tracking.sources.store import next_revision
-from services.tracking.tables import IdentityPolicyRow
 
 MAX_TYPES = 200
 _EXTERNAL_IDS = files(__package__).joinpath("external_ids.sql").read_text()
