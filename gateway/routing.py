@@ -70,6 +70,8 @@ _SERVICES = {
         "stages",
         "consents",
         "subscription-groups",
+        "identity-policy",
+        "conflicts",
     ),
     "tracking": (
         "tracking-plans",

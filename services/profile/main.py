@@ -22,6 +22,9 @@ from services.profile.computed import routes as computed
 from services.profile.facts import routes as facts
 from services.profile.feed import public_routes as changes
 from services.profile.feed import routes as feed
+from services.profile.identity import routes as identity
+from services.profile.identity_policy import routes as identity_policy
+from services.profile.identity_policy.cache import Policies
 from services.profile.merges import routes as merges
 from services.profile.profiles import import_routes as imports
 from services.profile.profiles import routes as profiles
@@ -55,6 +58,7 @@ class State(TypedDict):
     clock: Clock
     rules: RuleCache
     policies: PolicyCache
+    identity_policies: Policies
     tracking: ServiceClient
     ingest: ServiceClient
     orchestrator: ServiceClient | None
@@ -102,6 +106,7 @@ def create_app(settings: ProfileSettings | None = None, clock: Clock | None = No
             clock=clock,
             rules=cache,
             policies=policies,
+            identity_policies=Policies(),
             tracking=tracking,
             ingest=ingest,
             orchestrator=orchestrator,
@@ -130,6 +135,8 @@ def create_app(settings: ProfileSettings | None = None, clock: Clock | None = No
         trait_history.router,
         traits.router,
         merges.router,
+        identity.router,
+        identity_policy.router,
         segments.router,
         lists.router,
         segment_history.router,

@@ -33,6 +33,8 @@ from services.tracking.evidence import routes as evidence
 from services.tracking.exports import routes as exports
 from services.tracking.exports.service import Exports
 from services.tracking.identity.worker import Erasures, IdentityFollower
+from services.tracking.identity_policy import routes as identity_policy
+from services.tracking.identity_policy.cache import Policies
 from services.tracking.ingest import posthog_events, said
 from services.tracking.ingest import routes as ingest
 from services.tracking.lease import StoreLease
@@ -93,6 +95,7 @@ def _ingest(settings: TrackingSettings, now_ms: Callable[[], int]) -> FastAPI:
         yield {
             "sessionmaker": maker,
             "plans": Plans(maker, sources),
+            "policies": Policies(maker, sources),
             "webhooks": Webhooks(maker, sources),
             "appender": appender,
             "now_ms": now_ms,
@@ -119,11 +122,12 @@ def _store(settings: TrackingSettings) -> FastAPI:
     app = _app(settings, "Tracking", STORE, lifespan, {"clickhouse": _clickhouse})
     public = (
         *(log_routes, analytics, events, erasure, exports, plans_traffic, plans_routes),
-        *(quarantine, retention, touchpoints, webhooks),
+        *(identity_policy, quarantine, retention, touchpoints, webhooks),
     )
     for routes in public:
         app.include_router(routes.router)
-    for internal in (aggregates, analytics, events, erasure, evidence, log_routes):
+    internals = (aggregates, analytics, events, erasure, evidence, identity_policy, log_routes)
+    for internal in internals:
         app.include_router(internal.internal_router)
     return app
 

@@ -19,6 +19,7 @@ from starlette.middleware.base import RequestResponseEndpoint
 
 from services import identifiers
 from services.contracts.events import Event, EventType
+from services.contracts.identity import IdentityPolicy
 from services.contracts.tracking import SaidAccepted
 from services.kit import feeds
 from services.kit.auth import TokenVerifier
@@ -57,6 +58,8 @@ class FakeTracking:
     verifier: TokenVerifier = field(
         default_factory=lambda: TokenVerifier("tracking", trusted_keys())
     )
+    policies: list[IdentityPolicy] = field(default_factory=list)
+    """What it was told of identity, of whichever workspace."""
     url: str = ""
     down: bool = False
     reads: int = 0
@@ -137,6 +140,11 @@ class FakeTracking:
             self.aggregate_queries.append(await request.json())
             answers = self.aggregate_answers
             return answers.pop(0) if answers else Response(status_code=503)
+
+        @app.put("/internal/v1/identity-policy")
+        async def policy(told: IdentityPolicy) -> dict[str, int]:
+            self.policies.append(told)
+            return {"version": max(each.version for each in self.policies)}
 
         return app
 

@@ -8,7 +8,7 @@ from uuid import UUID, uuid5
 import msgspec
 
 from services.contracts.events import Event
-from services.identifiers import is_blocked
+from services.identifiers import normalise
 
 MAX_ROLES = 20
 MAX_ROLE_LENGTH = 50
@@ -36,9 +36,8 @@ def account_id(workspace_id: UUID, group_id: str) -> str:
 
 
 def normal_group_id(raw: str) -> str | None:
-    """A group id as it is compared, or None for a placeholder such as ``null``."""
-    value = raw.strip()
-    return None if is_blocked(value) else value
+    """A group id as it is compared, or None for a placeholder such as ``null``: as user ids are."""
+    return normalise("user_id", raw)
 
 
 def normal_roles(raw: Iterable[Any]) -> tuple[str, ...]:

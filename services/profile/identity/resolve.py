@@ -1,30 +1,19 @@
 """Whose event is it? Identifiers of a block of events → profiles, links, merges, conflicts. Pure.
 
-The rules are told in ``docs/identity.md``: a profile holds at most one
-``user_id``; anonymous profiles link to known ones by themselves; a link that would join two known
-people is refused by dropping the event's lowest-priority identifier.
+The rules are told in ``docs/identity.md``: a profile holds at most one ``user_id``; anonymous
+profiles link to known ones by themselves; an identifier that may not come to the profile of those
+before it, by priority, is left where it is.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Literal, NamedTuple
+from typing import NamedTuple
 
-Identifier = tuple[str, str]
-"""(namespace, normalised value)."""
-
-MAX_IDENTIFIERS = 1000
-
-Reason = Literal["two_user_ids", "too_many_identifiers"]
-
-
-@dataclass(slots=True)
-class Node:
-    """A profile as far as identity goes. ``created_seq`` is its age: its place in the log."""
-
-    profile_id: str
-    user_id: str | None
-    created_seq: int
-    identifier_count: int
+from services.contracts.identity import ConflictReason
+from services.profile.identity.joint import Joint
+from services.profile.identity.limits import BUILT_IN, Era, at
+from services.profile.identity.nodes import Identifier as Identifier
+from services.profile.identity.nodes import Node as Node
 
 
 class Sighting(NamedTuple):
@@ -33,6 +22,8 @@ class Sighting(NamedTuple):
     seq: int
     subject_id: str
     identifiers: Sequence[Identifier]
+    at: int = 0
+    """Time of the event, ms."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +50,7 @@ class Conflict:
     profile_id: str
     identifier: Identifier
     other_id: str | None
-    reason: Reason
+    reason: ConflictReason
 
 
 @dataclass(slots=True)
@@ -86,91 +77,109 @@ class Resolution:
         return profile_id
 
 
+def linking(sightings: Iterable[Sighting], owners: Mapping[Identifier, str]) -> set[str] | None:
+    """The known profiles that may come to hold more, whose limits have to be known; None where no
+    event says of two identifiers that they belong together, as far as that is not known."""
+    found: set[str] | None = None
+    for sighting in sightings:
+        if len(sighting.identifiers) > 1:
+            held = {owners.get(identifier) for identifier in sighting.identifiers}
+            if len(held) > 1 or None in held:
+                found = (found or set()) | {owner for owner in held if owner is not None}
+    return found
+
+
 def resolve(
     sightings: Iterable[Sighting],
     owners: Mapping[Identifier, str],
     nodes: Iterable[Node],
+    eras: Sequence[Era] = BUILT_IN,
 ) -> Resolution:
     """Apply events in log order to what is known of their identifiers.
 
-    ``owners`` maps every known identifier of the events to a profile in ``nodes``. The outcome
-    does not depend on where the log is cut into blocks.
+    ``owners`` maps every known identifier of the events to a profile in ``nodes``; ``eras`` are the
+    limits by the place in the log from which they count. The outcome does not depend on where the
+    log is cut into blocks.
     """
-    result = Resolution(nodes={node.profile_id: replace(node) for node in nodes})
+    result = Resolution(
+        nodes={
+            node.profile_id: replace(node, linked={k: [*v] for k, v in node.linked.items()})
+            for node in nodes
+        }
+    )
     known = dict(owners)
     for index, sighting in enumerate(sightings):
         named = sighting.identifiers
         owner = known.get(named[0]) if len(named) == 1 else None
         # The common case, a known person by one identifier, takes a twentieth of the time.
-        owner = _place(index, sighting, known, result) if owner is None else result.canonical(owner)
+        if owner is None:
+            owner = _place(index, sighting, known, result, eras)
+        else:
+            owner = result.canonical(owner)
         result.owners.append(owner)
     return result
 
 
-def _place(index: int, sighting: Sighting, known: dict[Identifier, str], result: Resolution) -> str:
-    kept = list(dict.fromkeys(sighting.identifiers))
-    held = {i: result.canonical(known[i]) for i in kept if i in known}
-    if len(held) == len(kept) and len(set(held.values())) == 1:
-        return held[kept[0]]
-    dropped: list[tuple[Identifier, Reason]] = []
-    while len(kept) > 1 and (reason := _objection(kept, held, result.nodes)) is not None:
-        dropped.append((kept.pop(), reason))
+def _place(
+    index: int,
+    sighting: Sighting,
+    known: dict[Identifier, str],
+    result: Resolution,
+    eras: Sequence[Era],
+) -> str:
+    named = list(dict.fromkeys(sighting.identifiers))
+    held = {i: result.canonical(known[i]) for i in named if i in known}
+    if len(held) == len(named) and len(set(held.values())) == 1:
+        return held[named[0]]
+    joint = Joint(sighting.at, at(eras, sighting.seq))
+    taken: list[Identifier] = []
+    refused: list[tuple[Identifier, ConflictReason]] = []
+    for identifier in named:
+        node = result.nodes[held[identifier]] if identifier in held else None
+        reason = joint.objection(identifier, node)
+        if reason is None:
+            joint.add(identifier, node)
+            taken.append(identifier)
+        else:
+            refused.append((identifier, reason))
     # By profile its identifier of the highest priority, which the last assignment is.
-    seen = {held[i]: i for i in reversed(kept) if i in held}
-    anchor = next((i for i in kept if i in held), None)
-    owner = _join(index, sighting, seen, result)
-    node = result.nodes[owner]
-    for identifier in kept:
-        if identifier not in held:
-            known[identifier] = owner
-            result.links[identifier] = (owner, index)
-            result.anchors[identifier] = anchor
-            node.identifier_count += 1
-            if identifier[0] == "user_id":
-                node.user_id = identifier[1]
-    for identifier, reason in dropped:
-        # One that is on this very profile already lost nothing by being dropped.
-        if held.get(identifier) != owner:
-            result.conflicts.append(
-                Conflict(index, owner, identifier, held.get(identifier), reason)
-            )
+    seen = {held[i]: i for i in reversed(taken) if i in held}
+    anchor = next((i for i in taken if i in held), None)
+    owner = _join(index, sighting, joint.nodes, seen, result)
+    for identifier in joint.new:
+        result.anchors[identifier] = anchor
+    _link(index, sighting.at, joint.new, owner, known, result)
+    result.conflicts += [
+        Conflict(index, owner, identifier, held.get(identifier), reason)
+        for identifier, reason in refused
+    ]
     return owner
 
 
-def _objection(
-    kept: list[Identifier], held: Mapping[Identifier, str], nodes: Mapping[str, Node]
-) -> Reason | None:
-    """Why these identifiers may not all be one profile's, or None."""
-    joined = [nodes[p] for p in {held[i] for i in kept if i in held}]
-    user_ids = {node.user_id for node in joined if node.user_id is not None}
-    # A known one may be the second of its profile, which only an explicit merge can bring about.
-    user_ids |= {i[1] for i in kept if i[0] == "user_id" and i not in held}
-    if len(user_ids) > 1:
-        return "two_user_ids"
-    new = sum(i not in held for i in kept)
-    if sum(node.identifier_count for node in joined) + new > MAX_IDENTIFIERS:
-        # Only what would grow a profile is refused; an event on known identifiers passes.
-        return "too_many_identifiers" if new or len(joined) > 1 else None
-    return None
-
-
 def _join(
-    index: int, sighting: Sighting, seen: Mapping[str, Identifier], result: Resolution
+    index: int,
+    sighting: Sighting,
+    joined: Mapping[str, Node],
+    seen: Mapping[str, Identifier],
+    result: Resolution,
 ) -> str:
     """The profile that survives: the known one, else the oldest, else a new one.
 
-    ``seen``: profiles of the event's identifiers and the first identifier of each.
+    ``seen``: the first identifier of each of the profiles ``joined``.
     """
-    if not seen:
+    if not joined:
         profile_id = result.canonical(sighting.subject_id)
         if profile_id not in result.nodes:
             result.nodes[profile_id] = Node(profile_id, None, sighting.seq, 0)
             result.created[profile_id] = index
         return profile_id
-    winner, *losers = sorted((result.nodes[p] for p in seen), key=seniority)
+    winner, *losers = sorted(joined.values(), key=seniority)
     for loser in losers:
         both = seen[winner.profile_id], seen[loser.profile_id]
         winner.identifier_count += loser.identifier_count
+        winner.merge_count += loser.merge_count + 1
+        for namespace, times in loser.linked.items():
+            winner.linked[namespace] = sorted(winner.linked.get(namespace, []) + times)
         result.became[loser.profile_id] = winner.profile_id
         result.merges.append(
             Merge(index, winner.profile_id, loser.profile_id, loser.created_seq, both)
@@ -182,3 +191,22 @@ def _join(
 def seniority(node: Node) -> tuple[bool, int, str]:
     """Of profiles that become one, the one with the least survives: known, then older."""
     return node.user_id is None, node.created_seq, node.profile_id
+
+
+def _link(
+    index: int,
+    at_ms: int,
+    new: Iterable[Identifier],
+    owner: str,
+    known: dict[Identifier, str],
+    result: Resolution,
+) -> None:
+    node = result.nodes[owner]
+    for identifier in new:
+        namespace, value = identifier
+        known[identifier] = owner
+        result.links[identifier] = (owner, index)
+        node.identifier_count += 1
+        node.linked[namespace] = sorted([*node.linked.get(namespace, ()), at_ms])
+        if namespace == "user_id":
+            node.user_id = value

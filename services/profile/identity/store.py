@@ -9,7 +9,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from services.kit.ids import uuid7
 from services.profile.arrays import plain, quoted, statement
-from services.profile.identity.resolve import Conflict, Identifier, Node
+from services.profile.identity.nodes import Identifier, Node
 
 _LOAD = statement("""
 SELECT i.namespace, i.value, i.profile_id::text AS profile_id, i.origin_id::text AS origin_id,
@@ -18,6 +18,20 @@ FROM unnest(CAST(:namespaces AS text[]), CAST(:values AS text[])) AS wanted(name
 JOIN identifier i ON i.workspace_id = :workspace_id
   AND i.namespace = wanted.namespace AND i.value = wanted.value
 JOIN profile p ON p.workspace_id = :workspace_id AND p.profile_id = i.profile_id
+""")
+
+_HISTORY = statement("""
+SELECT asked.profile_id::text AS profile_id, held.namespace, held.times,
+       (SELECT count(*) FROM alias a
+        WHERE a.workspace_id = :workspace_id AND a.profile_id = asked.profile_id) AS merge_count
+FROM unnest(CAST(:profile_ids AS uuid[])) AS asked(profile_id)
+JOIN LATERAL (
+  SELECT namespace, array_agg(CAST(extract(epoch FROM linked_at) * 1000 AS bigint)
+                              ORDER BY linked_at) AS times
+  FROM identifier i
+  WHERE i.workspace_id = :workspace_id AND i.profile_id = asked.profile_id
+  GROUP BY namespace
+) held ON true
 """)
 
 _OF_PROFILES = statement("""
@@ -69,17 +83,6 @@ FROM unnest(CAST(:ids AS uuid[]), CAST(:winners AS uuid[]), CAST(:losers AS uuid
             CAST(:survivors AS text[]), CAST(:reasons AS text[]), CAST(:deciders AS text[]))
   AS new(merge_id, winner, loser, winner_origin, loser_origin, message_id, at, snapshot, survivor,
          reason, decided_by)
-""")
-
-_CONFLICT = statement("""
-INSERT INTO conflict (workspace_id, conflict_id, profile_id, other_id, namespace, value, reason,
-                      message_id, occurred_at)
-SELECT :workspace_id, conflict_id, profile_id, other_id, namespace, value, reason, message_id,
-       to_timestamp(at / 1000.0)
-FROM unnest(CAST(:ids AS uuid[]), CAST(:profiles AS uuid[]), CAST(:others AS uuid[]),
-            CAST(:namespaces AS text[]), CAST(:values AS text[]), CAST(:reasons AS text[]),
-            CAST(:message_ids AS text[]), CAST(:times AS bigint[]))
-  AS new(conflict_id, profile_id, other_id, namespace, value, reason, message_id, at)
 """)
 
 _CANONICAL = statement("""
@@ -163,6 +166,17 @@ async def load(
     return owners, list(nodes.values()), origins
 
 
+async def load_history(session: AsyncSession, workspace_id: UUID, nodes: Collection[Node]) -> None:
+    """Fills in what limits are asked of: when identifiers were linked, and how often it merged."""
+    by_id = {node.profile_id: node for node in nodes}
+    found = await session.execute(
+        _HISTORY, {"workspace_id": workspace_id, "profile_ids": plain(by_id)}
+    )
+    for profile_id, namespace, times, merge_count in found.all():
+        by_id[profile_id].linked[namespace] = times
+        by_id[profile_id].merge_count = merge_count
+
+
 async def identifiers_of(
     session: AsyncSession, workspace_id: UUID, profile_ids: Collection[str]
 ) -> list[Linked]:
@@ -214,29 +228,6 @@ async def merge(
             "survivors": quoted(msgspec.json.encode(r.survivor).decode() for r in records),
             "reasons": quoted(r.cause.reason for r in records),
             "deciders": quoted(r.cause.decided_by for r in records),
-        },
-    )
-
-
-async def record_conflicts(
-    session: AsyncSession,
-    workspace_id: UUID,
-    conflicts: Sequence[Conflict],
-    events: Sequence[tuple[str, int]],
-) -> None:
-    """``events``: (message_id, occurred_at in ms) of each conflict's event."""
-    await session.execute(
-        _CONFLICT,
-        {
-            "workspace_id": workspace_id,
-            "ids": plain(uuid7() for _ in conflicts),
-            "profiles": plain(c.profile_id for c in conflicts),
-            "others": plain(c.other_id for c in conflicts),
-            "namespaces": quoted(c.identifier[0] for c in conflicts),
-            "values": quoted(c.identifier[1] for c in conflicts),
-            "reasons": quoted(c.reason for c in conflicts),
-            "message_ids": quoted(message_id for message_id, _ in events),
-            "times": plain(at for _, at in events),
         },
     )
 

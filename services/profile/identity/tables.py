@@ -74,12 +74,16 @@ class MergeRow(Table):
 
 
 class ConflictRow(Table):
-    """Append-only: an identifier an event carried that was not linked, and why."""
+    """An identifier that events carried and that was not linked, and why; the first of them."""
 
     __tablename__ = "conflict"
     __table_args__ = (
-        Index(None, "workspace_id", "profile_id"),
         Index(None, "workspace_id", "other_id"),
+        Index(
+            "uq_conflict_identifier",
+            *("workspace_id", "profile_id", "namespace", "value", "reason"),
+            unique=True,
+        ),
     )
 
     workspace_id: Mapped[UUID] = mapped_column(primary_key=True)
@@ -91,3 +95,7 @@ class ConflictRow(Table):
     reason: Mapped[str]
     message_id: Mapped[str]
     occurred_at: Mapped[datetime]
+    last_at: Mapped[datetime]
+    """The latest time of an event that carried it."""
+    count: Mapped[int]
+    """Events that carried it."""

@@ -7,13 +7,8 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from services.profile.errors import MergeNotFound, MergeTooLarge, MergeUndone, ProfilesAreOne
 from services.profile.feed import store as feed
-from services.profile.identity.resolve import (
-    MAX_IDENTIFIERS,
-    Merge,
-    Node,
-    Resolution,
-    seniority,
-)
+from services.profile.identity.joint import MAX_IDENTIFIERS, MAX_MERGES
+from services.profile.identity.resolve import Merge, Node, Resolution, seniority
 from services.profile.identity.store import Cause
 from services.profile.merges import store, undo
 from services.profile.merges.store import StoredMerge
@@ -25,9 +20,6 @@ from services.profile.stream import store as stream
 from services.profile.stream.block import Block
 from services.profile.stream.service import Decided
 from services.profile.traits import store as trait_store
-
-MAX_MERGES = 100
-"""Profiles that one person may have been made of, besides the first (semantics ID-5)."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,8 +9,8 @@ from fastapi import APIRouter, Depends, Query, Request, Response
 from pydantic import BaseModel, ConfigDict, Field, JsonValue
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from services import identifiers
 from services.contracts.profile import ConsentEntry, ConsentState, Identifier, Profile
+from services.identifiers import Policy
 from services.kit.auth import UserCaller
 from services.kit.pagination import Page, PagingParams, encode_cursor
 from services.kit.postgres import Session, workspace_tx
@@ -81,12 +81,13 @@ async def list_profiles(
     caller: UserCaller,
     paging: PagingParams,
     now_ms: Now,
+    request: Request,
     namespace: Annotated[
         str | None,
         Query(
             max_length=100,
-            description="With `value`: only the profile that has this identifier. One of "
-            "`user_id`, `email`, `phone`, `anonymous_id`.",
+            description="With `value`: only the profile that has this identifier. One of the "
+            "identity policy: `user_id`, `email`, `phone`, `anonymous_id` and others.",
             examples=["email"],
         ),
     ] = None,
@@ -99,7 +100,8 @@ async def list_profiles(
 ) -> Page[Profile]:
     """All profiles in order of id; with `namespace` and `value` the one they name, if any."""
     if namespace is not None or value is not None:
-        found = await _by_identifier(session, caller.workspace_id, namespace, value)
+        policy = await request.state.identity_policies.of(session, caller.workspace_id)
+        found = await _by_identifier(session, caller.workspace_id, policy, namespace, value)
         items = await read.read(session, caller.workspace_id, found, now_ms, reveal=reveal)
         return Page(items=items)
     after = paging.after(str)
@@ -217,15 +219,19 @@ async def list_consents(
 
 
 async def _by_identifier(
-    session: AsyncSession, workspace_id: UUID, namespace: str | None, value: str | None
+    session: AsyncSession,
+    workspace_id: UUID,
+    policy: Policy,
+    namespace: str | None,
+    value: str | None,
 ) -> list[UUID]:
-    if namespace not in identifiers.PRIORITY:
-        accepted = ", ".join(identifiers.PRIORITY)
+    if namespace not in policy.names:
+        accepted = ", ".join(policy.names)
         raise InvalidRequest.at("#/query/namespace", f"One of {accepted} is accepted.")
     if value is None:
         raise InvalidRequest.at("#/query/value", "Give the identifier's value with `namespace`.")
-    normal = identifiers.normalise(namespace, value)
-    if normal is None or "\x00" in normal:
+    normal = policy.normalise(namespace, value)
+    if normal is None:
         return []
     found = await read.find(session, workspace_id, namespace, normal)
     return [] if found is None else [found]

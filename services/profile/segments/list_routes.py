@@ -8,7 +8,7 @@ from uuid import UUID
 from fastapi import APIRouter, BackgroundTasks, Request
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from services import identifiers
+from services.identifiers import Policy
 from services.kit.auth import UserCaller
 from services.kit.postgres import Session
 from services.kit.problems import InvalidRequest, problem_responses
@@ -26,6 +26,7 @@ router = APIRouter(
 )
 
 MAX_PEOPLE = 10_000
+_ID = "profile_id"
 _CSV: dict[str, Any] = {
     "requestBody": {
         "required": True,
@@ -47,7 +48,9 @@ class PersonNamed(BaseModel):
         json_schema_extra={"examples": [{"namespace": "email", "value": "ada@example.com"}]},
     )
 
-    namespace: str | None = Field(None, description=f"One of {', '.join(identifiers.PRIORITY)}.")
+    namespace: str | None = Field(
+        None, max_length=100, description="One of the identity policy, such as `email`."
+    )
     value: str | None = Field(None, max_length=1000, description="Normalised as events are.")
     profile_id: UUID | None = None
 
@@ -56,8 +59,6 @@ class PersonNamed(BaseModel):
         named = self.namespace is not None and self.value is not None
         if named == (self.profile_id is not None):
             raise ValueError("give either namespace and value, or profile_id")
-        if named and self.namespace not in identifiers.PRIORITY:
-            raise ValueError(f"as namespace {', '.join(identifiers.PRIORITY)} are accepted")
         return self
 
 
@@ -116,7 +117,8 @@ async def upload_members(
     namespace of identifiers names the people; other columns are left alone. At most 10,000 rows
     and 1 MiB; `unknown` counts rows from 0, without the header.
     """
-    people = _rows(await request.body())
+    policy = await request.state.identity_policies.of(session, caller.workspace_id)
+    people = _rows(await request.body(), policy)
     return await _move(segment_id, people, session, caller, request, after, enter=True)
 
 
@@ -130,25 +132,37 @@ async def _move(
     *,
     enter: bool,
 ) -> MembersChanged:
-    now_ms = to_ms(request.state.clock.now())
+    state, workspace_id = request.state, caller.workspace_id
+    policy = await state.identity_policies.of(session, workspace_id)
+    for index, person in enumerate(people):
+        if person.namespace not in (_ID, *policy.names):
+            detail = f"As namespace {', '.join(policy.names)} are accepted."
+            raise InvalidRequest.at(f"#/members/{index}/namespace", detail)
     moved = await lists.move(
-        session, caller.workspace_id, segment_id, people, now_ms, request.state.rules, enter=enter
+        session,
+        workspace_id,
+        segment_id,
+        people,
+        policy,
+        to_ms(state.clock.now()),
+        state.rules,
+        enter=enter,
     )
-    after.add_task(request.state.bell.ring, str(caller.workspace_id))
+    after.add_task(state.bell.ring, str(workspace_id))
     return MembersChanged(changed=moved.changed, unchanged=moved.unchanged, unknown=moved.unknown)
 
 
 def _people(body: PeopleNamed) -> list[Named]:
     return [
-        Named("profile_id", str(each.profile_id))
+        Named(_ID, str(each.profile_id))
         if each.profile_id is not None
         else Named(each.namespace or "", each.value or "")
         for each in body.members
     ]
 
 
-def _rows(body: bytes) -> list[Named]:
-    accepted = ("profile_id", *identifiers.PRIORITY)
+def _rows(body: bytes, policy: Policy) -> list[Named]:
+    accepted = (_ID, *policy.names)
     try:
         # Spreadsheets write a byte order mark before the first name.
         rows = list(csv.DictReader(io.StringIO(body.decode("utf-8-sig")), strict=True))
@@ -167,7 +181,7 @@ def _rows(body: bytes) -> list[Named]:
 def _cell(value: str | None, column: str, index: int) -> str:
     if value is None or "\x00" in value:
         raise InvalidRequest.at(f"#/body/{index}", f"The row has no usable {column}.")
-    if column == "profile_id":
+    if column == _ID:
         try:
             return str(UUID(value.strip()))
         except ValueError as error:

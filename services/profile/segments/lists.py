@@ -8,8 +8,8 @@ from uuid import UUID
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from services import identifiers
 from services.contracts.changes import Change
+from services.identifiers import Policy
 from services.kit.problems import InvalidRequest
 from services.profile.account_segments import audience
 from services.profile.arrays import quoted, statement
@@ -58,6 +58,7 @@ async def move(
     workspace_id: UUID,
     segment_id: UUID,
     people: Sequence[Named],
+    policy: Policy,
     now_ms: int,
     cache: RuleCache,
     *,
@@ -70,7 +71,7 @@ async def move(
         raise InvalidRequest.at(
             "#/path/segment_id", "This segment is made by its rule; only lists take members."
         )
-    found = await _find(session, workspace_id, people)
+    found = await _find(session, workspace_id, people, policy)
     living = list(dict.fromkeys(profile_id for profile_id in found if profile_id is not None))
     parameters = {"workspace_id": workspace_id, "segment_id": segment_id, "ids": living}
     inside = set((await session.execute(_IN, parameters)).scalars())
@@ -100,10 +101,12 @@ def _told(profile_id: str, segment_id: str, now_ms: int, *, enter: bool) -> Chan
 
 
 async def _find(
-    session: AsyncSession, workspace_id: UUID, people: Sequence[Named]
+    session: AsyncSession, workspace_id: UUID, people: Sequence[Named], policy: Policy
 ) -> list[str | None]:
     """The living profile of each, or None."""
-    normal = [person if person.namespace == "profile_id" else _normal(person) for person in people]
+    normal = [
+        person if person.namespace == "profile_id" else _normal(person, policy) for person in people
+    ]
     ids = {person.value for person in normal if person and person.namespace == "profile_id"}
     living = await identity.canonical(session, workspace_id, ids) if ids else {}
     wanted = {person for person in normal if person and person.namespace != "profile_id"}
@@ -120,6 +123,6 @@ async def _find(
     ]
 
 
-def _normal(person: Named) -> Named | None:
-    value = identifiers.normalise(person.namespace, person.value)
+def _normal(person: Named, policy: Policy) -> Named | None:
+    value = policy.normalise(person.namespace, person.value)
     return None if value is None else Named(person.namespace, value)

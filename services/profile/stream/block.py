@@ -56,6 +56,6 @@ def identifiers(event: Event) -> list[Identifier]:
 
 def sightings(block: Block) -> list[Sighting]:
     return [
-        Sighting(seq, event.subject_id, identifiers(event))
+        Sighting(seq, event.subject_id, identifiers(event), event.occurred_at)
         for seq, event in zip(block.seqs, block.events, strict=True)
     ]

@@ -19,6 +19,7 @@ from services.profile.accounts import asking
 from services.profile.clock import Clock, to_ms
 from services.profile.computed import backfill as computed_past
 from services.profile.feed import store as feed
+from services.profile.identity_policy import worker as identity_policy
 from services.profile.merges import store as merges
 from services.profile.recounts import worker as recounts
 from services.profile.rules import backfill
@@ -79,6 +80,14 @@ class Consumer:
             tasks.create_task(self._complete_rules())
             tasks.create_task(self._deliveries().run())
             tasks.create_task(self._ask_members())
+            tasks.create_task(self._tell_policy())
+
+    async def _tell_policy(self) -> None:
+        shared = self._resources
+        await identity_policy.follow(
+            *(shared.sessionmaker, shared.tracking, shared.bell, shared.clock),
+            *(self._workspace_id, self._retry_seconds),
+        )
 
     def _deliveries(self) -> Deliveries:
         with_ = self._resources

@@ -1,7 +1,7 @@
 """Applies a block of the log to profiles: one transaction, a fixed number of statements."""
 
 import asyncio
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from uuid import UUID
 
@@ -12,9 +12,13 @@ from services.contracts.events import Event
 from services.identifiers import subject_id
 from services.profile.consents import store as consent_store
 from services.profile.consents.ledger import Consents
+from services.profile.identity import conflicts
 from services.profile.identity import store as identity
-from services.profile.identity.resolve import Identifier, Resolution, resolve
+from services.profile.identity.limits import BUILT_IN, Era
+from services.profile.identity.nodes import Identifier, Node
+from services.profile.identity.resolve import Resolution, Sighting, linking, resolve
 from services.profile.identity.store import Cause, Linked, MergeRecord
+from services.profile.identity_policy import store as policies
 from services.profile.profiles import store as profiles
 from services.profile.profiles.traits import Traits
 from services.profile.stream import entries
@@ -63,8 +67,10 @@ async def apply(
     wanted = {i for event in block.events for i in identifiers(event)}
     owners, nodes, origins = await identity.load(session, workspace_id, wanted)
     existing = {node.profile_id for node in nodes}
+    seen, growing = await asyncio.to_thread(_seen_in, block, owners)
+    eras = await _limits(session, workspace_id, block, nodes, growing)
     resolution, statements = await asyncio.to_thread(
-        lambda: (resolve(sightings(block), owners, nodes), _statements(block.events))
+        lambda: (resolve(seen, owners, nodes, eras), _statements(block.events))
     )
     for identifier, (owner, _) in resolution.links.items():
         anchor = resolution.anchors[identifier]
@@ -104,6 +110,29 @@ async def write(
     result.changes += entries.linked_entries(moved)
     result.changes += entries.fact_entries(folded, living, now_ms, policy.latest)
     return result
+
+
+def _seen_in(
+    block: Block, owners: Mapping[Identifier, str]
+) -> tuple[list[Sighting], set[str] | None]:
+    seen = sightings(block)
+    return seen, linking(seen, owners)
+
+
+async def _limits(
+    session: AsyncSession,
+    workspace_id: UUID,
+    block: Block,
+    nodes: list[Node],
+    growing: set[str] | None,
+) -> Sequence[Era]:
+    """What limits the profiles that may grow; most blocks hold events of known people alone."""
+    if growing is None:
+        return BUILT_IN
+    if growing:
+        wanted = [node for node in nodes if node.profile_id in growing]
+        await identity.load_history(session, workspace_id, wanted)
+    return await policies.eras(session, workspace_id, block.seqs[0])
 
 
 def _statements(events: Iterable[Event]) -> list[Statement]:
@@ -161,7 +190,7 @@ async def _save_identity(
     if resolution.conflicts:
         causes = [events[conflict.index] for conflict in resolution.conflicts]
         seen = [(event.message_id, event.occurred_at) for event in causes]
-        await identity.record_conflicts(session, workspace_id, resolution.conflicts, seen)
+        await conflicts.record(session, workspace_id, resolution.conflicts, seen)
     return links + moved
 
 

@@ -6,7 +6,7 @@ from typing import Any
 
 from services.contracts.events import Event, Outcome
 from services.kit.feeds import FeedRow, pack
-from services.tracking.named import identifiers
+from services.tracking.named import again
 
 Row = tuple[Any, ...]
 """The columns of ``events.sql``."""
@@ -23,7 +23,7 @@ def log_rows(rows: Iterable[Row], *, outcomes: bool) -> Iterator[FeedRow]:
 
 def _event(row: Row) -> Event:
     _, received_at, message_id, source_id, kind, event, subject_id, *rest = row
-    user_id, email, phone, anonymous_id, previous_id, group_id, *rest = rest
+    user_id, email, phone, anonymous_id, previous_id, beside, group_id, *rest = rest
     occurred_at, original_at, sent_at, time_source, properties, traits, context = rest
     return Event(
         message_id=message_id,
@@ -31,7 +31,7 @@ def _event(row: Row) -> Event:
         type=kind,
         event=event,
         subject_id=subject_id,
-        identifiers=identifiers(user_id, email, phone, anonymous_id, previous_id),
+        identifiers=again(user_id, email, phone, anonymous_id, previous_id, beside),
         user_id=user_id,
         anonymous_id=anonymous_id,
         occurred_at=occurred_at,
@@ -49,4 +49,4 @@ def _event(row: Row) -> Event:
 
 def _outcome(row: Row) -> Outcome:
     message_id, _, _, event, profile_id = row[2:7]
-    return Outcome(message_id, event, profile_id, occurred_at=row[13], properties=row[17])
+    return Outcome(message_id, event, profile_id, occurred_at=row[14], properties=row[18])

@@ -66,7 +66,9 @@ Value = Annotated[str, Field(min_length=1, max_length=255, pattern=r"^[^\x00]*$"
 class NamedIdentifier(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
-    namespace: Literal["user_id", "email", "phone", "anonymous_id"]
+    namespace: str = Field(
+        max_length=64, description="One of the workspace's identity policy.", examples=["email"]
+    )
     value: Value = Field(examples=["ada@example.com"])
 
 

@@ -72,12 +72,14 @@ def _is_named(value: Any, person: Person) -> bool:
 
 def _identifiers(value: Any) -> Iterator[tuple[str, str]]:
     """Everything that could identify somebody: emails and phones anywhere, ids under keys that say
-    so (``userId``, ``distinct_id``, ``id``): a 7 elsewhere is a number and not the user 7."""
+    so (``userId``, ``distinct_id``, ``id``): a 7 elsewhere is a number and not the user 7. External
+    ids by their type, whatever policy knows it now."""
     stack: list[tuple[str, Any]] = [("", value)]
     while stack:
         key, item = stack.pop()
         if isinstance(item, dict):
             stack += item.items()
+            yield from _external(item.get("type"), item.get("id"))
         elif isinstance(item, list):
             stack += [(key, inner) for inner in item]
         elif isinstance(item, str | int) and not isinstance(item, bool):
@@ -91,3 +93,10 @@ def _identifiers(value: Any) -> Iterator[tuple[str, str]]:
             for namespace in namespaces:
                 if (found := normalise(namespace, item)) is not None:
                     yield namespace, found
+
+
+def _external(kind: Any, value: Any) -> Iterator[tuple[str, str]]:
+    if isinstance(kind, str) and isinstance(value, str | int):
+        said = str(value).strip().encode(errors="replace").decode()
+        namespace = kind.encode(errors="replace").decode()
+        yield from ((namespace, said), (namespace, said.lower()))

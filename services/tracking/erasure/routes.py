@@ -6,7 +6,7 @@ from uuid import UUID
 
 from fastapi import APIRouter, Request
 
-from services.identifiers import normalise, subject_id
+from services.identifiers import Policy, subject_id
 from services.kit.auth import ServiceCaller, UserCaller
 from services.kit.pagination import Page, PagingParams, encode_cursor
 from services.kit.postgres import Session, workspace_tx
@@ -22,6 +22,7 @@ from services.tracking.erasure.model import (
     PersonErasure,
 )
 from services.tracking.errors import ErasureNotFound
+from services.tracking.identity_policy import store as policies
 from services.tracking.tables import ErasureRow
 
 router = APIRouter(
@@ -85,8 +86,9 @@ async def lift_suppressions(
     """For somebody who was erased and signs up again. What happened before this call stays dropped
     for ever, so that an old export that is imported again brings nothing back.
     """
+    policy = await policies.newest(session, caller.workspace_id)
     subjects = [
-        _subject(caller.workspace_id, named, f"#/identifiers/{index}/value")
+        _subject(caller.workspace_id, policy, named, f"#/identifiers/{index}")
         for index, named in enumerate(body.identifiers)
     ]
     lifted = await suppression.lift(
@@ -112,10 +114,13 @@ async def erase_for_service(
     return _shown(row)
 
 
-def _subject(workspace_id: UUID, named: NamedIdentifier, pointer: str) -> UUID:
-    value = normalise(named.namespace, named.value)
+def _subject(workspace_id: UUID, policy: Policy, named: NamedIdentifier, pointer: str) -> UUID:
+    if named.namespace not in policy.names:
+        accepted = ", ".join(policy.names)
+        raise InvalidRequest.at(f"{pointer}/namespace", f"One of {accepted} is accepted.")
+    value = policy.normalise(named.namespace, named.value)
     if value is None:
-        raise InvalidRequest.at(pointer, f"This is no usable {named.namespace}.")
+        raise InvalidRequest.at(f"{pointer}/value", f"This is no usable {named.namespace}.")
     return subject_id(workspace_id, named.namespace, value)
 
 

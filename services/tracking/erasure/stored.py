@@ -31,7 +31,10 @@ _THEIRS = "WHERE workspace_id = {workspace_id:UUID} AND subject_id IN {subjects:
 _COUNT = f"SELECT count() FROM {{table:Identifier}} {_THEIRS}"  # noqa: S608 - our own text
 _PLACES = f"SELECT DISTINCT type = 'outcome', log_offset FROM events {_THEIRS}"  # noqa: S608
 _IDENTIFIERS = f"""
-SELECT DISTINCT arrayJoin([user_id, anonymous_id, email, phone, previous_id]) AS value FROM events
+SELECT DISTINCT arrayJoin(arrayConcat(
+  [user_id, anonymous_id, email, phone, previous_id],
+  arrayMap(named -> named.2, JSONExtract(identifiers, 'Array(Tuple(String, String))'))
+)) AS value FROM events
 {_THEIRS} AND value != ''
 """  # noqa: S608
 _MENTIONS = """
@@ -39,7 +42,7 @@ SELECT count(), countIf(subject_id IN {subjects:Array(UUID)}),
   countIf(subject_id NOT IN {subjects:Array(UUID)} AND (
     hasAny([user_id, anonymous_id, email, phone, previous_id], {identifiers:Array(String)})
     OR arrayExists(text -> multiSearchAny(text, {needles:Array(String)}),
-                   [properties, traits, context])))
+                   [properties, traits, context, identifiers])))
 FROM events WHERE workspace_id = {workspace_id:UUID}
 """
 _OF_TABLES = "database = {database:String} AND table IN {tables:Array(String)}"

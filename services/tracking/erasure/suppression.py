@@ -24,7 +24,7 @@ _FIND = text("""
 SELECT mark, CAST(floor(extract(epoch FROM lifted_at) * 1000) AS bigint) FROM suppression
 WHERE workspace_id = :workspace_id AND mark = ANY(CAST(:marks AS bytea[]))
 """)
-_OTHER_PEOPLE_CAN_HAVE_IT = frozenset({"anonymous_id"})
+_OTHER_PEOPLE_CAN_HAVE_IT = frozenset({"anonymous_id", "device_id"})
 _FOREVER_MS = 1 << 62
 
 

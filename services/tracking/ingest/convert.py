@@ -12,10 +12,10 @@ from uuid import UUID
 import msgspec
 
 from services.contracts.events import Event, EventType
-from services.identifiers import subject_id
+from services.identifiers import BUILT_IN, Identifier, Policy, subject_id
 from services.tracking.ingest import clock
 from services.tracking.ingest.canonical import NotCanonical, canonical
-from services.tracking.ingest.context import MAX_ID_LENGTH, Context, read_context
+from services.tracking.ingest.context import MAX_ID_LENGTH, Context, External, read_context
 from services.tracking.ingest.refused import Refused
 from services.tracking.ingest.wire import DECODE_ERRORS, Text, WireEvent, explain
 from services.tracking.named import identifiers, normalised
@@ -45,6 +45,8 @@ class Origin(msgspec.Struct, frozen=True):
     """Ours, the same when the gateway hands the request to another process of this role."""
     by_contact: bool = False
     """Email or phone may name the person alone: for senders that know whom they speak of."""
+    policy: Policy = BUILT_IN
+    """Of identity, by which the workspace's events are read."""
 
 
 def convert(wire: WireEvent, origin: Origin) -> Event:
@@ -56,22 +58,7 @@ def convert(wire: WireEvent, origin: Origin) -> Event:
     traits = wire.traits or {}
     if kind == "identify" and context.traits:
         traits = {**context.traits, **traits}
-    user = _named(origin.workspace_id, "user_id", wire.user_id)
-    anonymous = _named(origin.workspace_id, "anonymous_id", wire.anonymous_id)
-    if not user.id and not anonymous.id:
-        anonymous = _named(origin.workspace_id, "anonymous_id", origin.anonymous_id)
-        if not anonymous.id and not origin.by_contact:
-            raise Refused("missing_id", "/userId", "A usable userId or anonymousId is needed.")
-    person = traits if kind == "identify" else context.traits
-    email, phone = _contacts(person) if person else ("", "")
-    previous = _previous(wire, user.id) if kind == "alias" else ""
-    named = identifiers(user.id, email, phone, anonymous.id, previous)
-    if not named:
-        raise Refused("missing_id", "", "A usable id, email or phone is needed.")
-    subject = user.subject_id or anonymous.subject_id
-    if not user.id and (email or phone):
-        # The first of its identifiers, by ``services.identifiers.PRIORITY``.
-        subject = _subject(origin.workspace_id, *named[0])
+    who = _who(wire, origin, kind, context, traits)
     original = clock.parse(wire.timestamp)
     if original is None and wire.original_timestamp:
         original = clock.parse(wire.original_timestamp)
@@ -89,21 +76,55 @@ def convert(wire: WireEvent, origin: Origin) -> Event:
         origin.source_id,
         kind,
         _track_name(wire.event) if kind == "track" else _VIEWS.get(kind, kind),
-        subject,
-        named,
-        user.id,
-        anonymous.id,
+        who.subject_id,
+        who.identifiers,
+        who.user_id,
+        who.anonymous_id,
         times.occurred_at,
         times.original_at,
         origin.received_at,
         sent,
         times.source,
-        previous,
+        who.previous_id,
         _group(kind, wire.group_id) if wire.group_id or kind == "group" else context.group_id,
         _canonical(properties, "/properties") if properties else "{}",
         _canonical(traits, "/traits") if traits else "{}",
         context.text,
     )
+
+
+class _Who(NamedTuple):
+    subject_id: str
+    identifiers: list[Identifier]
+    user_id: str
+    anonymous_id: str
+    previous_id: str
+
+
+def _who(
+    wire: WireEvent, origin: Origin, kind: EventType, context: Context, traits: dict[str, Any]
+) -> _Who:
+    policy, workspace_id = origin.policy, origin.workspace_id
+    user = _named(policy, workspace_id, "user_id", wire.user_id)
+    anonymous = _named(policy, workspace_id, "anonymous_id", wire.anonymous_id)
+    others = _external(policy, context.external) if context.external else ()
+    if not user.id and not anonymous.id:
+        anonymous = _named(policy, workspace_id, "anonymous_id", origin.anonymous_id)
+        if not anonymous.id and not others and not origin.by_contact:
+            raise Refused("missing_id", "/userId", "A usable userId or anonymousId is needed.")
+    person = traits if kind == "identify" else context.traits
+    email, phone = _contacts(policy, person) if person else ("", "")
+    previous = _previous(wire, user.id) if kind == "alias" else ""
+    named = identifiers(user.id, email, phone, anonymous.id, previous, policy)
+    if others or policy is not BUILT_IN:
+        named = policy.by_priority([*named, *others])
+    if not named:
+        raise Refused("missing_id", "", "A usable id, email or phone is needed.")
+    subject = user.subject_id or anonymous.subject_id
+    if not user.id and (others or len(named) > 1 or not subject):
+        # The first of its identifiers, by the policy's order.
+        subject = _subject(workspace_id, *named[0])
+    return _Who(subject, named, user.id, anonymous.id, previous)
 
 
 def own_id(event: Event, origin: Origin, wire: WireEvent) -> str:
@@ -156,23 +177,26 @@ _NOBODY = _Named()
 _FIELDS = {"user_id": "userId", "anonymous_id": "anonymousId"}
 
 
-def _named(workspace_id: UUID, namespace: str, raw: Text) -> _Named:
-    return _remembered(workspace_id, namespace, raw) if raw else _NOBODY
-
-
 @lru_cache(maxsize=65_536)
-def _remembered(workspace_id: UUID, namespace: str, raw: Text) -> _Named:
-    value = normalised(namespace, _id(raw, _FIELDS[namespace]))
+def _named(policy: Policy, workspace_id: UUID, namespace: str, raw: Text) -> _Named:
+    value = normalised(policy, namespace, _id(raw, _FIELDS[namespace]))
     return _Named(value, _subject(workspace_id, namespace, value)) if value else _NOBODY
 
 
-def _contacts(person: dict[str, Any]) -> tuple[str, str]:
+def _contacts(policy: Policy, person: dict[str, Any]) -> tuple[str, str]:
     """Email and phone, normalised; empty where there is none."""
     email, phone = person.get("email"), person.get("phone")
     return (
-        normalised("email", email) if isinstance(email, str) and email else "",
-        normalised("phone", phone) if isinstance(phone, str) and phone else "",
+        normalised(policy, "email", email) if isinstance(email, str) and email else "",
+        normalised(policy, "phone", phone) if isinstance(phone, str) and phone else "",
     )
+
+
+@lru_cache(maxsize=4096)
+def _external(policy: Policy, said: tuple[External, ...]) -> tuple[Identifier, ...]:
+    """Those that the policy declares; the event itself keeps what was said."""
+    found = ((kind, policy.normalise(kind, value)) for kind, value in said)
+    return tuple((kind, value) for kind, value in found if value)
 
 
 @lru_cache(maxsize=65_536)

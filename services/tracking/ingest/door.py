@@ -17,7 +17,8 @@ from services.tracking.plans.apply import Plan
 
 
 class Door:
-    """An ASGI endpoint; the lifespan's state holds ``appender``, ``plans`` and ``now_ms``."""
+    """An ASGI endpoint; the lifespan's state holds ``appender``, ``plans``, ``policies`` and
+    ``now_ms``."""
 
     def __init__(self, take: Callable[[Request], Awaitable[bytes]]) -> None:
         """``take`` makes the request durable and gives the answer, JSON; it raises ``Problem``."""
@@ -41,12 +42,14 @@ async def sender(request: Request, sent_at: str | None = None) -> tuple[Origin, 
     caller = writer(verifier, authorization or "")
     source_id = caller.source_id or "api"
     plan: Plan | None = await request.state.plans.of(caller.workspace_id, source_id)
+    policy = await request.state.policies.of(caller.workspace_id)
     origin = Origin(
         caller.workspace_id,
         source_id,
         request.state.now_ms(),
         clock.parse(sent_at),
         request_id=structlog.contextvars.get_contextvars().get("request_id", ""),
+        policy=policy,
     )
     return origin, plan
 

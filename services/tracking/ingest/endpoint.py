@@ -11,6 +11,7 @@ from starlette.datastructures import Headers, QueryParams
 from starlette.requests import ClientDisconnect, Request
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from services.identifiers import Policy
 from services.kit.app import request_id_of
 from services.kit.auth import Caller, Forbidden, TokenVerifier, authenticated
 from services.kit.problems import MethodNotAllowed, Problem, refusal
@@ -38,7 +39,8 @@ _RawHeaders = dict[bytes, bytes]
 
 
 class Ingestion:
-    """ASGI in front of ``app``; the lifespan's state holds ``appender``, ``plans``, ``now_ms``."""
+    """ASGI in front of ``app``; the lifespan's state holds ``appender``, ``plans``,
+    ``policies`` and ``now_ms``."""
 
     def __init__(self, app: ASGIApp, verifier: TokenVerifier) -> None:
         self._app = app
@@ -80,7 +82,8 @@ class Ingestion:
         source_id = caller.source_id or "api"
         raw = body.inflate(await body.read(receive))
         plan = await state["plans"].of(caller.workspace_id, source_id)
-        origin = _origin(caller, source_id, headers, request_id, state["now_ms"]())
+        policy = await state["policies"].of(caller.workspace_id)
+        origin = _origin(caller, source_id, headers, request_id, state["now_ms"](), policy)
         append, failure = _append(name, raw, scope, origin, plan)
         if append.count or append.quarantined:
             appender: LogAppender = state["appender"]
@@ -110,7 +113,12 @@ def writer(verifier: TokenVerifier, authorization: str) -> Caller:
 
 
 def _origin(
-    caller: Caller, source_id: str, headers: _RawHeaders, request_id: str, received_at: int
+    caller: Caller,
+    source_id: str,
+    headers: _RawHeaders,
+    request_id: str,
+    received_at: int,
+    policy: Policy,
 ) -> Origin:
     sent_at = headers.get(b"sentat")
     return Origin(
@@ -122,6 +130,7 @@ def _origin(
         server_key=headers.get(b"x-key-place", b"basic") == b"basic",
         anonymous_id=_anonymous_id(headers.get(b"anonymousid")),
         request_id=request_id,
+        policy=policy,
     )
 
 

@@ -41,6 +41,7 @@ async def append_said(
         server_key=True,
         request_id=structlog.contextvars.get_contextvars().get("request_id", ""),
         by_contact=True,
+        policy=await state.policies.of(caller.workspace_id),
     )
     plan = await state.plans.of(caller.workspace_id, source_id)
     wanted = accept_batch(await body.read(request.receive), origin, plan)

@@ -10,6 +10,7 @@ import pyarrow as pa
 from services.contracts.events import Event, Outcome
 from services.kit.feeds import FeedRow, unpack
 from services.tracking.log.port import is_outcomes
+from services.tracking.named import beside_fields, first
 
 MAX_PARTITIONS = 90
 """ClickHouse refuses an insert into more than 100 of its partitions; ours are months."""
@@ -74,7 +75,7 @@ def table(workspace_id: UUID, block_id: str, block: Sequence[Entry]) -> pa.Table
         return pa.array([getattr(e, name) for e in events], pa.string())
 
     def named(namespace: str) -> pa.Array:
-        return pa.array([_named(e, namespace) for e in events], pa.string())
+        return pa.array([first(e.identifiers, namespace) for e in events], pa.string())
 
     def times(name: str) -> pa.Array:
         return pa.array([getattr(e, name) for e in events], pa.int64()).cast(_TIME)
@@ -92,6 +93,7 @@ def table(workspace_id: UUID, block_id: str, block: Sequence[Entry]) -> pa.Table
             "phone": named("phone"),
             "previous_id": texts("previous_id"),
             "group_id": texts("group_id"),
+            "identifiers": pa.array([beside_fields(e) for e in events], pa.string()),
             "subject_id": pa.array(
                 [bytes.fromhex(e.subject_id.replace("-", "")) for e in events], _UUID
             ),
@@ -108,10 +110,6 @@ def table(workspace_id: UUID, block_id: str, block: Sequence[Entry]) -> pa.Table
             "block_id": pa.array([block_id] * size, pa.string()),
         }
     )
-
-
-def _named(event: Event, namespace: str) -> str:
-    return next((value for found, value in event.identifiers if found == namespace), "")
 
 
 def split(block: Sequence[Entry]) -> list[Sequence[Entry]]:

@@ -7,6 +7,7 @@ from uuid import UUID
 import msgspec
 
 from services.contracts.events import Event
+from services.identifiers import Policy
 from services.kit import feeds
 from services.tracking.ingest.accept import SURPLUS, accept_again, accept_calls, encoded
 from services.tracking.ingest.convert import Origin
@@ -52,12 +53,14 @@ class Outcome:
     anew: list[Quarantined] = field(default_factory=list)
 
 
-def try_again(workspace_id: UUID, rows: Sequence[ToReplay], rules: Mapping[str, Rules]) -> Outcome:
+def try_again(
+    workspace_id: UUID, rows: Sequence[ToReplay], rules: Mapping[str, Rules], policy: Policy
+) -> Outcome:
     """What passes now keeps the time at which it was received first. ``rules``: by source."""
     outcome = Outcome()
     for row in rows:
         try:
-            _Again(workspace_id, row, rules.get(row.source_id, Rules())).run(outcome)
+            _Again(workspace_id, row, rules.get(row.source_id, Rules()), policy).run(outcome)
         except Refused as error:
             outcome.refused.append(
                 StillRefused(row.id, error.reason, f"#{error.pointer}", error.detail)
@@ -70,7 +73,7 @@ def try_again(workspace_id: UUID, rows: Sequence[ToReplay], rules: Mapping[str, 
 class _Again:
     """One row: an event, the surplus of a batch, or a webhook's whole body."""
 
-    def __init__(self, workspace_id: UUID, row: ToReplay, rules: Rules) -> None:
+    def __init__(self, workspace_id: UUID, row: ToReplay, rules: Rules, policy: Policy) -> None:
         self._row = row
         self._rules = rules
         self._said = decode(row.origin)
@@ -81,6 +84,7 @@ class _Again:
             self._said.sent_at,
             bytes(self._said.context),
             self._said.server_key,
+            policy=policy,
         )
 
     def run(self, outcome: Outcome) -> None:

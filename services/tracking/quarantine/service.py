@@ -10,6 +10,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from services.contracts.events import Event
 from services.kit.feeds import pack
 from services.tracking.errors import QuarantinedEventNotFound
+from services.tracking.identity_policy import store as policies
 from services.tracking.log.port import Append, LogAppender, events_partition
 from services.tracking.plans.service import running
 from services.tracking.quarantine import store
@@ -58,7 +59,8 @@ async def replay(
         session, ids=ids, wanted=wanted, after=after, limit=MAX_ROWS, max_bytes=MAX_BYTES
     )
     rules = await _rules(session, {row.source_id for row in rows})
-    outcome = await asyncio.to_thread(try_again, workspace_id, rows, rules)
+    policy = await policies.newest(session, workspace_id)
+    outcome = await asyncio.to_thread(try_again, workspace_id, rows, rules, policy)
     appends = await asyncio.to_thread(_appends, workspace_id, outcome.events)
     await asyncio.gather(*(appender.append(each) for each in appends))
     await store.add(session, outcome.anew)

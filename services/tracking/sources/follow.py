@@ -1,4 +1,4 @@
-"""What every source runs, in an ingestion process: a look-up in memory per request.
+"""What every source and workspace runs, in an ingestion process: a look-up in memory per request.
 
 A worker asks PostgreSQL once a second what changed: ids and versions only. The documents behind
 them are read and compiled when a source that runs them first sends something, and kept.
@@ -18,6 +18,7 @@ from services.kit.postgres import SessionMaker
 from services.kit.problems import Unavailable
 from services.kit.waiting import came
 from services.tracking import metrics
+from services.tracking.identity_policy import store as policies
 from services.tracking.sources import store
 from services.tracking.sources.store import Change
 from services.tracking.workers import Workers
@@ -61,6 +62,8 @@ class SourceSettings:
         self._workers = workers
         self._running: dict[tuple[UUID, str], Running] = {}
         self._revision = 0
+        self._policies: dict[UUID, int] = {}
+        self._policies_revision = 0
         self._known = asyncio.Event()
 
     async def run(self) -> None:
@@ -82,6 +85,13 @@ class SourceSettings:
             await self._first()
         return self._running.get((workspace_id, source_id), _NOTHING)
 
+    async def policy_of(self, workspace_id: UUID) -> int | None:
+        """The version of its identity policy, None for the built-in one; ``Unavailable`` as above:
+        an event never changes, so it must not be read by the wrong one."""
+        if not self._known.is_set():
+            await self._first()
+        return self._policies.get(workspace_id)
+
     async def _first(self) -> None:
         if not await came(self._known, _FIRST_SECONDS):
             raise Unavailable("The settings of sources are not read yet.")
@@ -89,6 +99,7 @@ class SourceSettings:
     async def _follow(self) -> None:
         async with self._maker.begin() as session:
             changes = await store.changes(session, self._revision)
+            told = await policies.changes(session, self._policies_revision)
         for change in changes:
             key = (change.workspace_id, change.source_id)
             running = _running(change)
@@ -97,6 +108,10 @@ class SourceSettings:
             else:
                 self._running[key] = running
             self._revision = change.revision
+        for workspace_id, version, revision in told:
+            # One that was told late is older than what is known.
+            self._policies[workspace_id] = max(version, self._policies.get(workspace_id, 0))
+            self._policies_revision = revision
         metrics.PLANS_REVISION.set(self._revision)
         self._known.set()
 

@@ -75,8 +75,7 @@ async def set_source(
     session: AsyncSession, workspace_id: UUID, source_id: str, **values: Any
 ) -> Setting:
     """Changes the columns named; what is not named stays, or is empty on a source not yet known."""
-    await session.execute(_LOCK)
-    revision = (await session.execute(_NEXT)).scalar_one()
+    revision = await next_revision(session)
     changed = {**values, "revision": revision, "changed_at": func.clock_timestamp()}
     statement = (
         insert(SourceSettingRow)
@@ -87,6 +86,12 @@ async def set_source(
         .returning(*_SETTING)
     )
     return _setting((await session.execute(statement)).one())
+
+
+async def next_revision(session: AsyncSession) -> int:
+    """Of what ingestion follows; no other transaction gets one before this one ends."""
+    await session.execute(_LOCK)
+    return int((await session.execute(_NEXT)).scalar_one())
 
 
 def _setting(row: Any) -> Setting:

@@ -14,6 +14,7 @@ from services.kit.postgres import Session
 from services.kit.problems import InvalidRequest, MalformedBody, Unavailable, problem_responses
 from services.kit.strict import StrictRoute
 from services.tracking.errors import WebhookNotFound
+from services.tracking.identity_policy import store as policies
 from services.tracking.ingest.convert import Origin
 from services.tracking.plans.service import running
 from services.tracking.webhooks import service, store
@@ -99,6 +100,7 @@ async def test_webhook(
         source_id,
         time.time_ns() // 1_000_000,
         request_id=str(uuid4()),
+        policy=await policies.newest(session, caller.workspace_id),
     )
     sample = _bytes(body.body)
     try:

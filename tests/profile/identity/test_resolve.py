@@ -7,17 +7,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from services.profile.identity import resolve as module
-from services.profile.identity.resolve import Identifier, Node, Resolution, Sighting, resolve
+from services.profile.identity import joint as module
+from services.profile.identity.resolve import Identifier, Resolution, resolve
+from tests.profile.identity.graph import Graph, sight
 
 U1, U2 = ("user_id", "1"), ("user_id", "2")
 A, B = ("anonymous_id", "a"), ("anonymous_id", "b")
 MAIL = ("email", "x@example.org")
-
-
-def sight(*events: Sequence[Identifier]) -> list[Sighting]:
-    """Events by their identifiers; a subject is named like the identifier that makes it."""
-    return [Sighting(seq, ":".join(named[0]), named) for seq, named in enumerate(events)]
 
 
 def run(*events: Sequence[Identifier]) -> Resolution:
@@ -93,34 +89,6 @@ events = st.lists(identifiers, min_size=1, max_size=3, unique=True).map(
 logs = st.lists(events, max_size=25)
 
 
-class Graph:
-    """The graph as the database would hold it, for a log that comes in blocks."""
-
-    def __init__(self) -> None:
-        self.owners: dict[Identifier, str] = {}
-        self.nodes: dict[str, Node] = {}
-        self.aliases: dict[str, str] = {}
-        self.placed: list[str] = []
-
-    def read(self, sightings: list[Sighting]) -> None:
-        named = {i for s in sightings for i in s.identifiers}
-        owners = {i: self.owners[i] for i in named if i in self.owners}
-        nodes = [self.nodes[p] for p in set(owners.values())]
-        result = resolve(sightings, owners, nodes)
-        self.placed += result.owners
-        for merge in result.merges:
-            self.aliases[merge.loser] = merge.winner
-            self.nodes.pop(merge.loser, None)
-        self.nodes |= result.nodes
-        linked = {i: owner for i, (owner, _) in result.links.items()}
-        self.owners = {i: self.living(p) for i, p in (self.owners | linked).items()}
-
-    def living(self, profile_id: str) -> str:
-        while profile_id in self.aliases:
-            profile_id = self.aliases[profile_id]
-        return profile_id
-
-
 @given(logs, st.lists(st.integers(1, 25)))
 @settings(max_examples=400, deadline=None)
 def test_any_log_keeps_the_invariants_wherever_it_is_cut_into_blocks(
@@ -133,7 +101,8 @@ def test_any_log_keeps_the_invariants_wherever_it_is_cut_into_blocks(
         cut.read(sight(*log)[start:end])
 
     assert cut.placed == whole.placed, "the outcome depends on the cut"
-    assert (cut.owners, cut.nodes, cut.aliases) == (whole.owners, whole.nodes, whole.aliases)
+    assert (cut.owners, cut.rows()) == (whole.owners, whole.rows())
+    assert (cut.aliases, cut.linked_at) == (whole.aliases, whole.linked_at)
     assert len(whole.placed) == len(log), "an event was lost"
     for event, placed in zip(log, whole.placed, strict=True):
         assert whole.owners[event[0]] == whole.living(placed), "an event left its subject"

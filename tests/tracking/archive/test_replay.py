@@ -53,7 +53,10 @@ HISTORY: list[list[dict[str, Any]]] = [
     [identify("ada", "m4", "d1", email="Ada@example.com", plan="free")],
     [identify("ada", "m5", "d2", phone="+8613800138000", plan="pro", deep={"a": [1, 2.5, None]})],
     # Late: changes nothing that was said afterwards.
-    [identify("ada", "m6", plan="old", city="东京") | {"timestamp": LATE}],
+    [
+        identify("ada", "m6", plan="old", city="东京") | {"timestamp": LATE},
+        track("ada", messageId="m12", context={"externalIds": [{"type": "openid", "id": "o1"}]}),
+    ],
     [{"type": "alias", "userId": "bob", "previousId": "d3", "messageId": "m7"}],
     # Two known people never merge; the same again is a duplicate.
     [identify("bob", "m8", "d1", email="bob@example.com"), anonymous("d1", "m1")],
@@ -64,7 +67,7 @@ HISTORY: list[list[dict[str, Any]]] = [
 PEOPLE = (
     *(("user_id", "ada"), ("user_id", "bob"), ("email", "ada@example.com")),
     *(("email", "bob@work.example"), ("phone", "+8613800138000")),
-    *(("anonymous_id", "d1"), ("anonymous_id", "d2"), ("anonymous_id", "d3")),
+    *(("openid", "o1"), ("anonymous_id", "d1"), ("anonymous_id", "d2"), ("anonymous_id", "d3")),
 )
 
 
@@ -93,7 +96,7 @@ async def past(tracking: Tracking) -> AsyncIterator[Past]:
         for batch in HISTORY:
             answer = await ingest.post("/v1/batch", json={"batch": batch})
             assert answer.status_code == 200, answer.text
-        await both.loaded(11)
+        await both.loaded(12)
         yield Past(both, url)
 
 
@@ -150,7 +153,7 @@ async def test_a_fresh_profile_service_gets_equal_people_from_a_trimmed_log(
 
 async def test_readers_get_the_same_events_at_the_same_places(past: Past) -> None:
     whole = events(await past.both.read())
-    assert len(whole) == 11
+    assert len(whole) == 12
     await past.trim(len(HISTORY) - 2)
     page = await past.both.read()
     assert page.end == len(HISTORY)
@@ -180,7 +183,7 @@ async def test_outcomes_are_made_again_too(past: Past) -> None:
     outcome = Outcome("o1", "Message Sent", str(tracking.workspace_id), 5, '{"to":"x"}')
     headers = service_headers("orchestrator", "tracking", tracking.workspace_id)
     await past.both.ingest.post("/internal/v1/outcomes", content=pack([outcome]), headers=headers)
-    await past.both.loaded(12)
+    await past.both.loaded(13)
     await past.trim(len(HISTORY))
     page = await past.both.read(partition=f"{tracking.workspace_id}:outcomes")
     assert [unpack(row.data, Outcome) for row in page.rows] == [[outcome]]

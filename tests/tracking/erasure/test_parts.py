@@ -19,7 +19,8 @@ WORKSPACE = uuid4()
 ADA = subject_id(WORKSPACE, "user_id", "7")
 EMAIL = subject_id(WORKSPACE, "email", "ada@example.com")
 PHONE = subject_id(WORKSPACE, "phone", "+8613800138000")
-PERSON = Person(WORKSPACE, {ADA, EMAIL, PHONE}, [b"ada@example.com", b'"7"'])
+CARD = subject_id(WORKSPACE, "loyalty_card", "lc-7")
+PERSON = Person(WORKSPACE, {ADA, EMAIL, PHONE, CARD}, [b"ada@example.com", b'"7"'])
 
 
 def _event(subject: UUID, message_id: str) -> Event:
@@ -81,6 +82,7 @@ def test_outcomes_are_the_profile_s() -> None:
         b'{"e":"ada\\u0040example.com","s":"\\ud800","line":"\n"}',
         b'{"userId":"7","bytes":"\xff\xfe"}',
         b'[{"userId":"7"}]',
+        b'{"userId":"8","context":{"externalIds":[{"id":" LC-7 ","type":"loyalty_card"}]}}',
     ],
 )
 def test_a_refused_event_that_names_the_person_goes(raw: bytes) -> None:
@@ -91,6 +93,8 @@ def test_a_refused_event_that_names_the_person_goes(raw: bytes) -> None:
     "raw",
     [
         *(b'{"userId":"77"}', b'{"quantity":7,"name":"7"}', b"no json", b"", b'[{"userId":"8"}]'),
+        b'{"userId":"8","context":{"externalIds":[{"id":"lc-7","type":"badge"}]}}',
+        b'{"id":"x","type":"\\ud800"}',
         *(b'{"userId":"8","n":NaN,"at":17}', b'{"userId":"\\ud800"}', b'{"userId":"8","at":17'),
     ],
 )

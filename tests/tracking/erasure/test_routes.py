@@ -10,7 +10,7 @@ from services.kit.clickhouse import ClickHouse
 from services.kit.feeds import pack
 from tests.support.app import service_headers, user_headers
 from tests.support.clickhouse import on_every_clickhouse
-from tests.tracking.erasure.world import World
+from tests.tracking.erasure.world import World, lines
 from tests.tracking.events_table import store_mapping
 from tests.tracking.service import KAFKA, eventually, track
 
@@ -86,6 +86,41 @@ async def test_what_comes_late_or_again_is_dropped_until_it_is_lifted(world: Wor
     await world.post(sent("ada", "a6", timestamp=OLD), sent("ada", "a7"))
     await world.both.loaded(4)
     assert await world.readable() == ["b1", "b2", "b3", "a7"]
+
+
+async def test_external_ids_keep_a_person_out_until_they_are_lifted(world: World) -> None:
+    await world.post(sent("bob", "b1"))
+    await world.both.loaded(1)
+    await world.erase(world.subject("w1", "unionid"))
+    await world.erase(world.subject("tablet", "device_id"))
+
+    def by(kind: str, value: str) -> dict[str, Any]:
+        return {"context": {"externalIds": [{"type": kind, "id": value}]}}
+
+    await world.post({**sent("bob", "b2"), **by("unionid", "w1")})
+    # Devices are shared.
+    await world.post({**sent("bob", "b3"), **by("device_id", "tablet")})
+    await world.both.loaded(2)
+    body = {"identifiers": [{"namespace": "unionid", "value": "w1"}]}
+    assert (await world.call("POST", "/suppressions/lift", body)).json() == {"lifted": 1}
+    await world.post({**sent("bob", "b4"), **by("unionid", "w1")})
+    await world.both.loaded(3)
+    assert await world.readable() == ["b1", "b3", "b4"]
+    body = {"identifiers": [{"namespace": "badge", "value": "w1"}]}
+    refused = await world.call("POST", "/suppressions/lift", body)
+    [error] = refused.json()["errors"]
+    assert (refused.status_code, error["pointer"]) == (422, "#/identifiers/0/namespace")
+
+
+async def test_a_certificate_counts_what_mentions_a_person_by_external_ids(world: World) -> None:
+    def by(*phones: str) -> dict[str, Any]:
+        return {"context": {"externalIds": [{"type": "phone", "id": phone} for phone in phones]}}
+
+    hers, his = "+86 138 0013 8000", "+86 138 0013 8001"
+    await world.post({**sent("", "a1"), **by(hers)}, {**sent("bob", "b1"), **by(his, hers)})
+    await world.both.loaded(2)
+    erasure = await world.erase(world.subject("+8613800138000", "phone"), "finished")
+    assert lines(erasure)["clickhouse:events"] == (1, 0, 1)
 
 
 async def test_refused_events_of_the_person_go_too(world: World) -> None:

@@ -5,7 +5,7 @@ from alembic import op
 from services.kit.migrate import fence
 
 revision = "0004"
-down_revision = "0002"
+down_revision = "0003"
 
 TABLES = {
     "unmerge": """
