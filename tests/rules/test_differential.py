@@ -38,7 +38,7 @@ from tests.rules.strategies import (
     trees,
 )
 
-CASES = int(os.environ.get("WAYMARK_RULE_CASES", "600"))  # noqa: TID251 (a test has no settings)
+CASES = int(os.environ.get("WAYMARK_RULE_CASES", "400"))  # noqa: TID251 (a test has no settings)
 PER_EXAMPLE = 10
 
 _slow = settings(
