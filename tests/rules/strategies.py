@@ -206,7 +206,7 @@ def sequence_nodes(draw: st.DrawFn) -> dict[str, Json]:
 
 
 def is_rule(tree: Tree) -> bool:
-    """Some random sequences are refused: one that waits longer than its window, for example."""
+    """Some random trees are refused: too deep, or a wait that outlasts its window."""
     try:
         normalise(tree)
     except RuleInvalid:

@@ -38,7 +38,7 @@ from tests.rules.strategies import (
     trees,
 )
 
-CASES = int(os.environ.get("WAYMARK_RULE_CASES", "600"))  # noqa: TID251 (a test has no settings)
+CASES = int(os.environ.get("WAYMARK_RULE_CASES", "400"))  # noqa: TID251 (a test has no settings)
 PER_EXAMPLE = 10
 
 _slow = settings(
@@ -81,7 +81,7 @@ buckets = st.builds(
 held_nodes = st.builds(
     lambda inner, length: {"held": inner, "for": length}, profile_trees, durations
 )
-language = trees(st.one_of(profile_trees, held_nodes, buckets))
+language = trees(st.one_of(profile_trees, held_nodes, buckets)).filter(is_rule)
 people = st.builds(
     Person,
     traits=documents,
@@ -94,7 +94,7 @@ people = st.builds(
 
 
 past_nodes = st.one_of(event_nodes(), sequence_nodes().filter(is_rule))
-past_rules = trees(st.one_of(past_nodes, sequence_nodes().filter(is_rule), buckets))
+past_rules = trees(st.one_of(past_nodes, sequence_nodes().filter(is_rule), buckets)).filter(is_rule)
 BY_PERSON = EventColumns(person="toString(person)")
 
 

@@ -143,6 +143,18 @@ async def test_what_has_held_so_long_is_told_at_that_moment(world: World, clock:
     assert crossings(again) == [("segment.entered", returns.subject_id)]
 
 
+async def test_what_has_held_may_itself_begin_with_an_event_and_end_by_the_clock(
+    world: World, clock: FakeClock
+) -> None:
+    await create(world, group(held({"event": PAID, "window": {"last_days": 7}}, days=2)))
+    paid = did(world, 1, PAID, clock)
+    assert crossings(await world.post(paid)) == []
+    for later, told in ((2, "segment.entered"), (5, "segment.exited")):
+        await leaves_nothing_until(world, clock, later * DAY)
+        changes = await world.until(lambda c: "segment" in c.type)
+        assert crossings(changes) == [(told, paid.subject_id)]
+
+
 async def test_how_long_somebody_is_in_a_segment_counts_from_when_they_entered(
     world: World, clock: FakeClock
 ) -> None:
