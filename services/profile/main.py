@@ -17,6 +17,7 @@ from services.kit.problems import Unavailable
 from services.profile.account_segments import routes as account_segments
 from services.profile.accounts import member_routes as account_members
 from services.profile.accounts import routes as accounts
+from services.profile.change_subscriptions import routes as change_subscriptions
 from services.profile.clock import Clock, SystemClock
 from services.profile.computed import routes as computed
 from services.profile.facts import routes as facts
@@ -37,7 +38,6 @@ from services.profile.settings import ProfileSettings
 from services.profile.stages import routes as stages
 from services.profile.stream.consumer import Resources
 from services.profile.stream.worker import Worker
-from services.profile.subscriptions import routes as subscriptions
 from services.profile.traits import history_routes as trait_history
 from services.profile.traits import routes as traits
 from services.profile.traits.store import PolicyCache
@@ -148,7 +148,7 @@ def create_app(settings: ProfileSettings | None = None, clock: Clock | None = No
         facts.router,
         feed.router,
         changes.router,
-        subscriptions.router,
+        change_subscriptions.router,
         accounts.router,
         account_members.router,
         account_members.internal_router,

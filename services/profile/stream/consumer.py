@@ -16,6 +16,7 @@ from services.kit.http import ServiceClient
 from services.kit.postgres import SessionMaker, workspace_tx
 from services.kit.problems import Unavailable
 from services.profile.accounts import asking
+from services.profile.change_subscriptions.deliver import Deliveries
 from services.profile.clock import Clock, to_ms
 from services.profile.computed import backfill as computed_past
 from services.profile.feed import store as feed
@@ -28,7 +29,6 @@ from services.profile.rules.service import RuleCache
 from services.profile.stream import effects, poison, service, store
 from services.profile.stream.block import Block, decode
 from services.profile.stream.effects import Effects
-from services.profile.subscriptions.deliver import Deliveries
 from services.profile.traits.store import PolicyCache
 
 log = structlog.get_logger(__name__)

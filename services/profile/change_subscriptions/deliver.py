@@ -15,11 +15,11 @@ from services.kit.feeds import Bell
 from services.kit.guard import AddressRefused
 from services.kit.postgres import SessionMaker, workspace_tx
 from services.kit.signature import signature
+from services.profile.change_subscriptions import store
+from services.profile.change_subscriptions.store import Subscription
 from services.profile.clock import Clock, to_ms
 from services.profile.feed import store as feed
 from services.profile.feed.public import Entry, entries
-from services.profile.subscriptions import store
-from services.profile.subscriptions.store import Subscription
 
 log = structlog.get_logger(__name__)
 

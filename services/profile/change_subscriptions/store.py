@@ -8,8 +8,8 @@ from uuid import UUID
 from sqlalchemy import delete, func, insert, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from services.profile.change_subscriptions.tables import ChangeSubscriptionRow as Row
 from services.profile.feed.public import Place
-from services.profile.subscriptions.tables import ChangeSubscriptionRow as Row
 
 _COLUMNS = (
     Row.subscription_id,

@@ -18,12 +18,12 @@ from services.kit.postgres import Session
 from services.kit.problems import InvalidRequest, problem_responses
 from services.kit.signature import PREFIX
 from services.kit.strict import StrictRoute
+from services.profile.change_subscriptions import store
+from services.profile.change_subscriptions.deliver import subscriptions_bell
+from services.profile.change_subscriptions.store import Subscription
 from services.profile.errors import ChangeSubscriptionNotFound
 from services.profile.feed import store as feed
 from services.profile.feed.public import START, Place
-from services.profile.subscriptions import store
-from services.profile.subscriptions.deliver import subscriptions_bell
-from services.profile.subscriptions.store import Subscription
 
 router = APIRouter(
     prefix="/api/v1/change-subscriptions",
