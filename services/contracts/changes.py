@@ -9,6 +9,7 @@ ChangeType = Literal[
     "profile.merged",
     "profile.unmerged",
     "identity.linked",
+    "trait.computed",
     "segment.entered",
     "segment.exited",
     "stage.changed",
@@ -29,6 +30,7 @@ class Change:
     - ``profile.updated``: ``traits`` (only the changed ones, JSON values)
     - ``profile.merged``: ``merged_id`` (the id that from now on is an alias of ``profile_id``)
     - ``identity.linked``: ``namespace, value, subject_id`` (the subject now belongs to the profile)
+    - ``trait.computed``: ``traits`` (only the changed ones, by their names in ``computed``)
     - ``segment.entered`` / ``segment.exited``: ``segment_id``
     - ``stage.changed``: ``model_id, from, to`` (stage ids, either may be null)
     - ``rule.matched``: ``rule_id, value`` (the new truth of a watched rule)

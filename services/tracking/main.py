@@ -21,6 +21,7 @@ from services.kit.garbage import spare_collections
 from services.kit.http import ServiceClient
 from services.tracking.analytics import routes as analytics
 from services.tracking.archive.archive import Archive
+from services.tracking.behaviour import routes as behaviour
 from services.tracking.clickhouse import migrate
 from services.tracking.clickhouse.cluster import Cluster
 from services.tracking.erasure import routes as erasure
@@ -121,7 +122,7 @@ def _store(settings: TrackingSettings) -> FastAPI:
     )
     for routes in public:
         app.include_router(routes.router)
-    for internal in (analytics, events, erasure, evidence, log_routes):
+    for internal in (analytics, behaviour, events, erasure, evidence, log_routes):
         app.include_router(internal.internal_router)
     return app
 

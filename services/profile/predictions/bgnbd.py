@@ -90,8 +90,11 @@ def _likelihood(
     is_active = 1 - is_gone
     shared = psi(a + b) - psi(a + b + x)
     gradient = (
-        psi(r + x) - psi(r) + np.log(alpha)
-        - is_active * np.log(alpha + age) - is_gone * np.log(alpha + t_x),
+        psi(r + x)
+        - psi(r)
+        + np.log(alpha)
+        - is_active * np.log(alpha + age)
+        - is_gone * np.log(alpha + t_x),
         r / alpha - (r + x) * (is_active / (alpha + age) + is_gone / (alpha + t_x)),
         shared + is_gone / a,
         shared + psi(b + x) - psi(b) - is_gone / before_last,
@@ -115,9 +118,7 @@ def _gone_odds(model: BgNbd, x: Floats, t_x: Floats, age: Floats) -> Floats:
     return np.where(repeated, ratio * np.exp(np.minimum(growth, 700.0)), 0.0)
 
 
-def expected_purchases(
-    model: BgNbd, x: Floats, t_x: Floats, age: Floats, horizon: float
-) -> Floats:
+def expected_purchases(model: BgNbd, x: Floats, t_x: Floats, age: Floats, horizon: float) -> Floats:
     """E[Y(t) | x, t_x, T]: purchases in the ``horizon`` after ``age`` (eq. 10).
 
     Written by Euler's transformation of ₂F₁, (1 − z)^(r+x) ₂F₁(r+x, b+x; c; z) =

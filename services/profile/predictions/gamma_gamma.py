@@ -49,8 +49,13 @@ def _likelihood(parameters: Floats, x: Floats, mean: Floats) -> tuple[float, Flo
     p, q, v = parameters
     total = np.log(x * mean + v)
     value = (
-        gammaln(p * x + q) - gammaln(p * x) - gammaln(q)
-        + q * np.log(v) + (p * x - 1) * np.log(mean) + p * x * np.log(x) - (p * x + q) * total
+        gammaln(p * x + q)
+        - gammaln(p * x)
+        - gammaln(q)
+        + q * np.log(v)
+        + (p * x - 1) * np.log(mean)
+        + p * x * np.log(x)
+        - (p * x + q) * total
     )
     gradient = (
         x * (psi(p * x + q) - psi(p * x) + np.log(mean) + np.log(x) - total),
