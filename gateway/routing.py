@@ -63,6 +63,9 @@ _SERVICES = {
         "stages",
         "consents",
         "subscription-groups",
+        "predictions",
+        "clusterings",
+        "rfm",
     ),
     "tracking": (
         "tracking-plans",

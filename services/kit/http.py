@@ -1,5 +1,6 @@
 """HTTP to other services: a signed token and the request id on every call."""
 
+from collections.abc import AsyncIterator
 from typing import Any, Literal
 from uuid import UUID
 
@@ -37,14 +38,7 @@ class ServiceClient:
         workspace_id: UUID | None = None,
         **kwargs: Any,
     ) -> httpx2.Response:
-        headers = {
-            "Authorization": "Bearer "
-            + self._signer.token(self.audience, workspace_id=workspace_id)
-        }
-        request_id = structlog.contextvars.get_contextvars().get("request_id")
-        if request_id:
-            headers[REQUEST_ID_HEADER] = request_id
-        headers |= kwargs.pop("headers", {})
+        headers = self._headers(workspace_id) | kwargs.pop("headers", {})
         try:
             response = await self._client.request(method, path, headers=headers, **kwargs)
         except httpx2.TransportError as error:
@@ -52,6 +46,41 @@ class ServiceClient:
         if response.status_code in (502, 503, 504):
             raise Unavailable(f"{self.audience} is not available.")
         return response
+
+    async def stream(
+        self,
+        method: Literal["GET", "POST"],
+        path: str,
+        *,
+        workspace_id: UUID | None = None,
+        read_seconds: float,
+        **kwargs: Any,
+    ) -> AsyncIterator[bytes]:
+        """Pieces of an answer of any size; ``httpx2.HTTPStatusError`` for one that is a failure.
+
+        ``read_seconds``: how long a piece may keep us waiting. Raises ``Unavailable`` where it
+        breaks off too.
+        """
+        headers = self._headers(workspace_id) | kwargs.pop("headers", {})
+        timeout = httpx2.Timeout(30.0, connect=2.0, read=read_seconds)
+        asked = self._client.stream(method, path, headers=headers, timeout=timeout, **kwargs)
+        try:
+            async with asked as response:
+                if response.status_code in (502, 503, 504):
+                    raise Unavailable(f"{self.audience} is not available.")
+                response.raise_for_status()
+                async for piece in response.aiter_bytes():
+                    yield piece
+        except httpx2.TransportError as error:
+            raise Unavailable(f"{self.audience} does not answer.") from error
+
+    def _headers(self, workspace_id: UUID | None) -> dict[str, str]:
+        token = self._signer.token(self.audience, workspace_id=workspace_id)
+        headers = {"Authorization": f"Bearer {token}"}
+        request_id = structlog.contextvars.get_contextvars().get("request_id")
+        if request_id:
+            headers[REQUEST_ID_HEADER] = request_id
+        return headers
 
     async def close(self) -> None:
         await self._client.aclose()

@@ -16,6 +16,8 @@ from services.kit.problems import Unavailable
 from services.profile.clock import Clock, SystemClock
 from services.profile.facts import routes as facts
 from services.profile.feed import routes as feed
+from services.profile.predictions import clustering_routes as clusterings
+from services.profile.predictions import routes as predictions
 from services.profile.profiles import routes as profiles
 from services.profile.rules import routes as rules
 from services.profile.rules.service import RuleCache
@@ -102,6 +104,8 @@ def create_app(settings: ProfileSettings | None = None, clock: Clock | None = No
         rules.router,
         facts.router,
         feed.router,
+        predictions.router,
+        clusterings.router,
     ):
         app.include_router(router)
     return app

@@ -44,11 +44,11 @@ def fit(x: Floats, t_x: Floats, age: Floats) -> BgNbd:
     rows, counts = np.unique(
         np.column_stack([x, t_x / scale, age / scale]), axis=0, return_counts=True
     )
-    columns = rows.T.copy()
+    unique_x, unique_t_x, unique_age = rows.T.copy()
 
     def loss(logs: Floats) -> tuple[float, Floats]:
         parameters = np.exp(logs)
-        value, gradient = _likelihood(parameters, *columns, counts)
+        value, gradient = _likelihood(parameters, unique_x, unique_t_x, unique_age, counts)
         return -value / len(x), -gradient * parameters / len(x)
 
     bounds = [(-_LOG_BOUND, _LOG_BOUND)] * 4

@@ -1,9 +1,9 @@
 """The process that computes: a job and tables on its input, results on its output, then its end.
 
 Run by ``process.py`` and never imported by the service: scikit-learn and what it takes for a
-million people stay out of the service's memory. Input: a line of JSON (``Job``), then ``tables``
-Arrow streams one after the other. Output: a line of JSON, ``{"metrics"}`` or ``{"reason"}`` where
-there is not enough data, then Arrow streams of results, each behind its length in 8 bytes. Whoever
+million people stay out of the service's memory. Input: a line of JSON, the job, then as many Arrow
+streams as it says. Output: a line of JSON, ``{"metrics", "people"}``, or ``{"reason"}`` where there
+is not enough data; then Arrow streams of results, each behind its length in 8 bytes. Whoever
 started it and died has closed both: reading fails and so does writing.
 """
 
@@ -93,7 +93,8 @@ def main(source: BinaryIO, sink: BinaryIO) -> None:
     except (NotEnoughData, FitFailed) as error:
         sink.write(json.dumps({"reason": str(error)}).encode() + b"\n")
         return
-    sink.write(json.dumps({"metrics": result.metrics}).encode() + b"\n")
+    answer = {"metrics": result.metrics, "people": len(result.ids)}
+    sink.write(json.dumps(answer).encode() + b"\n")
     table = pa.table(
         {"profile_id": result.ids, **{k: _array(v) for k, v in result.columns.items()}}
     )
@@ -113,6 +114,8 @@ def _read(source: BinaryIO) -> pa.Table:
 
 def _array(values: Any) -> pa.Array:
     """NaN is nothing, as None is."""
+    if isinstance(values, pa.Array):
+        return values
     array = np.asarray(values)
     if array.dtype.kind in "OU":
         return pa.array(array.tolist(), pa.string())

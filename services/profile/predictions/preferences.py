@@ -103,13 +103,13 @@ def _judged(before: pa.Table, after: pa.Table) -> dict[str, float] | None:
     everybody = _population(before)
     hour, n = numbers(after, "hour")[met], numbers(after, "events")[met]
 
-    def hits(foretold: npt.NDArray[np.generic]) -> float:
-        apart = np.abs(hour - foretold)
+    def hits(foretold: npt.ArrayLike) -> float:
+        apart = np.abs(hour - np.asarray(foretold))
         return float(np.average(np.minimum(apart, HOURS - apart) <= 1, weights=n))
 
     def own(prior: float) -> npt.NDArray[np.generic]:
         best = [_shares(part, everybody, prior).argmax(axis=1) for _, part in counts()]
-        return np.concatenate(best)[at[met]]
+        return np.asarray(np.concatenate(best)[at[met]])
 
     rates = {prior: hits(own(prior)) for prior in PRIORS}
     chosen = max(PRIORS, key=lambda prior: (rates[prior], prior))

@@ -2,7 +2,6 @@
 
 from typing import Any
 
-import numpy as np
 import pyarrow as pa
 
 from services.profile.predictions import clusters, describe, features, tree
@@ -34,7 +33,6 @@ def propose(
     count = int(made.labels.max()) + 1
     proposals = [_proposal(i, made.labels == i, found, event) for i in range(count)]
     noise = made.labels == clusters.NOISE
-    values = np.where(noise, np.nan, made.labels + 1.0)
     metrics = {
         "people": len(ids),
         "features": [_name(each) for each in found],
@@ -43,7 +41,7 @@ def propose(
         "unassigned": int(noise.sum()),
         "clusters": proposals,
     }
-    return Result(ids, {"value": values}, metrics)
+    return Result(ids, {"value": pa.array(made.labels + 1, mask=noise)}, metrics)
 
 
 def _proposal(

@@ -5,44 +5,19 @@ values always have equal scores, whatever order they come in: a score follows fr
 buyers below a value plus half of those with the same, so that where all are equal all have a 3.
 """
 
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from services.profile.predictions.frame import NotEnoughData, Purchases, Result
+from services.profile.predictions.rfm_cells import MATRIX
 
 Floats = npt.NDArray[np.float64]
 Scores = npt.NDArray[np.int64]
 
 MIN_CUSTOMERS = 5
 
-
-class Cell(NamedTuple):
-    key: str
-    en: str
-    zh: str
-
-
-CHAMPIONS = Cell("champions", "Champions", "冠军客户")
-LOYAL = Cell("loyal", "Loyal customers", "忠诚客户")
-POTENTIAL = Cell("potential_loyalists", "Potential loyalists", "潜在忠诚客户")
-NEW = Cell("new_customers", "New customers", "新客户")
-PROMISING = Cell("promising", "Promising", "有希望的客户")
-ATTENTION = Cell("need_attention", "Need attention", "需要关注")
-SLEEPY = Cell("about_to_sleep", "About to sleep", "即将沉睡")
-AT_RISK = Cell("at_risk", "At risk", "有流失风险")
-CANNOT_LOSE = Cell("cannot_lose", "Cannot lose them", "不能失去")
-HIBERNATING = Cell("hibernating", "Hibernating", "沉睡客户")
-
-MATRIX = (
-    (HIBERNATING, HIBERNATING, AT_RISK, AT_RISK, CANNOT_LOSE),
-    (HIBERNATING, HIBERNATING, AT_RISK, AT_RISK, CANNOT_LOSE),
-    (SLEEPY, SLEEPY, ATTENTION, LOYAL, LOYAL),
-    (PROMISING, POTENTIAL, POTENTIAL, LOYAL, LOYAL),
-    (NEW, POTENTIAL, POTENTIAL, CHAMPIONS, CHAMPIONS),
-)
-"""By recency score (rows, 1 to 5) and frequency score (columns, 1 to 5)."""
 
 TIERS = ("high", "medium", "low")
 _TIER_SHARES = (0.2, 0.5)
@@ -97,8 +72,8 @@ def _matrix(
 ) -> list[dict[str, Any]]:
     place = (recency - 1) * 5 + frequency - 1
 
-    def per_cell(values: Floats) -> Floats:
-        return np.bincount(place, values, minlength=25)
+    def per_cell(values: npt.NDArray[np.generic]) -> Floats:
+        return np.bincount(place, values, minlength=25).astype(np.float64)
 
     people = np.bincount(place, minlength=25)
     value = per_cell(customers.total)

@@ -14,7 +14,7 @@ from services.profile.stages import store as stages
 from services.profile.stream import store as stream
 from services.rules import Leaf, Rule, RuleInvalid, event_node, fields, normalise
 
-_UNKNOWN = ("account", "computed")
+_UNKNOWN = ("account",)
 """The language knows these sources and profiles hold none yet: such a rule would silently never
 hold."""
 MAX_LEAVES = 2000
@@ -97,6 +97,15 @@ async def unregister(session: AsyncSession, workspace_id: UUID, rule_id: UUID) -
         return False
     await _revised(session, workspace_id, (), place.log_offset)
     return True
+
+
+def reads_computed(definition: Definition, name: str) -> bool:
+    """Whether a rule reads the value of a prediction, or a part of it (``<name>.<part>``)."""
+    return any(
+        source == "computed" and (key == name or key.startswith(f"{name}."))
+        for _, tree in definition.trees
+        for source, key in reads(normalise(dict(tree)))
+    )
 
 
 def reads_segment(definition: Definition, segment_id: str) -> bool:

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from uuid import UUID
 
 import structlog
@@ -39,6 +39,8 @@ class Resources:
     bell: Bell
     clock: Clock
     rules: RuleCache
+    computing: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(1))
+    """Predictions take a core and much memory: one at a time, of whatever workspace."""
 
 
 class Superseded(Exception):
