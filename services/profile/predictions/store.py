@@ -7,6 +7,7 @@ from typing import Any
 from uuid import UUID
 
 from sqlalchemy import Select, delete, insert, select, update
+from sqlalchemy.dialects.postgresql import distinct_on
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncSession
 
@@ -165,7 +166,7 @@ async def last_runs(
             PredictionRunRow.prediction_id.in_(list(prediction_ids)),
             PredictionRunRow.state.in_(states),
         )
-        .distinct(PredictionRunRow.prediction_id)
+        .ext(distinct_on(PredictionRunRow.prediction_id))
         .order_by(PredictionRunRow.prediction_id, PredictionRunRow.run_id.desc())
     )
     found = [Run(**row._mapping) for row in await session.execute(statement)]
