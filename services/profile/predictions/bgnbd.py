@@ -15,6 +15,8 @@ import numpy.typing as npt
 from scipy.optimize import minimize
 from scipy.special import gammaln, hyp2f1, psi
 
+from services.profile.predictions.frame import NotEnoughData
+
 Floats = npt.NDArray[np.float64]
 
 STARTS = ((1.0, 1.0, 1.0, 1.0), (0.3, 0.3, 0.7, 3.0), (3.0, 3.0, 1.0, 5.0))
@@ -34,12 +36,8 @@ class BgNbd:
     log_likelihood: float
 
 
-class FitFailed(ValueError):
-    """The likelihood has no maximum that could be found: the data say nothing of one parameter."""
-
-
 def fit(x: Floats, t_x: Floats, age: Floats) -> BgNbd:
-    """Parameters of largest likelihood. Raises ``FitFailed``."""
+    """Parameters of largest likelihood. ``NotEnoughData`` where none can be found."""
     scale = float(age.mean())
     rows, counts = np.unique(
         np.column_stack([x, t_x / scale, age / scale]), axis=0, return_counts=True
@@ -58,7 +56,7 @@ def fit(x: Floats, t_x: Floats, age: Floats) -> BgNbd:
     ]
     best = min(tried, key=lambda found: float(found.fun))
     if not np.isfinite(best.fun):
-        raise FitFailed("No parameters of the BG/NBD model fit these purchases.")
+        raise NotEnoughData("No parameters of the BG/NBD model fit these purchases.")
     r, alpha, a, b = map(float, np.exp(best.x))
     model = BgNbd(r, alpha * scale, a, b, 0.0)
     return BgNbd(r, alpha * scale, a, b, log_likelihood(model, x, t_x, age))

@@ -16,7 +16,6 @@ from typing import Any, BinaryIO
 import numpy as np
 import pyarrow as pa
 
-from services.profile.predictions.bgnbd import FitFailed
 from services.profile.predictions.frame import NotEnoughData, Purchases, Result
 
 ROWS = 5_000
@@ -90,7 +89,7 @@ def main(source: BinaryIO, sink: BinaryIO) -> None:
     tables = [_read(source) for _ in range(job["tables"])]
     try:
         result = COMPUTE[job["definition"]["kind"]](job, tables)
-    except (NotEnoughData, FitFailed) as error:
+    except NotEnoughData as error:
         sink.write(json.dumps({"reason": str(error)}).encode() + b"\n")
         return
     answer = {"metrics": result.metrics, "people": len(result.ids)}

@@ -4,6 +4,7 @@ import asyncio
 import random
 from datetime import timedelta
 from typing import Any
+from uuid import uuid4
 
 import psutil
 import pytest
@@ -143,21 +144,25 @@ async def test_a_killed_process_leaves_its_run_to_be_taken_up_again(
 
 
 async def test_a_run_that_a_stopped_service_left_is_done_by_the_next(
-    profile_database: Database, tracking: BehaviourTracking, clock: FakeClock, world: World
+    profile_database: Database, tracking: BehaviourTracking, clock: FakeClock
 ) -> None:
-    ids = await people(world, 10)
-    tracking.answer = lambda _: spending(ids, day_number(clock.now(), "UTC"))
     tracking.go_on.clear()
-    workspace_id = world.workspace_id
+    tracking.answer = lambda _: spending(ids, day_number(clock.now(), "UTC"))
     async with running(create_app(settings(profile_database, tracking), clock)) as client:
-        second = World(client, tracking, workspace_id)
-        prediction_id = await define(second, "rfm", RFM)
-        asked = await second.call("POST", f"/api/v1/predictions/{prediction_id}/run")
-    path = f"/predictions/{prediction_id}/runs/{asked.json()['id']}"
+        world = World(client, tracking, uuid4())
+        ids = await people(world, 10)
+        prediction_id = await define(world, "rfm", RFM)
+        asked = await world.call("POST", f"/api/v1/predictions/{prediction_id}/run")
+        async with asyncio.timeout(20):
+            while not (tracking.asked and _computing()):
+                await world.feed(wait=0.02)
+    assert not _computing()
     tracking.go_on.set()
-    # The first service holds the lease and was not told: its clock wakes it.
-    clock.advance(timedelta(minutes=1))
-    assert (await settled(world, path))["state"] == "done"
+    async with running(create_app(settings(profile_database, tracking), clock)) as client:
+        world = World(client, tracking, world.workspace_id)
+        path = f"/predictions/{prediction_id}/runs/{asked.json()['id']}"
+        done = await settled(world, path)
+    assert (done["state"], done["attempt"], done["people"]) == ("done", 2, 10)
 
 
 def _computing() -> list[psutil.Process]:
