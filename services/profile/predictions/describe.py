@@ -120,7 +120,9 @@ def _short(found: Difference) -> tuple[str, str]:
     en, zh = _label(found.feature)
     more = found.inside > found.outside
     if found.feature.is_category:
-        return (f"mostly {en}" if more else f"seldom {en}"), f"{'多数' if more else '少数'}{zh[2:]}"
+        return (
+            f"mostly {en}" if more else f"seldom {en}"
+        ), f"{'多数' if more else '少数'} {zh[2:]}"
     return f"{'high' if more else 'low'} {en}", f"{zh}{'高' if more else '低'}"
 
 

@@ -90,12 +90,12 @@ def predict(target: Target, past: list[Known]) -> Result:
     models = [model.fit(features, happened) for model in _candidates()]
     losses = [log_loss(came[first], m.predict_proba(later[first])[:, 1]) for m in models]
     chosen = models[int(np.argmin(losses))]
-    raw = chosen.predict_proba(later)[:, 1]
+    raw = chosen.predict_proba(later)[:, 1].astype(np.float64)
     curve, method = _calibrated(raw[first], came[first])
     scores, truth = curve(raw[~first]), came[~first]
     reliability = calibration.bins(scores, truth)
     people = _people(target, past[2])
-    foretold = curve(chosen.predict_proba(past[2].features[people])[:, 1])
+    foretold = curve(chosen.predict_proba(past[2].features[people])[:, 1].astype(np.float64))
     low, high = calibration.intervals(foretold, reliability)
     metrics = {
         "people": int(people.sum()),

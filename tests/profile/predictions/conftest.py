@@ -1,7 +1,7 @@
 """Summaries of behaviour from a tracking service that tells what a test gave it."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -9,6 +9,7 @@ import pyarrow as pa
 import pytest
 from fastapi import FastAPI, Request, Response
 from fastapi.responses import StreamingResponse
+from threadpoolctl import threadpool_limits
 
 from services.contracts.tracking import BehaviourQuery
 from tests.profile.conftest import World
@@ -59,6 +60,13 @@ class BehaviourTracking(FakeTracking):
         return app
 
 
+@pytest.fixture(autouse=True)
+def _one_thread() -> Iterator[None]:
+    """As in production: beside other tests more threads wait for each other for minutes."""
+    with threadpool_limits(1):
+        yield
+
+
 @pytest.fixture
 async def tracking() -> AsyncIterator[BehaviourTracking]:
     fake = BehaviourTracking()
@@ -69,7 +77,7 @@ async def tracking() -> AsyncIterator[BehaviourTracking]:
 
 async def settled(world: World, path: str, key: str | None = None) -> dict[str, Any]:
     """The run at ``path`` (or under ``key`` of it) once it is done or failed."""
-    async with asyncio.timeout(60):
+    async with asyncio.timeout(180):
         while True:
             found = await world.get(path)
             run: dict[str, Any] = found[key] if key else found
