@@ -71,10 +71,14 @@ async def test_behaviour_and_preferences_are_asked_of_tracking(
     def answer(query: BehaviourQuery) -> dict[str, list[Any]]:
         if query.measure == "hours":
             return {"profile_id": ids, "hour": [9.0] * 20 + [130.0] * 20, "events": [3.0] * 40}
-        columns = {"days": 4.0, "first_day": 1.0, "last_day": 9.0, "total": 80.0}
-        return {"profile_id": ids[:10], **{k: [v] * 10 for k, v in columns.items()}} | {
-            "first_value": [20.0] * 10
+        columns: dict[str, Any] = {
+            "days": 4.0,
+            "first_day": 1.0,
+            "last_day": 9.0,
+            "total": 80.0,
+            "first_value": 20.0,
         }
+        return {"profile_id": ids[:10], **{k: [v] * 10 for k, v in columns.items()}}
 
     tracking.answer = answer
     path, found = await cluster(

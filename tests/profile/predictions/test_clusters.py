@@ -25,12 +25,12 @@ GROUPS = ((25, "free", 1, 20), (45, "pro", 12, 10), (70, "pro", 4, 130))
 """Age, plan, purchases, hour of the week."""
 
 
-def population(count: int, seed: int = 1) -> tuple[pa.Table, pa.Table, pa.Table, np.ndarray]:  # type: ignore[type-arg]
+def population(count: int, seed: int = 1) -> tuple[pa.Table, pa.Table, pa.Table, np.ndarray]:
     random = np.random.default_rng(seed)
     group = random.integers(0, len(GROUPS), count)
     age, plan, orders, hour = (np.array([g[i] for g in GROUPS])[group] for i in range(4))
     ids = [f"p{i:05}" for i in range(count)]
-    ages = [json.dumps(int(a)) for a in age + random.normal(0, 4, count)]
+    ages: list[str | None] = [json.dumps(int(a)) for a in age + random.normal(0, 4, count)]
     ages[::11] = [None] * len(ages[::11])
     people = pa.table(
         {
@@ -55,7 +55,7 @@ def population(count: int, seed: int = 1) -> tuple[pa.Table, pa.Table, pa.Table,
     return people, purchases, hours, group
 
 
-def agreement(labels: np.ndarray, group: np.ndarray) -> float:  # type: ignore[type-arg]
+def agreement(labels: np.ndarray, group: np.ndarray) -> float:
     """Share of people whose cluster is mostly of their group."""
     right = sum(np.bincount(group[labels == label]).max() for label in set(labels) if label >= 0)
     return float(right / len(group))
@@ -91,7 +91,7 @@ def test_more_people_than_the_sample_join_the_nearest_cluster() -> None:
     for algorithm in ("kmeans", "hdbscan"):
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr(clusters, "SAMPLE", 400)
-            made = clusters.find(matrix, algorithm, 6, 0.05)  # type: ignore[arg-type]
+            made = clusters.find(matrix, algorithm, 6, 0.05)
         assert agreement(made.labels, group) > 0.9
         assert made.labels.max() == 2
 

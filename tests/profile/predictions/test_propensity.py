@@ -23,7 +23,7 @@ def shop(count: int, seed: int) -> list[Known]:
     return [_known(ids, bought[:, :day], day) for day in DAYS]
 
 
-def _known(ids: np.ndarray, bought: np.ndarray, day: int) -> Known:  # type: ignore[type-arg]
+def _known(ids: np.ndarray, bought: np.ndarray, day: int) -> Known:
     ever = bought.any(axis=1)
     bought = bought[ever]
     n = bought.sum(axis=1).astype(float)

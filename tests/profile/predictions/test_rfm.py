@@ -1,5 +1,7 @@
 """RFM scores, the matrix and the value tiers."""
 
+from random import Random
+
 import numpy as np
 import pyarrow as pa
 import pytest
@@ -14,7 +16,7 @@ values = st.lists(st.integers(0, 20), min_size=5, max_size=200).map(lambda v: np
 
 
 @given(values, st.randoms(use_true_random=False))
-def test_scores_follow_the_values_and_no_order(numbers: np.ndarray, random) -> None:  # type: ignore[no-untyped-def, type-arg]
+def test_scores_follow_the_values_and_no_order(numbers: np.ndarray, random: Random) -> None:
     scores = rfm.quintiles(numbers)
     assert set(scores) <= {1, 2, 3, 4, 5}
     for score, value in zip(scores, numbers, strict=True):

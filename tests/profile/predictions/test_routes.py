@@ -209,7 +209,7 @@ async def test_every_other_kind_runs_to_its_end(
     ids = await people(world, 400)
     today = day_number(clock.now(), "UTC")
     tracking.answer = lambda query: _shop(query, ids, today)
-    models = {
+    models: dict[str, dict[str, Any]] = {
         "clv": {"kind": "clv", "event": "Ordered", "value": "total", "horizon_days": 30},
         "will_buy": {"kind": "purchase", "event": "Ordered", "value": "total"},
         "churn": {"kind": "churn", "event": "Ordered"},
