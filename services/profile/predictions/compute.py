@@ -20,7 +20,7 @@ from services.profile.predictions.frame import NotEnoughData, Purchases, Result
 
 ROWS = 5_000
 """Of one result stream: what is written to PostgreSQL at once."""
-_NICENESS = 10
+_NICENESS = 5
 
 Compute = Callable[[dict[str, Any], list[pa.Table]], Result]
 

@@ -59,8 +59,9 @@ async def test_proposed_clusters_become_segments_by_rule_and_by_people(world: Wo
     used = await world.call("DELETE", path)
     assert (used.status_code, used.json()["type"]) == (409, "/problems/prediction-in-use")
     newcomer = world.event(("user_id", "new"), type="identify", traits={"age": 66, "plan": "pro"})
-    entered = [c for c in await world.post(newcomer) if c.type == "segment.entered"]
-    assert len(entered) == 1, "a rule is alive, a list of people is not"
+    told = await world.post(newcomer)
+    mine = [c for c in told if c.profile_id == newcomer.subject_id and c.type == "segment.entered"]
+    assert len(mine) == 1, "a rule is alive, a list of people is not"
 
 
 async def test_behaviour_and_preferences_are_asked_of_tracking(
