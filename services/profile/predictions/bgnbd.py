@@ -22,7 +22,9 @@ Floats = npt.NDArray[np.float64]
 STARTS = ((1.0, 1.0, 1.0, 1.0), (0.3, 0.3, 0.7, 3.0), (3.0, 3.0, 1.0, 5.0))
 """(r, α, a, b) with times as multiples of the mean age. The likelihood has one maximum in practice;
 starting thrice finds it where one path leads along the flat ridge of large a and b."""
-_LOG_BOUND = 12.0
+_LOG_BOUND = 6.0
+"""Of parameters, times again as multiples of the mean age. Where customers do not differ the
+likelihood goes on rising slowly towards infinite parameters, far beyond what changes a forecast."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,15 +121,17 @@ def _gone_odds(model: BgNbd, x: Floats, t_x: Floats, age: Floats) -> Floats:
 def expected_purchases(model: BgNbd, x: Floats, t_x: Floats, age: Floats, horizon: float) -> Floats:
     """E[Y(t) | x, t_x, T]: purchases in the ``horizon`` after ``age`` (eq. 10).
 
-    Written by Euler's transformation of ₂F₁, (1 − z)^(r+x) ₂F₁(r+x, b+x; c; z) =
-    (1 − z)^(a−1) ₂F₁(a+b−1−r, a−1; c; z) with c = a+b+x−1: as it stands in the paper its
-    arguments grow with x and overflow for frequent buyers.
+    ₂F₁ as it stands in the paper overflows for frequent buyers, (1 − z)^(r+x) ₂F₁(r+x, b+x; c; z);
+    by Euler's transformation it is (1 − z)^(a−1) ₂F₁(a+b−1−r, a−1; c; z), c = a+b+x−1, which
+    overflows for large a. The one with the smaller exponent is taken.
     """
     r, alpha, b = model.r, model.alpha, model.b
     a = _off_the_pole(model.a)
-    z = horizon / (alpha + age + horizon)
-    series = hyp2f1(a + b - 1 - r, a - 1, a + b + x - 1, z)
-    numerator = (a + b + x - 1) / (a - 1) * (1 - np.power(1 - z, a - 1) * series)
+    c, z = a + b + x - 1, horizon / (alpha + age + horizon)
+    direct = r + x < a - 1
+    exponent = np.where(direct, r + x, a - 1)
+    series = hyp2f1(np.where(direct, r + x, a + b - 1 - r), np.where(direct, b + x, a - 1), c, z)
+    numerator = c / (a - 1) * (1 - np.power(1 - z, exponent) * series)
     return np.asarray(numerator / (1 + _gone_odds(model, x, t_x, age)))
 
 

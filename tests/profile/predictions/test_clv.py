@@ -88,6 +88,23 @@ def test_frequent_buyers_of_many_years_stay_finite() -> None:
     assert bgnbd.probability_alive(PUBLISHED, x, last, age)[[0, 4]] == pytest.approx([1, 0])
 
 
+@pytest.mark.parametrize("a", [0.01, 3.0, 400.0])
+@pytest.mark.parametrize("r", [0.3, 400.0])
+@pytest.mark.parametrize(("x", "horizon"), [(0, 30), (30, 10), (600, 5), (600, 300)])
+def test_expectations_hold_for_parameters_of_any_size(
+    a: float, r: float, x: int, horizon: float
+) -> None:
+    """Against people drawn from the posterior."""
+    model = BgNbd(r, 20.0, a, 100.0, 0)
+    random = np.random.default_rng(9)
+    rate = random.gamma(r + x, 1 / (20 + 20), 200_000)
+    dropout = np.maximum(random.beta(a, 100 + x, 200_000), 1e-12)
+    count = np.minimum(random.poisson(rate * horizon), random.geometric(dropout))
+    alive = bgnbd.probability_alive(model, one(x), one(19), one(20))[0]
+    found = bgnbd.expected_purchases(model, one(x), one(19), one(20), horizon)[0]
+    assert found == pytest.approx(alive * count.mean(), rel=0.02)
+
+
 def test_a_of_exactly_one_is_no_special_case() -> None:
     around = [
         bgnbd.expected_purchases(BgNbd(0.3, 4.0, a, 2.4, 0), one(3), one(20), one(30), 10)[0]
