@@ -16,7 +16,6 @@ Labels = npt.NDArray[np.int64]
 Algorithm = Literal["kmeans", "hdbscan"]
 
 NOISE = -1
-MIN_PEOPLE = 20
 SAMPLE = 20_000
 """People whom the clusters are learnt from; the others join the nearest one."""
 SILHOUETTE_SAMPLE = 4_000
@@ -39,8 +38,6 @@ class Clustering:
 
 def find(matrix: Matrix, algorithm: Algorithm, max_clusters: int, min_share: float) -> Clustering:
     """``min_share``: the smallest group HDBSCAN calls a cluster, as a share of all people."""
-    if len(matrix) < MIN_PEOPLE:
-        raise NotEnoughData(f"There are {len(matrix)} people; {MIN_PEOPLE} are needed.")
     random = np.random.default_rng(_SEED)
     chosen = np.sort(random.permutation(len(matrix))[:SAMPLE])
     sample = matrix[chosen]

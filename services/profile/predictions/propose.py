@@ -6,7 +6,9 @@ import pyarrow as pa
 
 from services.profile.predictions import clusters, describe, features, tree
 from services.profile.predictions.features import Feature
-from services.profile.predictions.frame import Purchases, Result
+from services.profile.predictions.frame import NotEnoughData, Purchases, Result
+
+MIN_PEOPLE = 20
 
 
 def propose(
@@ -19,6 +21,8 @@ def propose(
     """``people``: ``profile_id`` and a column of JSON texts per trait; the value of each person is
     the number of the cluster, from 1, None for those who belong to none."""
     ids = people.column("profile_id").combine_chunks()
+    if len(ids) < MIN_PEOPLE:
+        raise NotEnoughData(f"There are {len(ids)} people; {MIN_PEOPLE} are needed.")
     found = features.of_traits(definition["traits"], people)
     if purchases is not None:
         found += features.of_purchases(ids, Purchases.of(purchases), as_of_day)
