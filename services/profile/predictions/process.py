@@ -76,9 +76,13 @@ async def computing() -> AsyncIterator[Computation]:
         env=_ENVIRONMENT,
         limit=_LONGEST_LINE,
     )
+    assert process.stdin is not None
     try:
         yield Computation(process)
     finally:
         with suppress(ProcessLookupError):
             process.kill()
         await process.wait()
+        process.stdin.close()
+        with suppress(ConnectionError):
+            await process.stdin.wait_closed()
