@@ -30,7 +30,7 @@ class Change:
     - ``profile.updated``: ``traits`` (only the changed ones, JSON values)
     - ``profile.merged``: ``merged_id`` (the id that from now on is an alias of ``profile_id``)
     - ``identity.linked``: ``namespace, value, subject_id`` (the subject now belongs to the profile)
-    - ``trait.computed``: ``traits`` (only the changed ones, by their names in ``computed``)
+    - ``trait.computed``: ``name, value`` (the new value of ``computed.<name>``, null for none)
     - ``segment.entered`` / ``segment.exited``: ``segment_id``
     - ``stage.changed``: ``model_id, from, to`` (stage ids, either may be null)
     - ``rule.matched``: ``rule_id, value`` (the new truth of a watched rule)

@@ -92,6 +92,14 @@ async def page(
     return [Prediction(**r._mapping) for r in await session.execute(statement.limit(limit))]
 
 
+async def names(session: AsyncSession, workspace_id: UUID) -> set[str]:
+    """What rules may read as ``computed.<name>`` and ``computed.<name>.<part>``."""
+    statement = select(PredictionRow.name).where(
+        PredictionRow.workspace_id == workspace_id, PredictionRow.removed_at.is_(None)
+    )
+    return set((await session.execute(statement)).scalars())
+
+
 async def remove(
     session: AsyncSession, workspace_id: UUID, prediction_id: UUID, now: datetime
 ) -> None:

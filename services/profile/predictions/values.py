@@ -91,9 +91,10 @@ async def write(
     for profile_id, names in changed.items():
         for name in names:
             news.touched.read(known, ("computed", name), profile_id)
-        traits = {n: values[profile_id][n] for n in names if not n.endswith(f".{AS_OF}")}
-        if traits:
-            told.append(Change("trait.computed", profile_id, now_ms, {"traits": traits}))
+            # That a value is now of a later time is no news while it stays the same.
+            if not name.endswith(f".{AS_OF}"):
+                data = {"name": name, "value": values[profile_id][name]}
+                told.append(Change("trait.computed", profile_id, now_ms, data))
     settled = await rules.settle(session, workspace_id, known, news, now_ms)
     if told or settled.changes:
         await feed.append(session, workspace_id, [*told, *settled.changes])

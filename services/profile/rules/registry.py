@@ -7,8 +7,9 @@ from uuid import UUID
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from services.kit.problems import InvalidRequest
+from services.profile.predictions import store as predictions
 from services.profile.rules import store
-from services.profile.rules.ruleset import Definition, RuleCycle, build, reads
+from services.profile.rules.ruleset import Definition, Read, RuleCycle, build, reads
 from services.profile.rules.store import PendingLeaf, StoredRule
 from services.profile.stages import store as stages
 from services.profile.stream import store as stream
@@ -114,6 +115,14 @@ def reads_segment(definition: Definition, segment_id: str) -> bool:
     )
 
 
+async def check_computed(session: AsyncSession, workspace_id: UUID, found: Iterable[Read]) -> None:
+    """``InvalidRequest`` for a value that nothing computes; parts are ``<name>.<part>``."""
+    read = {name.partition(".")[0] for kind, name in found if kind == "computed"}
+    if unknown := read - (await predictions.names(session, workspace_id) if read else set()):
+        detail = f"There is no computed trait or prediction {min(unknown)}."
+        raise InvalidRequest.at("#/rule", detail)
+
+
 async def _revised(
     session: AsyncSession, workspace_id: UUID, new: Iterable[Leaf], log_offset: int
 ) -> None:
@@ -129,6 +138,7 @@ async def _revised(
     for kind, segment_id in rules.all_reads:
         if kind == "segment" and segment_id not in segments:
             raise InvalidRequest.at("#/rule", f"There is no segment {segment_id}.")
+    await check_computed(session, workspace_id, rules.all_reads)
     counted = await store.leaf_ids(session, workspace_id)
     missing = {leaf.leaf_id: leaf for leaf in new if leaf.leaf_id not in counted}
     await store.add_leaves(
