@@ -72,6 +72,9 @@ _SERVICES = {
         "subscription-groups",
         "identity-policy",
         "conflicts",
+        "predictions",
+        "clusterings",
+        "rfm",
     ),
     "tracking": (
         "tracking-plans",

@@ -205,6 +205,45 @@ class EventScan(BaseModel):
     limit: int = Field(100_000, ge=1, le=200_000)
 
 
+class CurrencyFilter(BaseModel):
+    """Only events in one currency: sums of several mean nothing."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    property: str = Field("currency", min_length=1, max_length=200)
+    code: str = Field(min_length=1, max_length=20, examples=["CNY"])
+
+
+class BehaviourQuery(BaseModel):
+    """``POST /internal/v1/behaviour/summary``: what each person did before ``as_of``, streamed.
+
+    Arrow stream answer, canonical profiles, people who did nothing left out. ``profile_id`` string
+    and float64 columns by ``measure``, days as their number since 1970-01-01 in ``timezone``:
+
+    - ``purchases``: ``days`` (with a purchase), ``first_day``, ``last_day``, ``total`` and
+      ``first_value`` (value of all and of the first day's events)
+    - ``activity``: ``events``, ``active_days``, ``last_day``
+    - ``hours``, a row per person and hour: ``hour`` (of the week, 0 is Monday 00:00), ``events``
+    - ``channels``, a row per person and channel: string ``channel`` (property ``channel_type``),
+      ``sent`` (messages of ``events``), ``engaged`` (those of them with one of ``engagements``)
+    """
+
+    model_config = ConfigDict(extra="forbid")
+
+    measure: Literal["purchases", "activity", "hours", "channels"]
+    events: list[str] = Field(
+        default_factory=list,
+        max_length=50,
+        description="By name; empty for all but outcomes. Of `purchases`: what a purchase is.",
+    )
+    engagements: list[str] = Field(default_factory=list, max_length=50)
+    value: str | None = Field(None, max_length=200, description="Path of the money in properties.")
+    currency: CurrencyFilter | None = None
+    since: datetime | None = None
+    as_of: datetime = Field(description="Exclusive.")
+    timezone: str = "UTC"
+
+
 class StoredEvent(BaseModel):
     """One event as event search and timelines show it."""
 

@@ -74,5 +74,26 @@ class ServiceClient:
         if response.status_code in (502, 503, 504):
             raise Unavailable(f"{self.audience} is not available.")
 
+    async def pieces(
+        self,
+        method: Method,
+        path: str,
+        *,
+        workspace_id: UUID | None = None,
+        read_seconds: float,
+        **kwargs: Any,
+    ) -> AsyncIterator[bytes]:
+        """Pieces of an answer of any size; ``httpx2.HTTPStatusError`` for one that is a failure.
+
+        ``read_seconds``: how long a piece may keep us waiting. Raises ``Unavailable`` where it
+        breaks off too.
+        """
+        timeout = httpx2.Timeout(30.0, connect=2.0, read=read_seconds)
+        asked = self.stream(method, path, workspace_id=workspace_id, timeout=timeout, **kwargs)
+        async with asked as response:
+            response.raise_for_status()
+            async for piece in response.aiter_bytes():
+                yield piece
+
     async def close(self) -> None:
         await self._client.aclose()

@@ -179,3 +179,35 @@ class MergeUndone(Problem):
     type = "/problems/merge-undone"
     title = "The merge is undone already"
     status = HTTPStatus.CONFLICT
+
+
+class PredictionNotFound(Problem):
+    """No prediction or clustering of this workspace has this id, or none of its runs has."""
+
+    type = "/problems/prediction-not-found"
+    title = "No such prediction"
+    status = HTTPStatus.NOT_FOUND
+
+
+class PredictionNameTaken(Problem):
+    """Predictions and clusterings of a workspace share their names with nobody: rules read them."""
+
+    type = "/problems/prediction-name-taken"
+    title = "A prediction with this name exists"
+    status = HTTPStatus.CONFLICT
+
+
+class PredictionInUse(Problem):
+    """A segment, stage or rule reads the values; change or delete that first."""
+
+    type = "/problems/prediction-in-use"
+    title = "The prediction is in use"
+    status = HTTPStatus.CONFLICT
+
+
+class ClusterNotReady(Problem):
+    """The clustering has no such cluster, or not yet, or no simple rule describes it."""
+
+    type = "/problems/cluster-not-ready"
+    title = "The cluster cannot become a segment"
+    status = HTTPStatus.CONFLICT

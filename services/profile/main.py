@@ -27,6 +27,8 @@ from services.profile.identity import routes as identity
 from services.profile.identity_policy import routes as identity_policy
 from services.profile.identity_policy.cache import Policies
 from services.profile.merges import routes as merges
+from services.profile.predictions import clustering_routes as clusterings
+from services.profile.predictions import routes as predictions
 from services.profile.profiles import import_routes as imports
 from services.profile.profiles import routes as profiles
 from services.profile.rules import routes as rules
@@ -153,6 +155,8 @@ def create_app(settings: ProfileSettings | None = None, clock: Clock | None = No
         account_members.router,
         account_members.internal_router,
         account_segments.router,
+        predictions.router,
+        clusterings.router,
     ):
         app.include_router(router)
     return app

@@ -22,6 +22,7 @@ from services.kit.http import ServiceClient
 from services.tracking.aggregates import routes as aggregates
 from services.tracking.analytics import routes as analytics
 from services.tracking.archive.archive import Archive
+from services.tracking.behaviour import routes as behaviour
 from services.tracking.clickhouse import migrate
 from services.tracking.clickhouse.cluster import Cluster
 from services.tracking.erasure import routes as erasure
@@ -126,7 +127,10 @@ def _store(settings: TrackingSettings) -> FastAPI:
     )
     for routes in public:
         app.include_router(routes.router)
-    internals = (aggregates, analytics, events, erasure, evidence, identity_policy, log_routes)
+    internals = (
+        *(aggregates, analytics, behaviour, events, erasure, evidence),
+        *(identity_policy, log_routes),
+    )
     for internal in internals:
         app.include_router(internal.internal_router)
     return app

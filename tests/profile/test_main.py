@@ -21,6 +21,7 @@ async def test_the_openapi_document_is_valid_and_shows_only_the_public_paths(wor
     assert {path.split("/")[3] for path in document["paths"]} == {
         *("profiles", "merges", "segments", "stages", "computed-traits"),
         *("accounts", "account-segments", "conflicts", "identity-policy"),
+        *("predictions", "clusterings", "rfm"),
         *("changes", "change-subscriptions"),
         *("trait-definitions", "trait-refusals", "trait-settings"),
     }

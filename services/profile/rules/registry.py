@@ -8,6 +8,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from services.kit.problems import InvalidRequest
 from services.profile.computed import store as computed
+from services.profile.predictions import store as predictions
 from services.profile.rules import inner, store
 from services.profile.rules.ruleset import Definition, Read, RuleCycle, build, reads
 from services.profile.rules.store import PendingLeaf, StoredRule
@@ -92,6 +93,15 @@ async def unregister(session: AsyncSession, workspace_id: UUID, rule_id: UUID) -
     return True
 
 
+def reads_computed(definition: Definition, name: str) -> bool:
+    """Whether a rule reads the value of a prediction, or a part of it (``<name>.<part>``)."""
+    return any(
+        source == "computed" and (key == name or key.startswith(f"{name}."))
+        for _, tree in definition.trees
+        for source, key in reads(normalise(dict(tree)))
+    )
+
+
 def reads_segment(definition: Definition, segment_id: str) -> bool:
     """Whether a rule that somebody wrote does, be it inside of what has held."""
     return definition.kind != "held" and any(
@@ -102,9 +112,15 @@ def reads_segment(definition: Definition, segment_id: str) -> bool:
 
 
 async def check_computed(session: AsyncSession, workspace_id: UUID, found: Iterable[Read]) -> None:
-    """``InvalidRequest`` for a computed trait or prediction that does not exist."""
+    """``InvalidRequest`` for a value that nothing computes; parts of predictions are
+    ``<name>.<part>``."""
     read = {name for kind, name in found if kind == "computed"}
-    if unknown := read - (await computed.names(session, workspace_id) if read else set()):
+    if not read:
+        return
+    traits = await computed.names(session, workspace_id)
+    predicted = await predictions.names(session, workspace_id)
+    unknown = {n for n in read - traits if n.partition(".")[0] not in predicted}
+    if unknown:
         detail = f"There is no computed trait or prediction {min(unknown)}."
         raise InvalidRequest.at("#/rule", detail)
 

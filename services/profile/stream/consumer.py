@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from uuid import UUID
 
 import httpx2
@@ -49,6 +49,8 @@ class Resources:
     rules: RuleCache
     policies: PolicyCache
     partners: httpx2.AsyncClient
+    computing: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(1))
+    """Predictions take a core and much memory: one at a time, of whatever workspace."""
 
 
 class Superseded(Exception):

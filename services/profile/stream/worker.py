@@ -10,6 +10,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from services.kit.problems import Unavailable
 from services.profile.feed import store as feed
+from services.profile.predictions.runner import Runner
 from services.profile.stream import store
 from services.profile.stream.consumer import Consumer, Resources
 
@@ -56,7 +57,8 @@ class Worker:
                         block_rows=self._block_rows,
                         retry_seconds=self._discovery_seconds,
                     )
-                    self._consumers[partition] = asyncio.create_task(consumer.run())
+                    runner = Runner(self._resources, UUID(partition), self._discovery_seconds)
+                    self._consumers[partition] = asyncio.create_task(_all(consumer, runner))
             await asyncio.sleep(self._discovery_seconds)
 
     async def _partitions(self) -> list[str]:
@@ -76,6 +78,12 @@ class Worker:
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
+
+
+async def _all(consumer: Consumer, runner: Runner) -> None:
+    async with asyncio.TaskGroup() as tasks:
+        tasks.create_task(consumer.run())
+        tasks.create_task(runner.run())
 
 
 def _report(partition: str, task: asyncio.Task[None]) -> None:

@@ -1,11 +1,9 @@
 """Exports over HTTP: events as a file that is written while it is read."""
 
-from collections.abc import AsyncGenerator
 from typing import Annotated
 
 from fastapi import APIRouter, Query, Request
 from fastapi.responses import StreamingResponse
-from starlette.types import Receive, Scope, Send
 
 from services.kit.auth import UserCaller
 from services.kit.problems import InvalidRequest, Unavailable, problem_responses
@@ -15,6 +13,7 @@ from services.tracking.events.routes import EventName, Since, Until, check_zones
 from services.tracking.exports.formats import MEDIA_TYPES, Format
 from services.tracking.exports.service import Exports
 from services.tracking.exports.store import Selection
+from services.tracking.streaming import PiecewiseAnswer
 
 router = APIRouter(
     prefix="/api/v1/exports",
@@ -33,27 +32,6 @@ SourceId = Annotated[
     ),
 ]
 _BINARY = {"schema": {"type": "string", "format": "binary"}}
-
-
-class FileAnswer(StreamingResponse):
-    """Closes the file however the answer ends, so that no query goes on for nobody."""
-
-    def __init__(self, first: bytes, rest: AsyncGenerator[bytes, None], kind: Format) -> None:
-        self._rest = rest
-        headers = {"Content-Disposition": f'attachment; filename="events.{kind}"'}
-        super().__init__(_chain(first, rest), media_type=MEDIA_TYPES[kind], headers=headers)
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        try:
-            await super().__call__(scope, receive, send)
-        finally:
-            await self._rest.aclose()
-
-
-async def _chain(first: bytes, rest: AsyncGenerator[bytes, None]) -> AsyncGenerator[bytes, None]:
-    yield first
-    async for piece in rest:
-        yield piece
 
 
 @router.get(
@@ -83,4 +61,5 @@ async def export_events(
     exports: Exports = request.state.exports
     file = exports.file(caller.workspace_id, Selection(event, source_id, since, until), format)
     # What fails before the first piece is still a proper answer.
-    return FileAnswer(await anext(file, b""), file, format)
+    headers = {"Content-Disposition": f'attachment; filename="events.{format}"'}
+    return PiecewiseAnswer(await anext(file, b""), file, MEDIA_TYPES[format], headers)

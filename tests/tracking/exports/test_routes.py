@@ -17,9 +17,9 @@ from starlette.types import Message, Scope
 
 from services.kit.clickhouse import ClickHouse, Columns
 from services.tracking.exports import store
-from services.tracking.exports.routes import FileAnswer
 from services.tracking.exports.service import Exports
 from services.tracking.exports.store import Selection
+from services.tracking.streaming import PiecewiseAnswer
 from tests.support.app import user_headers
 from tests.tracking.events_table import StoredRow, store_events, store_mapping
 from tests.tracking.service import Running, eventually, track
@@ -180,7 +180,7 @@ async def test_an_answer_that_nobody_reads_closes_its_file(version: str) -> None
 
     scope: Scope = {"type": "http", "asgi": {"version": "3.0", "spec_version": version}}
     rest = pieces()
-    answer = FileAnswer(await anext(rest), rest, "csv")
+    answer = PiecewiseAnswer(await anext(rest), rest, "text/csv")
     with suppress(ClientDisconnect):
         await answer(scope, receive, send)
     assert closed
