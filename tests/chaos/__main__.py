@@ -56,7 +56,7 @@ def _disks(stack: ExitStack, home: Path, seed: int, scale: float) -> tuple[World
         for name in ("postgres", "chdb")
     }
     world = stack.enter_context(World(home))
-    return world, disks.run(world, small, seed, refusals=max(40, int(1000 * scale)))
+    return world, disks.run(world, small, seed, refusals=max(40, int(400 * scale)))
 
 
 def _stops(stack: ExitStack, home: Path, seed: int, scale: float) -> tuple[World, dict[str, Any]]:
