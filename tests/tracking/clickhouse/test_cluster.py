@@ -29,6 +29,11 @@ def test_the_statements_for_a_cluster_are_golden(each: Migration) -> None:
     assert script(each, CLUSTER) == (GOLDEN / each.name).read_text()
 
 
+def test_no_two_migrations_have_one_number() -> None:
+    numbers = [each.number for each in migrate.migrations()]
+    assert len(set(numbers)) == len(numbers)
+
+
 def test_an_instance_from_before_the_markers_is_not_seen_as_changed() -> None:
     known = {m.number: m.checksum for m in migrate.migrations() if m.number in APPLIED}
     assert known == APPLIED
