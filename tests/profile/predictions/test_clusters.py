@@ -132,7 +132,7 @@ def test_a_proposed_rule_says_of_people_exactly_what_the_tree_says() -> None:
     pro = (random.random(n) < 0.5).astype(float)
     inside = (np.nan_to_num(age) > 40) & (pro > 0)
     known = [Feature("trait", "age", age), Feature("trait", "plan", pro, "pro", is_category=True)]
-    for wanted in (inside, ~inside):
+    for wanted in (inside, ~inside, np.isnan(age)):
         described = tree.describe(known, wanted, None)
         assert described is not None
         assert (described.precision, described.recall) == (1, 1)

@@ -165,6 +165,27 @@ async def test_a_run_that_a_stopped_service_left_is_done_by_the_next(
     assert (done["state"], done["attempt"], done["people"]) == ("done", 2, 10)
 
 
+async def test_a_prediction_deleted_while_it_runs_writes_nothing(
+    world: World, tracking: BehaviourTracking, clock: FakeClock
+) -> None:
+    ids = await people(world, 10)
+    tracking.answer = lambda _: spending(ids, day_number(clock.now(), "UTC"))
+    tracking.go_on.clear()
+    prediction_id = await define(world, "rfm", RFM)
+    await world.call("POST", f"/api/v1/predictions/{prediction_id}/run")
+    async with asyncio.timeout(20):
+        while not tracking.asked:
+            await world.feed(wait=0.02)
+    assert (await world.call("DELETE", f"/api/v1/predictions/{prediction_id}")).status_code == 204
+    tracking.go_on.set()
+    async with asyncio.timeout(60):
+        body = {"name": "rfm", "model": RFM}
+        while (await world.call("POST", "/api/v1/predictions", body)).status_code == 409:
+            await world.feed(wait=0.02)
+    told = await world.post(world.event(("user_id", "u000")))
+    assert not [change for change in told if change.type == "trait.computed"]
+
+
 def _computing() -> list[psutil.Process]:
     children = psutil.Process().children(recursive=True)
     return [child for child in children if MODULE in child.cmdline()]
