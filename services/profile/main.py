@@ -11,6 +11,7 @@ from services.kit import app as kit
 from services.kit import postgres
 from services.kit.auth import TokenSigner
 from services.kit.feeds import Bell, FeedClient
+from services.kit.garbage import spare_collections
 from services.kit.guard import webhook_client
 from services.kit.http import ServiceClient
 from services.kit.problems import Unavailable
@@ -101,6 +102,7 @@ def create_app(settings: ProfileSettings | None = None, clock: Clock | None = No
                 block_rows=settings.block_rows,
             ).run()
         )
+        spare_collections()
         yield State(
             sessionmaker=maker,
             signer=signer,

@@ -88,7 +88,7 @@ class Bench:
         self.workspace_id = uuid4()
         self.ingest = running.ingest()
         self.store = running.store()
-        self.profile = running.profile(self.store)
+        self.profile = running.profile(self.ingest, self.store)
 
     def post(self, bodies: Iterator[str]) -> None:
         headers = user_headers("tracking", self.workspace_id, scopes=("ingest",), source_id="bench")
@@ -151,7 +151,7 @@ def test_log_to_profiles(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> 
         bench.post(batches(EVENTS, PEOPLE, 2))
         # ClickHouse's share of the processors is another benchmark's.
         asyncio.run(drained(running, 600, lambda: None))
-        bench.profile = running.profile(bench.store)
+        bench.profile = running.profile(bench.ingest, bench.store)
         process, peak = psutil.Process(bench.profile.process.pid), 0
 
         def watch() -> None:

@@ -80,17 +80,19 @@ class Stack:
     def store(self) -> Served:
         return self.serve("services.tracking.main:create_app", **self._tracking("store"))
 
-    def profile(self, store: Served) -> Served:
-        return self.serve("services.profile.main:create_app", **self.profile_environment(store))
-
-    def profile_environment(self, store: Served) -> dict[str, str]:
-        return {
-            "PROFILE_POSTGRES_DSN": self.profiles.app_dsn,
-            "PROFILE_TRACKING_STORE_URL": store.url,
-            "PROFILE_SIGNING_KEY": signing_key("profile"),
-            "PROFILE_TRUSTED_KEYS": json.dumps(trusted_keys()),
-            "PROFILE_LOG_LEVEL": "WARNING",
-        }
+    def profile(self, ingest: Served, store: Served) -> Served:
+        return self.serve(
+            "services.profile.main:create_app",
+            PROFILE_POSTGRES_DSN=self.profiles.app_dsn,
+            PROFILE_TRACKING_STORE_URL=store.url,
+            PROFILE_TRACKING_INGEST_URL=ingest.url,
+            # Nobody withdraws a consent here.
+            PROFILE_ORCHESTRATOR_URL=ingest.url,
+            PROFILE_LINK_KEY="a key of this benchmark",
+            PROFILE_SIGNING_KEY=signing_key("profile"),
+            PROFILE_TRUSTED_KEYS=json.dumps(trusted_keys()),
+            PROFILE_LOG_LEVEL="WARNING",
+        )
 
     def door(self, ingest: Served) -> tuple[Served, dict[str, str]]:
         """The gateway before ``ingest``, and the keys of a new workspace."""

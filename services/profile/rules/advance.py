@@ -37,6 +37,12 @@ class Touched:
             for index in range(len(rules.nodes)):
                 self.nodes.setdefault(index, {})[profile_id] = None
 
+    def newcomers(self, rules: RuleSet, profile_ids: Iterable[str]) -> None:
+        """People of whom nothing was known: besides this, what is told of them has to be read."""
+        new = dict.fromkeys(profile_ids)
+        for index in rules.of_newcomers:
+            self.nodes.setdefault(index, {}).update(new)
+
     def spare(self, profile_id: str) -> None:
         for found in self.nodes.values():
             found.pop(profile_id, None)

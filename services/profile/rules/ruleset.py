@@ -1,6 +1,7 @@
 """A workspace's rules made ready to run: who reads what, and in which order they are told. Pure."""
 
 from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Sequence as Sequence_
 from dataclasses import dataclass, field
 from graphlib import CycleError, TopologicalSorter
 from typing import Any, Literal
@@ -121,12 +122,13 @@ class RuleSet:
     """By key of a held rule, how long (ms) live rules ask that it has held."""
     first_steps: dict[str, set[str]]
     """By leaf, first steps of the live sequences it is in: their states know the due time."""
+    needs: tuple[frozenset[str], ...] = ()
+    """By node, the leaves it reads and those of all that may have to be asked because of it."""
+    of_newcomers: tuple[int, ...] = ()
+    """Nodes to be asked about a person of whom nothing is known yet: those that hold for such a
+    one, or that read what nobody tells. Others become true by what is told, and are asked then."""
     aggregates: dict[str, AggregatePlan] = field(default_factory=dict)
     aggregates_by_event: dict[str, list[AggregatePlan]] = field(default_factory=dict)
-
-    @property
-    def live_leaves(self) -> set[str]:
-        return {key for kind, key in self.readers if kind == "leaf"}
 
 
 def build(definitions: Iterable[Definition], aggregates: Iterable[AggregatePlan] = ()) -> RuleSet:
@@ -168,9 +170,28 @@ def build(definitions: Iterable[Definition], aggregates: Iterable[AggregatePlan]
         {(d.key, stage): seconds for d in definitions for stage, seconds in d.stalls.items()},
         spans,
         first_steps,
+        _needs(nodes, readers, primary),
+        tuple(index for index, node in enumerate(nodes) if _of_newcomers(node)),
         {plan_.aggregate.aggregate_id: plan_ for plan_ in plans},
         sampled,
     )
+
+
+def _needs(
+    nodes: Sequence_[Node], readers: Mapping[Read, list[int]], primary: str | None
+) -> tuple[frozenset[str], ...]:
+    needs: list[frozenset[str]] = [frozenset()] * len(nodes)
+    # Whoever reads a node comes after it.
+    for index, node in reversed(list(enumerate(nodes))):
+        told = STAGE if node.key == primary else (node.kind, node.key)
+        mine = {key for kind, key in node.reads if kind == "leaf"}
+        needs[index] = frozenset(mine).union(*(needs[reader] for reader in readers.get(told, ())))
+    return tuple(needs)
+
+
+def _of_newcomers(node: Node) -> bool:
+    untold = any(source in ("account", "bucket", "consent") for source, _ in node.reads)
+    return untold or node.value(Person(), 0) is not None
 
 
 def _timed(

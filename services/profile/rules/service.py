@@ -55,6 +55,8 @@ class News:
     inherited: dict[Key, list[LeafState]] = field(default_factory=dict)
     """States that survivors of merges take over."""
     overdue: list[Key] = field(default_factory=list)
+    fresh: set[str] = field(default_factory=set)
+    """Profiles that the block made: nothing of them is stored yet."""
     lasted: list[Pair] = field(default_factory=list)
     """(profile, rule) that has now held as long as some rule asks."""
     accounts: set[str] = field(default_factory=set)
@@ -92,8 +94,9 @@ async def of_block(
             news.inherited.setdefault((became[loser], leaf_id), []).append(held.state)
     for profile_id, leaf_id in news.counted:
         news.touched.read(rules, ("leaf", leaf_id), profile_id)
-    new = [p for p in applied.living if p not in applied.existing]
-    news.touched.everything(rules, [*new, *applied.became.values()])
+    news.fresh = {p for p in applied.living if p not in applied.existing}
+    news.touched.newcomers(rules, (p for p in applied.living if p in news.fresh))
+    news.touched.everything(rules, applied.became.values())
     touch_facts(rules, news.touched, applied)
     return news
 
@@ -116,7 +119,7 @@ async def settle(
     for each in await recounts.pending(session, workspace_id):
         news.touched.spare(each.profile_id)
     asked = news.touched.profiles()
-    held = await _load_states(session, workspace_id, rules, news, asked)
+    held = await _load_states(session, workspace_id, rules, news)
     subjects = await people.load(
         session,
         workspace_id,
@@ -182,13 +185,19 @@ def _timed(rules: RuleSet, held: dict[Key, Held], keys: list[Key]) -> list[Key]:
 
 
 async def _load_states(
-    session: AsyncSession, workspace_id: UUID, rules: RuleSet, news: News, asked: set[str]
+    session: AsyncSession, workspace_id: UUID, rules: RuleSet, news: News
 ) -> dict[Key, Held]:
-    keys = [*news.counted, *news.inherited, *news.overdue]
-    leaf_ids = {leaf_id for _, leaf_id in keys}
-    if asked:
-        leaf_ids |= rules.live_leaves
-    return await states.load(session, workspace_id, asked | {p for p, _ in keys}, leaf_ids)
+    """All that is counted on, or read by what is asked and by what that may lead to."""
+    keys = dict.fromkeys([*news.counted, *news.inherited, *news.overdue])
+    for index, profile_ids in news.touched.nodes.items():
+        for leaf_id in rules.needs[index]:
+            for profile_id in profile_ids:
+                keys[profile_id, leaf_id] = None
+    if news.fresh:
+        return await states.load_keys(
+            session, workspace_id, [key for key in keys if key[0] not in news.fresh]
+        )
+    return await states.load_keys(session, workspace_id, keys)
 
 
 def _count(rules: RuleSet, held: dict[Key, Held], news: News) -> dict[Key, Held]:

@@ -21,6 +21,14 @@ JOIN leaf_state s ON s.workspace_id = :workspace_id AND s.profile_id = asked.pro
 WHERE s.leaf_id = ANY(CAST(:leaf_ids AS text[]))
 """)
 
+_LOAD_KEYS = statement("""
+SELECT s.profile_id::text AS profile_id, s.leaf_id, s.total, s.first, s.last, s.recent,
+       s.bucket_index, s.bucket_count, s.next_change_at
+FROM unnest(CAST(:ids AS uuid[]), CAST(:leaf_ids AS text[])) AS asked(profile_id, leaf_id)
+JOIN leaf_state s ON s.workspace_id = :workspace_id AND s.profile_id = asked.profile_id
+  AND s.leaf_id = asked.leaf_id
+""")
+
 _LOAD_ALL = statement("""
 SELECT s.profile_id::text AS profile_id, s.leaf_id, s.total, s.first, s.last, s.recent,
        s.bucket_index, s.bucket_count, s.next_change_at
@@ -85,6 +93,23 @@ async def load(
     found = await session.execute(
         _LOAD,
         {"workspace_id": workspace_id, "ids": plain(profile_ids), "leaf_ids": plain(leaf_ids)},
+    )
+    return dict(map(_held, found.all()))
+
+
+async def load_keys(
+    session: AsyncSession, workspace_id: UUID, keys: Collection[Key]
+) -> dict[Key, Held]:
+    """Those of the states that there are."""
+    if not keys:
+        return {}
+    found = await session.execute(
+        _LOAD_KEYS,
+        {
+            "workspace_id": workspace_id,
+            "ids": plain(profile_id for profile_id, _ in keys),
+            "leaf_ids": plain(leaf_id for _, leaf_id in keys),
+        },
     )
     return dict(map(_held, found.all()))
 
