@@ -276,7 +276,7 @@ async def test_a_preview_knows_sequences_and_what_has_held(world: World, clock: 
     [
         (in_order(within={"seconds": 5, "days": 1}), "#/rule/rules/0/within"),
         (given_up(within={"days": 2}, window={"last_days": 2}), "#/rule/rules/0/within"),
-        (held({"field": "account.size", "operator": ">", "value": 5}, days=1), "#/rule"),
+        (held({"field": "computed.nothing", "operator": ">", "value": 5}, days=1), "#/rule"),
         ({"field": "bucket.a", "operator": "<", "value": 10_001}, "#/rule/rules/0/value"),
     ],
 )
