@@ -33,7 +33,8 @@ class Change:
     - ``stage.changed``: ``model_id, from, to`` (stage ids, either may be null)
     - ``rule.matched``: ``rule_id, value`` (the new truth of a watched rule)
     - ``profile.erased``: ``subject_ids`` (all subjects of the person; ids only, no identifiers)
-    - ``consent.changed``: ``purpose, state`` (``granted`` or ``withdrawn``)
+    - ``consent.changed``: ``purpose, channel, contact_point`` (``*``: all of them), ``state``
+      (``granted``, ``withdrawn``, or ``pending`` until a double opt-in is confirmed)
     """
 
     type: ChangeType

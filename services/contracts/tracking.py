@@ -133,6 +133,17 @@ class SignalCounts(BaseModel):
     signals: dict[str, SignalCount]
 
 
+class StatementsAccepted(BaseModel):
+    """Answer of ``POST /internal/v1/statements``, whose body is a batch as the SDKs send it.
+
+    The events are durable, of the source ``api``. Whoever has applied the log up to ``offset`` has
+    applied them.
+    """
+
+    accepted: int
+    offset: int = Field(description="An offset of the workspace's partition, at or behind theirs.")
+
+
 class LeafQuery(BaseModel):
     """``POST /internal/v1/rules/query``: the states of event leaves, for backfill.
 

@@ -14,8 +14,13 @@ from services.kit.feeds import Bell, FeedClient
 from services.kit.http import ServiceClient
 from services.kit.problems import Unavailable
 from services.profile.clock import Clock, SystemClock
+from services.profile.consents import routes as consents
+from services.profile.consents import workspace_routes as consent_settings
+from services.profile.consents.links import LinkSigner
+from services.profile.consents.service import Desk
 from services.profile.facts import routes as facts
 from services.profile.feed import routes as feed
+from services.profile.preferences import routes as preferences
 from services.profile.profiles import routes as profiles
 from services.profile.rules import routes as rules
 from services.profile.rules.service import RuleCache
@@ -23,13 +28,17 @@ from services.profile.segments import routes as segments
 from services.profile.settings import ProfileSettings
 from services.profile.stages import routes as stages
 from services.profile.stream.consumer import Resources
+from services.profile.stream.say import Speaker
 from services.profile.stream.worker import Worker
+from services.profile.subscriptions import routes as subscriptions
 
 DESCRIPTION = """People, who they are, what is known of them and which groups they are in.
 
 Profiles are made by events alone: post events with a `userId` or `anonymousId` and read the
 profile here. `traits` come from `identify` calls, identifiers are linked and merged by themselves.
 Segments and stages are kept up to date as events arrive, and windows expire by the clock.
+Consents are a ledger per purpose, channel and contact point; people change theirs by the links of
+messages (`/v1/preferences`, `/v1/unsubscribe`, `/v1/confirm`) without logging in.
 """
 
 
@@ -40,6 +49,8 @@ class State(TypedDict):
     clock: Clock
     rules: RuleCache
     tracking: ServiceClient
+    desk: Desk
+    links: LinkSigner
     worker: asyncio.Task[None]
 
 
@@ -62,6 +73,8 @@ def create_app(settings: ProfileSettings | None = None, clock: Clock | None = No
         engine = postgres.create_engine(settings)
         signer = TokenSigner("profile", settings.signing_key.get_secret_value())
         tracking = ServiceClient("tracking", settings.tracking_store_url, signer)
+        ingest = ServiceClient("tracking", settings.tracking_ingest_url, signer)
+        orchestrator = ServiceClient("orchestrator", settings.orchestrator_url, signer)
         maker, bell, cache = postgres.create_sessionmaker(engine), Bell(), RuleCache()
         log = FeedClient(tracking, "/internal/v1/log")
         worker = asyncio.create_task(
@@ -78,11 +91,14 @@ def create_app(settings: ProfileSettings | None = None, clock: Clock | None = No
             clock=clock,
             rules=cache,
             tracking=tracking,
+            desk=Desk(Speaker(ingest, maker, bell), orchestrator, clock),
+            links=LinkSigner(settings.link_key.get_secret_value()),
             worker=worker,
         )
         worker.cancel()
         await asyncio.gather(worker, return_exceptions=True)
-        await tracking.close()
+        for client in (tracking, ingest, orchestrator):
+            await client.close()
         await engine.dispose()
 
     app = kit.create_app(
@@ -95,6 +111,10 @@ def create_app(settings: ProfileSettings | None = None, clock: Clock | None = No
     )
     for router in (
         profiles.router,
+        consents.router,
+        consent_settings.router,
+        subscriptions.router,
+        preferences.router,
         segments.router,
         segments.internal_router,
         stages.router,

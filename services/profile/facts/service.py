@@ -1,18 +1,20 @@
 """What is true of a set of people now, all at one position of the feed."""
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 from uuid import UUID
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from services.kit.problems import Unavailable
+from services.profile.consents.policy import Standing
 from services.profile.errors import RuleNotFound
 from services.profile.feed import store as feed
 from services.profile.identity import store as identity
 from services.profile.rules import people, states
 from services.profile.rules import store as rules
+from services.profile.rules.advance import Subject
 from services.rules import Person, Rule, compile_memory, normalise
 
 Facts = dict[str, Any]
@@ -25,22 +27,27 @@ async def facts(
     rule_ids: Sequence[UUID],
     profile_ids: Sequence[UUID],
     now_ms: int,
+    links: Callable[[str, Standing], Facts] | None = None,
 ) -> list[Facts]:
-    """``ProfileFacts`` in the order asked; the session sees one snapshot of the database."""
+    """``ProfileFacts`` in the order asked; the session sees one snapshot of the database.
+
+    ``links`` makes a profile's ``Links``.
+    """
     asked = [str(profile_id) for profile_id in profile_ids]
     living = await identity.canonical(session, workspace_id, set(asked))
     ids = set(living.values())
     wanted = await _rules(session, workspace_id, rule_ids)
     held = await states.load(session, workspace_id, ids, _leaves(wanted))
-    known_people = await _people(session, workspace_id, ids)
+    subjects = await _people(session, workspace_id, ids)
     named = await _identifiers(session, workspace_id, ids)
 
     def answer() -> list[Facts]:
         for (profile_id, leaf_id), each in held.items():
-            known_people[profile_id].leaf_states[leaf_id] = each.state  # type: ignore[index]
+            subjects[profile_id].person.leaf_states[leaf_id] = each.state  # type: ignore[index]
         holds = {rule_id: compile_memory(rule) for rule_id, rule in wanted.items()}
         known: dict[str, Facts] = {}
-        for profile_id, person in known_people.items():
+        for profile_id, subject in subjects.items():
+            person, consent = _shown(subject), subject.consent
             known[profile_id] = {
                 "profile_id": profile_id,
                 "exists": True,
@@ -48,7 +55,10 @@ async def facts(
                 "traits": person.traits,
                 "identifiers": named.get(profile_id, {}),
                 "consents": person.consents,
+                "presumed": sorted(consent.presumed),
+                "non_personalised": consent.non_personalised,
                 "segments": sorted(person.segments),
+                "links": links(profile_id, consent) if links else None,
             }
         return [{"asked_id": i, **(known.get(living.get(i, "")) or _nobody(i))} for i in asked]
 
@@ -73,6 +83,12 @@ async def _rules(
     return {str(rule_id): normalise(found[rule_id].definition) for rule_id in rule_ids}
 
 
+def _shown(subject: Subject) -> Person:
+    """Who asked not to be treated by who they are is nobody in particular to an engine."""
+    person = subject.person
+    return Person(consents=person.consents) if subject.consent.non_personalised else person
+
+
 def _leaves(wanted: Mapping[str, Rule]) -> set[str]:
     return {leaf.leaf_id for rule in wanted.values() for leaf in rule.leaves}
 
@@ -85,20 +101,22 @@ def _nobody(profile_id: str) -> Facts:
         "traits": {},
         "identifiers": {},
         "consents": {},
+        "presumed": [],
+        "non_personalised": False,
         "segments": [],
+        "links": None,
     }
 
 
-async def _people(session: AsyncSession, workspace_id: UUID, ids: set[str]) -> dict[str, Person]:
+async def _people(session: AsyncSession, workspace_id: UUID, ids: set[str]) -> dict[str, Subject]:
     definitions = await rules.definitions(session, workspace_id)
-    subjects = await people.load(
+    return await people.load(
         session,
         workspace_id,
         ids,
         segments={d.key for d in definitions if d.kind == "segment"},
         primary_model=next((d.key for d in definitions if d.kind == "model"), None),
     )
-    return {profile_id: subject.person for profile_id, subject in subjects.items()}
 
 
 async def _identifiers(

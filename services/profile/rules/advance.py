@@ -4,6 +4,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from services.contracts.changes import Change
+from services.profile.consents.policy import NOTHING_SAID, Standing
 from services.profile.rules.ruleset import STAGE, RuleSet
 from services.rules import EMPTY, LeafState, Person, next_change
 
@@ -16,6 +17,7 @@ class Subject:
     holds: set[str] = field(default_factory=set)
     """Segments and watched rules that held."""
     stages: dict[str, str] = field(default_factory=dict)
+    consent: Standing = NOTHING_SAID
 
 
 @dataclass(slots=True)
@@ -64,6 +66,8 @@ def advance(
         for profile_id in list(touched.nodes.get(index, ())):
             subject = subjects[profile_id]
             value = node.value(subject.person, now_ms)
+            if subject.consent.non_personalised and node.kind != "model":
+                value = None
             if node.kind == "model":
                 before = subject.stages.get(node.key)
                 if value != before:

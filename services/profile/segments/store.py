@@ -10,6 +10,7 @@ from sqlalchemy import Select, delete, func, insert, select, text, update
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from services.profile.consents.store import OVERALL
 from services.profile.errors import SegmentNameTaken
 from services.profile.profiles.tables import ProfileRow
 from services.profile.rules.backfill import Row
@@ -29,15 +30,16 @@ _COLUMNS = Columns(
       WHERE s.workspace_id = p.workspace_id AND s.profile_id = p.profile_id
         AND s.model_id = (SELECT model_id FROM stage_model WHERE workspace_id = p.workspace_id
                           ORDER BY published_at, model_id LIMIT 1))""",
-    consents="""(
-      SELECT coalesce(jsonb_object_agg(c.purpose, c.state), '{}'::jsonb) FROM consent c
-      WHERE c.workspace_id = p.workspace_id AND c.profile_id = p.profile_id)""",
+    consents=OVERALL,
     leaf_state="""(
       SELECT profile_id, leaf_id, total, recent, bucket_index, bucket_count
       FROM leaf_state WHERE workspace_id = :workspace_id AND leaf_id <> ALL(CAST(:skip AS text[]))
       UNION ALL
       SELECT profile_id, leaf_id, total, recent, bucket_index, bucket_count FROM past)""",
 )
+
+# Who asked not to be treated by who they are is in no segment (`rules.advance`).
+_TARGETED = f"({OVERALL} ->> 'personalisation') IS DISTINCT FROM 'withdrawn'"
 
 _PAST = text("""
 CREATE TEMPORARY TABLE past (
@@ -225,7 +227,9 @@ async def preview(
     await session.execute(_FILL, {"workspace_id": workspace_id, **_past_columns(past)})
     condition, parameters = compile_postgres(rule, now_ms, columns=_COLUMNS)
     # S608: the condition is written by `compile_postgres`; every value in it is bound.
-    matching = f"FROM profile p WHERE p.workspace_id = :workspace_id AND {condition}"
+    matching = (
+        f"FROM profile p WHERE p.workspace_id = :workspace_id AND {condition} AND {_TARGETED}"
+    )
     values: dict[str, Any] = {"workspace_id": workspace_id, **parameters}
     if ":skip" in matching:
         values["skip"] = list(skip)

@@ -61,8 +61,14 @@ def fact_entries(folded: Folded, living: Iterable[str], now_ms: int) -> list[Cha
             changed = {key: traits.values.get(key) for key in sorted(traits.changed)}
             entries.append(Change("profile.updated", profile_id, now_ms, {"traits": changed}))
         consents = folded.consents.get(profile_id)
-        for purpose in sorted(consents.changed) if consents is not None else ():
-            state, at = consents.current[purpose]  # type: ignore[union-attr]
-            data = {"purpose": purpose, "state": state}
-            entries.append(Change("consent.changed", profile_id, at, data))
+        if consents is not None:
+            entries += [
+                Change(
+                    "consent.changed",
+                    profile_id,
+                    consents.current[place].at,
+                    {**place._asdict(), "state": consents.current[place].state},
+                )
+                for place in sorted(consents.changed)
+            ]
     return entries

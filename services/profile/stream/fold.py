@@ -1,13 +1,14 @@
 """What the events of a block say about traits and consents, folded in log order. Pure."""
 
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import msgspec
 
 from services.contracts.events import Event
-from services.profile.consents.ledger import ConsentEntry, Consents, ConsentState
+from services.profile.consents import statements
+from services.profile.consents.ledger import ConsentEntry, Consents, Statement
 from services.profile.identity.resolve import Merge, Resolution
 from services.profile.profiles.traits import Traits
 
@@ -17,7 +18,7 @@ class Said:
     """What one event says about its person."""
 
     traits: dict[str, Any]
-    consents: dict[str, ConsentState]
+    consents: list[Statement]
 
 
 @dataclass(slots=True)
@@ -25,22 +26,22 @@ class Folded:
     traits: dict[str, Traits]
     consents: dict[str, Consents]
     ledger: list[ConsentEntry] = field(default_factory=list)
+    confirmed_purposes: frozenset[str] = frozenset()
+    """Purposes of which a grant counts only once its contact point's owner confirmed it."""
 
 
 def said(event: Event) -> Said | None:
     """Traits and consents of an event, or None, which is the common case and costs little."""
     traits: dict[str, Any] = {}
-    consents: dict[str, ConsentState] = {}
+    consents: list[Statement] = []
     # Looking for the key in the text spares decoding contexts that hold neither.
     if '"traits"' in event.context or '"consent"' in event.context:
         context = _object(event.context)
         traits.update(_mapping(context.get("traits")))
-        preferences = _mapping(_mapping(context.get("consent")).get("categoryPreferences"))
-        consents = {
-            purpose: "granted" if state else "withdrawn"
-            for purpose, state in preferences.items()
-            if isinstance(state, bool) and purpose
-        }
+        consents = statements.preferences(context)
+    if event.event in statements.EVENTS:
+        properties = _object(event.properties)
+        consents += statements.explicit(event.event, properties, event.source_id)
     # The traits of a group call are the group's, not the person's.
     if event.type == "identify" and event.traits != "{}":
         traits.update(_object(event.traits))
@@ -58,7 +59,7 @@ def fold(events: Iterable[tuple[int, Event, Said]], resolution: Resolution, fold
         while pending is not None and pending.index <= index:
             _absorb(pending, folded)
             pending = next(merges, None)
-        _learn(resolution.owners[index], event, statement, folded)
+        _learn(resolution.owners[index], index, event, statement, folded)
     if pending is not None:
         for merge in (pending, *merges):
             _absorb(merge, folded)
@@ -71,17 +72,23 @@ def _absorb(merge: Merge, folded: Folded) -> None:
         folded.consents.setdefault(merge.winner, Consents()).absorb(consents)
 
 
-def _learn(profile_id: str, event: Event, statement: Said, folded: Folded) -> None:
-    if statement.traits:
-        folded.traits.setdefault(profile_id, Traits()).learn(statement.traits, event.occurred_at)
-    for purpose, state in statement.consents.items():
+def _learn(profile_id: str, index: int, event: Event, said: Said, folded: Folded) -> None:
+    if said.traits:
+        folded.traits.setdefault(profile_id, Traits()).learn(said.traits, event.occurred_at)
+    at, source, message_id = event.occurred_at, event.source_id, event.message_id
+    for line, statement in enumerate(said.consents):
+        if statement.place.purpose in folded.confirmed_purposes:
+            statement = _unless_confirmed(statement)
         known = folded.consents.setdefault(profile_id, Consents())
-        if known.learn(purpose, state, event.occurred_at):
-            folded.ledger.append(
-                ConsentEntry(
-                    profile_id, purpose, state, event.occurred_at, event.source_id, event.message_id
-                )
-            )
+        if known.learn(statement, at):
+            entry = ConsentEntry(index, line, profile_id, statement, at, source, message_id)
+            folded.ledger.append(entry)
+
+
+def _unless_confirmed(statement: Statement) -> Statement:
+    if statement.state == "granted" and not statement.confirmed:
+        return replace(statement, state="pending")
+    return statement
 
 
 def _object(text: str) -> dict[str, Any]:

@@ -11,6 +11,8 @@ from services.contracts.changes import Change
 from services.contracts.events import Event
 from services.identifiers import subject_id
 from services.profile.consents import store as consent_store
+from services.profile.consents.policy import is_group
+from services.profile.consents.policy_store import policy
 from services.profile.identity import store as identity
 from services.profile.identity.resolve import Resolution, resolve
 from services.profile.identity.store import Linked, MergeRecord
@@ -79,6 +81,8 @@ async def _fold(
         folded.traits = await profiles.load_traits(session, workspace_id, known)
     if known := of_consents & existing:
         folded.consents = await consent_store.load(session, workspace_id, known)
+    if any(is_group(c.place.purpose) for _, _, s in statements for c in s.consents):
+        folded.confirmed_purposes = (await policy(session, workspace_id)).confirmed_groups
     await asyncio.to_thread(fold, statements, resolution, folded)
     return folded
 
@@ -169,7 +173,7 @@ async def _save_profiles(
     await profiles.update(session, workspace_id, old)
     said_of = [(p, folded.consents[p]) for p in applied.living if p in folded.consents]
     await consent_store.put(session, workspace_id, said_of)
-    await consent_store.append(session, workspace_id, folded.ledger)
+    await consent_store.append(session, workspace_id, folded.ledger, block.seqs)
 
 
 async def _seen(
