@@ -112,7 +112,7 @@ class LinksWanted(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
     channel: str = Field(examples=["email"])
-    purposes: list[str] = Field(max_length=20, description="What an unsubscribe link ends.")
+    purposes: list[str] = Field(max_length=500, description="What an unsubscribe link ends.")
 
 
 class FactsRequest(BaseModel):

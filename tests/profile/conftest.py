@@ -56,6 +56,9 @@ def settings(database: Database, tracking: FakeTracking) -> ProfileSettings:
         signing_key=SecretStr(signing_key("profile")),
         trusted_keys=trusted_keys(),
         tracking_store_url=tracking.url,
+        tracking_ingest_url=tracking.url,
+        orchestrator_url=tracking.url,
+        link_key=SecretStr("a key of this test run"),
         discovery_seconds=0.02,
         log_level="WARNING",
     )

@@ -1,4 +1,5 @@
-"""Tracking as profile sees it, served over HTTP from memory: the log and queries about leaves."""
+"""Profile's neighbours as it sees them, served over HTTP from memory: tracking's log and queries
+about leaves, the orchestrator's send gate."""
 
 import asyncio
 import socket
@@ -14,7 +15,18 @@ from starlette.middleware.base import RequestResponseEndpoint
 
 from services import identifiers
 from services.contracts.events import Event, EventType
+from services.contracts.orchestrator import GateClosing, Withdrawal
+from services.contracts.tracking import StatementsAccepted
 from services.kit import feeds
+from services.kit.auth import TokenVerifier
+from services.tracking.ingest.accept import accept_batch
+from services.tracking.ingest.convert import Origin
+from services.tracking.ingest.statements import SOURCE
+from tests.support.app import trusted_keys
+
+
+NOW_MS = 1_772_366_400_000
+"""When statements are received: the tests' clock at its start."""
 
 
 @dataclass
@@ -27,6 +39,13 @@ class FakeTracking:
     bell: feeds.Bell = field(default_factory=feeds.Bell)
     url: str = ""
     down: bool = False
+    said: int = 0
+    """How many statements came."""
+    withdrawals: list[tuple[int, Withdrawal]] = field(default_factory=list)
+    """What the orchestrator's gate was told, and how many statements had come before."""
+    verifier: TokenVerifier = field(
+        default_factory=lambda: TokenVerifier("tracking", trusted_keys())
+    )
     reads: int = 0
     read: asyncio.Event = field(default_factory=asyncio.Event)
     """Set at each reading of the log, of which ``reads`` counts how many there were."""
@@ -68,6 +87,23 @@ class FakeTracking:
         async def leaves(request: Request) -> Response:
             self.leaf_queries.append(await request.json())
             return self.leaf_answers.pop(0) if self.leaf_answers else Response(status_code=503)
+
+        @app.post("/internal/v1/statements")
+        async def statements(request: Request) -> StatementsAccepted:
+            workspace_id = self.verifier.verify(
+                request.headers["authorization"].removeprefix("Bearer ")
+            ).workspace_id
+            self.said += 1
+            origin = Origin(workspace_id, SOURCE, NOW_MS)
+            appended = accept_batch(await request.body(), origin)
+            assert not appended.quarantined
+            offset = self.append(workspace_id, *feeds.unpack(appended.data, Event))
+            return StatementsAccepted(accepted=appended.count, offset=offset)
+
+        @app.post("/internal/v1/gate/withdrawals", status_code=204)
+        async def gate(body: GateClosing) -> None:
+            """The orchestrator's."""
+            self.withdrawals += [(self.said, withdrawal) for withdrawal in body.withdrawals]
 
         return app
 

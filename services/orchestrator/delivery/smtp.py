@@ -140,6 +140,10 @@ def compose(claim: Claimed, target: Target, now: int) -> bytes:
     mail["Date"] = formatdate(now / 1000)
     mail["Message-ID"] = f"<{claim.id}@{config['from_address'].rpartition('@')[2]}>"
     mail["X-Waymark-Message-Id"] = str(claim.id)
+    if url := claim.content.get("unsubscribe_url"):
+        # One click, RFC 8058. A body signed by DKIM has to cover both, which is the relay's part.
+        mail["List-Unsubscribe"] = f"<{url}>"
+        mail["List-Unsubscribe-Post"] = "List-Unsubscribe=One-Click"
     mail.set_content(claim.content["text"])
     if claim.content.get("html"):
         mail.add_alternative(claim.content["html"], subtype="html")

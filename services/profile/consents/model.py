@@ -9,7 +9,9 @@ from pydantic import BaseModel, ConfigDict, Field
 from services.contracts.profile import ConsentState
 from services.kit.pagination import Page
 
-Purpose = Annotated[str, Field(min_length=1, max_length=200, examples=["marketing"])]
+Purpose = Annotated[
+    str, Field(min_length=1, max_length=200, pattern=r"^([^*]|\*.)", examples=["marketing"])
+]
 Channel = Annotated[
     str,
     Field(

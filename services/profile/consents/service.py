@@ -17,7 +17,7 @@ from services.contracts.orchestrator import GateClosing, Withdrawal
 from services.kit.http import ServiceClient
 from services.kit.ids import uuid7
 from services.kit.postgres import workspace_tx
-from services.profile.clock import Clock, to_ms
+from services.profile.clock import Clock, from_ms, to_ms
 from services.profile.consents import policy_store, store
 from services.profile.consents.decide import Said
 from services.profile.consents.ledger import ANY, ConsentState, Place
@@ -86,8 +86,10 @@ async def state(desk: Desk, workspace_id: UUID, profile_id: UUID, wishes: Sequen
     async with workspace_tx(desk.speaker.sessionmaker, workspace_id) as session:
         living = await profiles.canonical(session, workspace_id, profile_id)
         named = await _named(session, workspace_id, living)
-    now = desk.clock.now()
-    await _close_gate(desk, workspace_id, living, wishes, to_ms(now))
+    now_ms = to_ms(desk.clock.now())
+    await _close_gate(desk, workspace_id, living, wishes, now_ms)
+    # Gate and log must mean the same millisecond.
+    now = from_ms(now_ms)
     ids = [wish.message_id or str(uuid7()) for wish in wishes]
     calls = [
         {

@@ -33,7 +33,7 @@ def preferences(context: Mapping[str, Any]) -> list[Statement]:
     return [
         Statement(Place(purpose), "granted" if state else "withdrawn")
         for purpose, state in said.items()
-        if isinstance(state, bool) and 0 < len(purpose) <= MAX_PURPOSE
+        if isinstance(state, bool) and _is_purpose(purpose)
     ]
 
 
@@ -45,7 +45,7 @@ def explicit(name: str, properties: Mapping[str, Any], source_id: str) -> list[S
     """
     state = EVENTS[name]
     purpose = properties.get("purpose")
-    if not isinstance(purpose, str) or not 0 < len(purpose) <= MAX_PURPOSE:
+    if not isinstance(purpose, str) or not _is_purpose(purpose):
         return []
     channel = _channel(properties.get("channel"))
     contact_point = normal_contact_point(channel or ANY, properties.get("contact_point"))
@@ -70,6 +70,11 @@ def _wording(properties: Mapping[str, Any]) -> Wording | None:
     if not isinstance(wording_id, str) or type(version) is not int:
         return None
     return Wording(wording_id, version) if 0 < version <= MAX_VERSION else None
+
+
+def _is_purpose(text: str) -> bool:
+    # `*` would mean every purpose at the gate; nobody consents to everything.
+    return text != ANY and 0 < len(text) <= MAX_PURPOSE
 
 
 def _channel(raw: Any) -> str | None:

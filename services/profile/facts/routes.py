@@ -44,7 +44,9 @@ async def _facts(request: Request, workspace_id: UUID, body: FactsRequest) -> di
             position = await service.position(session, workspace_id)
             if position >= body.min_position:
                 now = request.state.clock.now()
-                links = body.links and tokens(request.state.links, workspace_id, body.links, now)
+                links = None
+                if body.links is not None:
+                    links = tokens(request.state.links, workspace_id, body.links, now)
                 found = await service.facts(
                     session, workspace_id, body.rule_ids, body.profile_ids, to_ms(now), links
                 )

@@ -44,7 +44,8 @@ class SubscriptionGroupWrite(BaseModel):
         "marketing",
         min_length=1,
         max_length=200,
-        description="What its messages are for: they need this consent as well.",
+        description="What its messages are for, as people are told. A journey that sends to the "
+        "group asks for the consent to its own purpose and for the membership.",
     )
     default: Literal["opt_in", "opt_out"] = Field(
         "opt_in",

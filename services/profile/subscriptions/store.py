@@ -68,7 +68,7 @@ async def replace(
     )
 
 
-def _select(workspace_id: UUID) -> Select[tuple[SubscriptionGroupRow]]:
+def _select(workspace_id: UUID) -> Select[Any]:
     return (
         select(SubscriptionGroupRow)
         .where(SubscriptionGroupRow.workspace_id == workspace_id)
