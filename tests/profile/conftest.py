@@ -71,6 +71,7 @@ class World:
     client: httpx2.AsyncClient
     tracking: FakeTracking
     workspace_id: UUID
+    clock: FakeClock = field(default_factory=FakeClock)
     seen: list[Change] = field(default_factory=list)
     offset: int = 0
 
@@ -134,6 +135,8 @@ class World:
 
 
 @pytest.fixture
-async def world(profile_app: FastAPI, tracking: FakeTracking) -> AsyncIterator[World]:
+async def world(
+    profile_app: FastAPI, tracking: FakeTracking, clock: FakeClock
+) -> AsyncIterator[World]:
     async with running(profile_app) as client:
-        yield World(client, tracking, uuid4())
+        yield World(client, tracking, uuid4(), clock)

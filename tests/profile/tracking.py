@@ -6,6 +6,7 @@ import socket
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from typing import Any
 from uuid import UUID
 
 import msgspec
@@ -24,9 +25,8 @@ from services.tracking.ingest.convert import Origin
 from services.tracking.ingest.statements import SOURCE
 from tests.support.app import trusted_keys
 
-
-NOW_MS = 1_772_366_400_000
-"""When statements are received: the tests' clock at its start."""
+RECEIVED_MS = 1_900_000_000_000
+"""When statements are received: after all that the tests' clocks show, so that times stay."""
 
 
 @dataclass
@@ -39,6 +39,9 @@ class FakeTracking:
     bell: feeds.Bell = field(default_factory=feeds.Bell)
     url: str = ""
     down: bool = False
+    gate_down: bool = False
+    log_down: bool = False
+    """Only for statements."""
     said: int = 0
     """How many statements came."""
     withdrawals: list[tuple[int, Withdrawal]] = field(default_factory=list)
@@ -89,21 +92,26 @@ class FakeTracking:
             return self.leaf_answers.pop(0) if self.leaf_answers else Response(status_code=503)
 
         @app.post("/internal/v1/statements")
-        async def statements(request: Request) -> StatementsAccepted:
+        async def statements(request: Request) -> Any:
+            if self.log_down:
+                return Response(status_code=503)
             workspace_id = self.verifier.verify(
                 request.headers["authorization"].removeprefix("Bearer ")
             ).workspace_id
-            self.said += 1
-            origin = Origin(workspace_id, SOURCE, NOW_MS)
+            origin = Origin(workspace_id, SOURCE, RECEIVED_MS)
             appended = accept_batch(await request.body(), origin)
             assert not appended.quarantined
             offset = self.append(workspace_id, *feeds.unpack(appended.data, Event))
+            self.said += 1
             return StatementsAccepted(accepted=appended.count, offset=offset)
 
-        @app.post("/internal/v1/gate/withdrawals", status_code=204)
-        async def gate(body: GateClosing) -> None:
+        @app.post("/internal/v1/gate/withdrawals")
+        async def gate(body: GateClosing) -> Response:
             """The orchestrator's."""
+            if self.gate_down:
+                return Response(status_code=503)
             self.withdrawals += [(self.said, withdrawal) for withdrawal in body.withdrawals]
+            return Response(status_code=204)
 
         return app
 

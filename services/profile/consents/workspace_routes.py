@@ -67,13 +67,7 @@ async def put_wording(
 
 @router.get("/policy", summary="Read what the law takes for granted")
 async def read_policy(session: Session, caller: UserCaller) -> Policy:
-    found = await policy_store.policy(session, caller.workspace_id)
-    return Policy(
-        region=found.region,
-        countries=dict(found.countries),
-        presumed_purposes=sorted(found.presumed_purposes),
-        sensitive_purposes=sorted(found.sensitive_purposes),
-    )
+    return _shown(await policy_store.policy(session, caller.workspace_id))
 
 
 @router.put("/policy", summary="Change what the law takes for granted")
@@ -90,4 +84,13 @@ async def put_policy(body: Policy, session: Session, caller: UserCaller) -> Poli
         frozenset(body.sensitive_purposes),
     )
     await policy_store.put(session, caller.workspace_id, said)
-    return body
+    return _shown(said)
+
+
+def _shown(found: law.Policy) -> Policy:
+    return Policy(
+        region=found.region,
+        countries=dict(found.countries),
+        presumed_purposes=sorted(found.presumed_purposes),
+        sensitive_purposes=sorted(found.sensitive_purposes),
+    )
