@@ -34,7 +34,8 @@ class Change:
     - ``rule.matched``: ``rule_id, value`` (the new truth of a watched rule)
     - ``profile.erased``: ``subject_ids`` (all subjects of the person; ids only, no identifiers)
     - ``consent.changed``: ``purpose, channel, contact_point`` (``*``: all of them), ``state``
-      (``granted``, ``withdrawn``, or ``pending`` until a double opt-in is confirmed)
+      (``granted``, ``withdrawn``, or ``pending`` until a double opt-in is confirmed; a withdrawal
+      that somebody asked to undo is told again as what it is)
     """
 
     type: ChangeType

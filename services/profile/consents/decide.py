@@ -17,7 +17,8 @@ def decide(said: Said, target: Place, presumed: bool = False) -> ConsentState | 
 
     What was said at the target or at any level above it counts. A withdrawal stands until a later
     grant at its own level or at one inside it; so it is never undone by a broader grant, and never
-    by an older one. ``presumed``: where nothing was said, the law takes it as granted.
+    by an older one; asked to be undone, it stands as ``pending``. ``presumed``: where nothing was
+    said, the law takes it as granted.
     """
     levels = [
         (place, held)
@@ -28,11 +29,14 @@ def decide(said: Said, target: Place, presumed: bool = False) -> ConsentState | 
     if not levels:
         return "granted" if presumed else None
     grants = [(place, held.at) for place, held in levels if held.state == "granted"]
-    for place, held in levels:
-        if held.state == "withdrawn" and not any(
-            at > held.at and _within(grant, place) for grant, at in grants
-        ):
-            return "withdrawn"
+    standing = [
+        held
+        for place, held in levels
+        if held.state == "withdrawn"
+        and not any(at > held.at and _within(grant, place) for grant, at in grants)
+    ]
+    if standing:
+        return "pending" if all(held.waits for held in standing) else "withdrawn"
     return "granted" if grants else "pending"
 
 

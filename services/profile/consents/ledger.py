@@ -9,8 +9,6 @@ ANY = "*"
 PERSONALISATION = "personalisation"
 """The purpose whose withdrawal means: no content, and no choice of content, by who somebody is."""
 
-_RANK = {"granted": 0, "pending": 1, "withdrawn": 2}
-
 
 class Place(NamedTuple):
     """What a statement is about; ``*`` stands for every channel, every contact point."""
@@ -21,11 +19,17 @@ class Place(NamedTuple):
 
 
 class Held(NamedTuple):
-    """What counts at a place, since when (ms). ``separate``: by a statement of its own."""
+    """What counts at a place, since when (ms). ``separate``: by a statement of its own;
+    ``asked_at``: when a withdrawal was asked to be undone, which waits for its confirmation."""
 
     state: ConsentState
     at: int
     separate: bool = False
+    asked_at: int | None = None
+
+    @property
+    def waits(self) -> bool:
+        return self.state == "pending" or self.asked_at is not None
 
 
 class Wording(NamedTuple):
@@ -64,7 +68,7 @@ class ConsentEntry:
 
 @dataclass(slots=True)
 class Consents:
-    """What counts by place; of two statements at one time the more careful one does."""
+    """What counts by place, whatever the order in which statements come."""
 
     current: dict[Place, Held] = field(default_factory=dict)
     changed: set[Place] = field(default_factory=set)
@@ -82,14 +86,21 @@ class Consents:
 
     def _put(self, place: Place, held: Held) -> None:
         known = self.current.get(place)
-        if known is not None:
-            if held.state == "pending" and known.state == "granted":
-                # Whoever signs somebody up again takes nothing away from them.
-                return
-            if (held.at, _RANK[held.state]) < (known.at, _RANK[known.state]):
-                return
-            if held.state == known.state == "granted":
-                held = held._replace(separate=held.separate or known.separate)
-        self.current[place] = held
-        if known is None or known.state != held.state:
+        found = held if known is None else _both(known, held)
+        self.current[place] = found
+        if known is None or (known.state, known.waits) != (found.state, found.waits):
             self.changed.add(place)
+
+
+def _both(one: Held, other: Held) -> Held:
+    """The later of two decisions, of two at one time the withdrawal. A request decides nothing:
+    whoever signs somebody up again neither takes a grant away nor undoes a withdrawal."""
+    decided = [held for held in (one, other) if held.state != "pending"]
+    asked_at = max(h.at if h.state == "pending" else h.asked_at or 0 for h in (one, other))
+    if not decided:
+        return Held("pending", asked_at, one.separate or other.separate)
+    last = max(decided, key=lambda held: (held.at, held.state == "withdrawn"))
+    if last.state == "granted":
+        separate = any(h.separate for h in decided if h.state == "granted")
+        return last._replace(separate=separate, asked_at=None)
+    return last._replace(asked_at=asked_at if asked_at >= last.at else None)

@@ -13,7 +13,7 @@ from typing import Any, Literal
 import phonenumbers
 
 from services.profile.consents.decide import Said, overall
-from services.profile.consents.ledger import PERSONALISATION, ConsentState, Place
+from services.profile.consents.ledger import PERSONALISATION, ConsentState
 
 Regime = Literal["gdpr", "pipl", "opt_out"]
 GROUP_PREFIX = "group:"
@@ -70,7 +70,8 @@ class Standing:
     states: Mapping[str, ConsentState]
     presumed: frozenset[str] = frozenset()
     """Purposes that need no grant."""
-    pending: tuple[Place, ...] = ()
+    pending: tuple[str, ...] = ()
+    """Purposes of which something waits for a confirmation."""
     non_personalised: bool = False
     """The person chose not to be treated by who they are."""
 
@@ -87,7 +88,7 @@ def standing(policy: Policy, said: Said, traits: Mapping[str, Any]) -> Standing:
     return Standing(
         states,
         presumed,
-        tuple(place for place, held in said.items() if held.state == "pending"),
+        tuple(sorted({place.purpose for place, held in said.items() if held.waits})),
         states.get(PERSONALISATION) == "withdrawn",
     )
 

@@ -19,7 +19,7 @@ OVERALL = """(
           AND w.purpose = c.purpose AND w.state = 'withdrawn' AND w.at >= c.at
           AND w.channel IN ('*', c.channel) AND w.contact_point IN ('*', c.contact_point)))
         THEN 'granted'
-      WHEN bool_or(c.state <> 'pending') THEN 'withdrawn'
+      WHEN bool_or(c.state = 'withdrawn' AND c.asked_at IS NULL) THEN 'withdrawn'
       ELSE 'pending' END AS state
     FROM consent c
     WHERE c.workspace_id = p.workspace_id AND c.profile_id = p.profile_id
@@ -28,7 +28,8 @@ OVERALL = """(
 
 _LOAD = statement("""
 SELECT c.profile_id::text AS profile_id, c.purpose, c.channel, c.contact_point, c.state,
-       CAST(extract(epoch FROM c.at) * 1000 AS bigint) AS at, c.separate
+       CAST(extract(epoch FROM c.at) * 1000 AS bigint) AS at, c.separate,
+       CAST(extract(epoch FROM c.asked_at) * 1000 AS bigint) AS asked_at
 FROM unnest(CAST(:ids AS uuid[])) AS asked(profile_id)
 JOIN consent c ON c.workspace_id = :workspace_id AND c.profile_id = asked.profile_id
 ORDER BY c.profile_id, c.purpose, c.channel, c.contact_point
@@ -41,15 +42,16 @@ WHERE c.workspace_id = :workspace_id AND c.profile_id = gone.profile_id
 
 _PUT = statement("""
 INSERT INTO consent
-  (workspace_id, profile_id, purpose, channel, contact_point, state, at, separate)
+  (workspace_id, profile_id, purpose, channel, contact_point, state, at, separate, asked_at)
 SELECT :workspace_id, profile_id, purpose, channel, contact_point, state,
-       to_timestamp(at / 1000.0), separate
+       to_timestamp(at / 1000.0), separate, to_timestamp(asked_at / 1000.0)
 FROM unnest(CAST(:ids AS uuid[]), CAST(:purposes AS text[]), CAST(:channels AS text[]),
             CAST(:contact_points AS text[]), CAST(:states AS text[]), CAST(:times AS bigint[]),
-            CAST(:separate AS boolean[]))
-  AS new(profile_id, purpose, channel, contact_point, state, at, separate)
+            CAST(:separate AS boolean[]), CAST(:asked AS bigint[]))
+  AS new(profile_id, purpose, channel, contact_point, state, at, separate, asked_at)
 ON CONFLICT (workspace_id, profile_id, purpose, channel, contact_point)
-DO UPDATE SET state = excluded.state, at = excluded.at, separate = excluded.separate
+DO UPDATE SET state = excluded.state, at = excluded.at, separate = excluded.separate,
+  asked_at = excluded.asked_at
 """)
 
 _LEDGER = statement("""
@@ -74,9 +76,9 @@ async def load(
 ) -> dict[str, Consents]:
     found = await session.execute(_LOAD, {"workspace_id": workspace_id, "ids": plain(profile_ids)})
     consents: dict[str, Consents] = {}
-    for profile_id, purpose, channel, contact_point, state, at, separate in found.all():
+    for profile_id, purpose, channel, contact_point, *held in found.all():
         mine = consents.setdefault(profile_id, Consents()).current
-        mine[Place(purpose, channel, contact_point)] = Held(state, at, separate)
+        mine[Place(purpose, channel, contact_point)] = Held(*held)
     return consents
 
 
@@ -100,6 +102,7 @@ async def put(
                 "states": quoted(held.state for _, _, held in rows),
                 "times": plain(held.at for _, _, held in rows),
                 "separate": plain(held.separate for _, _, held in rows),
+                "asked": plain(held.asked_at for _, _, held in rows),
             },
         )
 

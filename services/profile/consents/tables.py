@@ -24,6 +24,7 @@ class ConsentRow(Table):
     state: Mapped[str]
     at: Mapped[datetime]
     separate: Mapped[bool]
+    asked_at: Mapped[datetime | None]
 
 
 class ConsentLineRow(Table):

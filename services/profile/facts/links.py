@@ -28,8 +28,10 @@ def tokens(
                 for purpose in wanted.purposes
             },
             "confirm": {
-                place.purpose: signer.token(Link("confirm", workspace_id, person, place, expires))
-                for place in consent.pending
+                purpose: signer.token(
+                    Link("confirm", workspace_id, person, Place(purpose), expires)
+                )
+                for purpose in consent.pending
             },
         }
 

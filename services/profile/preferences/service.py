@@ -35,11 +35,14 @@ async def linked(desk: Desk, link: Link) -> LinkedConsent:
             group_id = UUID(place.purpose.removeprefix(GROUP_PREFIX))
             group = await groups.find(session, workspace_id, group_id)
     presumed = place.purpose in whole.standing.presumed
+    state = decide.decide(whole.said, place, presumed)
+    if link.kind == "confirm" and place.purpose in whole.standing.pending:
+        state = "pending"
     return LinkedConsent(
         purpose=place.purpose,
         channel=place.channel,
         group=group.names if group else None,
-        state=decide.decide(whole.said, place, presumed),
+        state=state,
     )
 
 
@@ -50,15 +53,16 @@ async def unsubscribe(desk: Desk, link: Link) -> None:
 
 
 async def confirm(desk: Desk, link: Link) -> None:
-    """A second click is fine; a click after the person has said no is not."""
+    """Grants what waits. A second click is fine; one after the person has said no is not."""
     async with workspace_tx(desk.speaker.sessionmaker, link.workspace_id) as session:
         whole = await consents.picture(session, link.workspace_id, link.profile_id)
-    held = whole.said.get(link.place)
-    if held is None or held.state == "withdrawn":
+    mine = {p: held for p, held in whole.said.items() if p.purpose == link.place.purpose}
+    proof = {**ACTOR, "confirmed": True}
+    wishes = [Wish(place, "granted", proof) for place, held in mine.items() if held.waits]
+    if wishes:
+        await consents.state(desk, link.workspace_id, link.profile_id, wishes)
+    elif decide.overall(mine).get(link.place.purpose) != "granted":
         raise LinkNotValid("Nothing waits for this confirmation any more.")
-    if held.state == "pending":
-        wish = Wish(link.place, "granted", {**ACTOR, "confirmed": True})
-        await consents.state(desk, link.workspace_id, link.profile_id, [wish])
 
 
 async def preferences(desk: Desk, link: Link) -> Preferences:

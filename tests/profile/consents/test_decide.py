@@ -1,5 +1,7 @@
 """The rule of consents, pure: the documented table, and what holds for any statements."""
 
+from random import Random
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -27,10 +29,32 @@ def test_of_two_statements_at_one_time_the_withdrawal_counts_across_levels_too()
 def test_asking_again_takes_nothing_from_who_granted_but_reopens_a_withdrawal() -> None:
     consents = Consents()
     counts = []
-    for at, state in enumerate(("granted", "pending", "withdrawn", "pending")):
+    for at, state in enumerate(("granted", "pending", "withdrawn", "pending", "withdrawn")):
         consents.learn(Statement(Place("m"), state), at)  # type: ignore[arg-type]
-        counts.append(consents.current[Place("m")].state)
-    assert counts == ["granted", "granted", "withdrawn", "pending"]
+        counts.append(decide(consents.current, Place("m")))
+    assert counts == ["granted", "granted", "withdrawn", "pending", "withdrawn"]
+
+
+_statements = st.lists(
+    st.tuples(st.sampled_from(["granted", "withdrawn", "pending"]), st.integers(0, 5)),
+    max_size=6,
+)
+
+
+@given(_statements, st.randoms())
+def test_a_decision_does_not_depend_on_the_order_in_which_it_comes(
+    said: list[tuple[str, int]], chance: Random
+) -> None:
+    other = list(said)
+    chance.shuffle(other)
+    found = []
+    for order in (said, other):
+        consents = Consents()
+        for state, at in order:
+            consents.learn(Statement(Place("m"), state), at)  # type: ignore[arg-type]
+        held = consents.current.get(Place("m"))
+        found.append(held and (held.state, held.at))
+    assert found[0] == found[1]
 
 
 _channels = st.sampled_from(["*", "email", "sms"])

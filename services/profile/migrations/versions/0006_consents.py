@@ -12,6 +12,7 @@ ALTER TABLE consent
   ADD COLUMN channel text NOT NULL DEFAULT '*',
   ADD COLUMN contact_point text NOT NULL DEFAULT '*',
   ADD COLUMN separate boolean NOT NULL DEFAULT false,
+  ADD COLUMN asked_at timestamptz,
   DROP CONSTRAINT pk_consent,
   ADD CONSTRAINT pk_consent
     PRIMARY KEY (workspace_id, profile_id, purpose, channel, contact_point)
