@@ -24,12 +24,13 @@ def cases() -> list[Case]:
     found = []
     for row in rows.split("\n\n")[0].strip().splitlines()[1:]:
         said, asked, state = (cell.strip() for cell in row.strip("|").split("|"))
-        lines = [line.split() for line in said.split(", ") if line]
-        found.append(
-            Case(
-                tuple(Line(state, *where.split("/")) for state, where in lines),
-                *asked.split("/"),
-                None if state == "none" else state,
-            )
-        )
+        channel, contact_point = asked.split("/")
+        lines = tuple(_line(line) for line in said.split(", ") if line)
+        found.append(Case(lines, channel, contact_point, None if state == "none" else state))
     return found
+
+
+def _line(text: str) -> Line:
+    state, where = text.split()
+    channel, contact_point = where.split("/")
+    return Line(state, channel, contact_point)

@@ -23,7 +23,7 @@ def test_a_token_says_what_was_signed_and_still_does_years_later() -> None:
 
 def test_none_of_ten_thousand_mutated_tokens_is_accepted() -> None:
     token, chance = SIGNER.token(LINK), random.Random(16)  # noqa: S311 - the same mutations in each run
-    seen = set()
+    seen: set[str] = set()
     while len(seen) < 10_000:
         place = chance.randrange(len(token) + 1)
         letter = chance.choice(ALPHABET + "=+/ \n.%é")

@@ -41,7 +41,7 @@ async def state(world: World, profile_id: str, **body: Any) -> httpx2.Response:
 async def test_events_say_consents_by_channel_and_contact_point_with_their_proof(
     world: World,
 ) -> None:
-    proof = {"wording_id": "news", "wording_version": 3, "language": "zh"}
+    proof: dict[str, Any] = {"wording_id": "news", "wording_version": 3, "language": "zh"}
     evidence = {"form": "checkout"}
     await world.post(world.event(USER, ADA))
     granted = said(
@@ -175,7 +175,8 @@ async def test_the_ledger_outlives_a_replay_of_the_log_and_comes_in_pages(
     path = f"/profiles/{profile_id}/consents"
     whole = await world.get(path)
     assert len(whole["items"]) == 6
-    pages, cursor = [], None
+    pages: list[Any] = []
+    cursor = None
     while cursor is not None or not pages:
         page = await world.get(path, limit=2, **({"cursor": cursor} if cursor else {}))
         pages.append(page["items"])
