@@ -33,7 +33,7 @@ def told(world: World, profile_id: UUID, case: Case) -> list[Change]:
 
 
 def _text(mail: Message) -> str:
-    return str(mail.get_payload())
+    return bytes(mail.get_payload(decode=True)).decode()
 
 
 async def test_the_gate_decides_as_the_documented_table_says(world: World) -> None:
