@@ -63,17 +63,22 @@ class Made:
 
 
 def granting(
-    said: Said, purpose: str, channels: Iterable[str] = (ANY,), **proof: object
+    said: Said,
+    purpose: str,
+    channels: Iterable[str] = (ANY,),
+    *,
+    state: ConsentState = "granted",
+    **proof: object,
 ) -> list[Wish]:
     """What makes a yes count: a grant on each of the channels, and one wherever a no stands, which
-    no broader grant undoes."""
+    no broader grant undoes. ``state`` ``pending``: the yes has to be confirmed."""
     places = {Place(purpose, channel): None for channel in channels}
     places |= {
         place: None
         for place, held in said.items()
         if place.purpose == purpose and held.state == "withdrawn"
     }
-    return [Wish(place, "granted", proof) for place in places]
+    return [Wish(place, state, proof) for place in places]
 
 
 def withdrawing(purpose: str, **proof: object) -> list[Wish]:

@@ -15,7 +15,7 @@ from services.profile.preferences.model import LinkedConsent, Preferences, Prefe
 from services.profile.subscriptions import service as subscriptions
 from services.profile.subscriptions import store as groups
 
-ACTOR = {"actor": "link"}
+ACTOR = "link"
 
 
 def open_link(signer: LinkSigner, desk: Desk, kind: Kind, token: str) -> Link:
@@ -48,7 +48,7 @@ async def linked(desk: Desk, link: Link) -> LinkedConsent:
 
 async def unsubscribe(desk: Desk, link: Link) -> None:
     """In force when this returns, whether or not the ledger shows it yet."""
-    wish = Wish(link.place, "withdrawn", ACTOR)
+    wish = Wish(link.place, "withdrawn", {"actor": ACTOR})
     await consents.state(desk, link.workspace_id, link.profile_id, [wish])
 
 
@@ -57,7 +57,7 @@ async def confirm(desk: Desk, link: Link) -> None:
     async with workspace_tx(desk.speaker.sessionmaker, link.workspace_id) as session:
         whole = await consents.picture(session, link.workspace_id, link.profile_id)
     mine = {p: held for p, held in whole.said.items() if p.purpose == link.place.purpose}
-    proof = {**ACTOR, "confirmed": True}
+    proof = {"actor": ACTOR, "confirmed": True}
     wishes = [Wish(place, "granted", proof) for place, held in mine.items() if held.waits]
     if wishes:
         await consents.state(desk, link.workspace_id, link.profile_id, wishes)
@@ -85,21 +85,22 @@ async def _page(desk: Desk, link: Link) -> tuple[Picture, Preferences]:
 async def change(desk: Desk, link: Link, said: PreferencesPatch) -> None:
     """All of it or nothing."""
     whole, shown = await _page(desk, link)
-    channels = {each.group_id: each.channels for each in shown.groups}
+    groups_shown = {each.group_id: each for each in shown.groups}
     for group_id in said.groups:
-        if group_id not in channels:
+        if group_id not in groups_shown:
             raise InvalidRequest.at(f"#/groups/{group_id}", "The page shows no such group.")
     for purpose in said.purposes:
         if purpose not in shown.purposes:
             raise InvalidRequest.at(f"#/purposes/{purpose}", "The page shows no such purpose.")
     wishes: list[Wish] = []
     for group_id, wanted in said.groups.items():
-        wishes += subscriptions.wishes(whole.said, group_id, channels[group_id], wanted, **ACTOR)
+        group = groups_shown[group_id]
+        wishes += subscriptions.wishes(whole.said, group, wanted, confirmed=False, actor=ACTOR)
     purposes = dict(said.purposes)
     if said.non_personalised is not None:
         purposes[PERSONALISATION] = not said.non_personalised
     for purpose, wanted in purposes.items():
-        yes = consents.granting(whole.said, purpose, **ACTOR)
-        wishes += yes if wanted else consents.withdrawing(purpose, **ACTOR)
+        yes = consents.granting(whole.said, purpose, actor=ACTOR)
+        wishes += yes if wanted else consents.withdrawing(purpose, actor=ACTOR)
     if wishes:
         await consents.state(desk, link.workspace_id, link.profile_id, wishes)

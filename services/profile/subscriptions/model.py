@@ -77,6 +77,7 @@ class Subscription(BaseModel):
     group_id: UUID
     names: Names
     channels: list[str]
+    double_opt_in: bool = Field(description="Joining has to be confirmed by a link in a message.")
     state: ConsentState | None = Field(
         description="`pending`: waits for the confirmation of a double opt-in. Null: never said."
     )

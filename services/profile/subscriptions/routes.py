@@ -126,13 +126,19 @@ async def put_subscription(
     caller: UserCaller,
     request: Request,
 ) -> ConsentSaid:
-    """Leaving stops the group's messages before it is answered."""
+    """Leaving stops the group's messages before it is answered. Joining a group with double opt-in
+    is an event `Consent Requested` and waits for the confirmation, unless `confirmed` says so."""
     workspace_id = caller.workspace_id
     async with workspace_tx(request.state.sessionmaker, workspace_id) as session:
         group = await service.read(session, workspace_id, group_id)
-        said = (await consents.picture(session, workspace_id, profile_id)).said
-    proof = {"actor": caller.subject, "confirmed": body.confirmed}
-    wishes = service.wishes(said, group_id, group.channels, body.subscribed, **proof)
+        whole = await consents.picture(session, workspace_id, profile_id)
+    wishes = service.wishes(
+        whole.said,
+        service.subscription(group, whole),
+        body.subscribed,
+        confirmed=body.confirmed,
+        actor=caller.subject,
+    )
     made = await consents.state(request.state.desk, workspace_id, profile_id, wishes)
     return ConsentSaid(
         message_id=made.message_ids[0],

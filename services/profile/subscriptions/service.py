@@ -75,27 +75,35 @@ async def subscriptions(
     session: AsyncSession, workspace_id: UUID, whole: Picture
 ) -> list[Subscription]:
     """Where a person stands with every group of the workspace."""
-    return [
-        Subscription(
-            group_id=group.id,
-            names=group.names,
-            channels=group.channels,
-            state=on_channels(
-                whole.said,
-                group.consent_purpose,
-                group.channels,
-                group.consent_purpose in whole.standing.presumed,
-            ),
-        )
-        for group in await store.page(session, workspace_id, FIRST, None)
-    ]
+    groups = await store.page(session, workspace_id, FIRST, None)
+    return [subscription(group, whole) for group in groups]
+
+
+def subscription(group: SubscriptionGroup, whole: Picture) -> Subscription:
+    purpose = group.consent_purpose
+    presumed = purpose in whole.standing.presumed
+    return Subscription(
+        group_id=group.id,
+        names=group.names,
+        channels=group.channels,
+        double_opt_in=group.double_opt_in,
+        state=on_channels(whole.said, purpose, group.channels, presumed),
+    )
 
 
 def wishes(
-    said: Said, group_id: UUID, channels: list[str], subscribed: bool, **proof: object
+    said: Said, subscription: Subscription, subscribed: bool, *, confirmed: bool, actor: str
 ) -> list[Wish]:
     """The statements that join or leave a group."""
-    purpose = group_purpose(group_id)
-    if subscribed:
-        return granting(said, purpose, channels, **proof)
-    return withdrawing(purpose, **proof)
+    purpose = group_purpose(subscription.group_id)
+    if not subscribed:
+        return withdrawing(purpose, actor=actor)
+    waits = subscription.double_opt_in and not confirmed
+    return granting(
+        said,
+        purpose,
+        subscription.channels,
+        state="pending" if waits else "granted",
+        confirmed=confirmed,
+        actor=actor,
+    )

@@ -131,7 +131,12 @@ async def test_a_preference_page_shows_groups_in_both_languages_and_changes_what
     profile_id, group_id = await person(world), await group(world)
     path = f"preferences/{(await links(world, profile_id)).preferences}"
     shown = (await public(world, "GET", path)).json()
-    news = {"group_id": group_id, "names": {"en": "News", "zh": "新闻"}, "channels": ["email"]}
+    news = {
+        "group_id": group_id,
+        "names": {"en": "News", "zh": "新闻"},
+        "channels": ["email"],
+        "double_opt_in": False,
+    }
     assert shown == {
         "groups": [{**news, "state": None}],
         "purposes": {"marketing": "granted"},

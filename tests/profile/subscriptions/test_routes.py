@@ -6,6 +6,7 @@ from uuid import uuid4
 
 import pytest
 
+from services.contracts.events import Event
 from tests.profile.conftest import World
 from tests.support.app import user_headers
 
@@ -90,6 +91,8 @@ async def test_joining_with_double_opt_in_waits_for_the_confirmation(world: Worl
     profile_id = await person(world)
     if by == "api":
         await subscribe(world, profile_id, group_id, subscribed=True)
+        [joined] = world.tracking.rows[str(world.workspace_id)][-1].entries(Event)
+        assert joined.event == "Consent Requested"
     else:
         properties = {"purpose": f"group:{group_id}", "channel": "email", "confirmed": True}
         user = ("user_id", "u1")
