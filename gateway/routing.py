@@ -119,7 +119,7 @@ _FAMILIES: dict[str, Family] = {
 # Partners' forms often take a URL and nothing else.
 _KEYED_WEBHOOK = re.compile(r"/v1/webhooks/(?P<key>[^/]{1,200})/?")
 # Links in messages: no key, no login; the token in the path says who may do what.
-_LINKS = re.compile(r"(?P<shown>/v1/(?:unsubscribe|preferences|confirm)/)[A-Za-z0-9_-]{1,1000}")
+_LINKS = re.compile(r"(?P<shown>/v1/(?:unsubscribe|preferences|confirm)/)[^/]{1,1000}")
 _SERVER_SIDE = ("/api/s/s2s/", "/api/v1/s2s/")
 _OPEN = re.compile(
     r"(?P<settings>(?:/v1)?/projects/)[^/]+/settings/?"

@@ -16,7 +16,7 @@ def test_a_link_is_profiles_and_its_token_is_not_for_logs(kind: str) -> None:
     assert route(f"/v1/{kind}/{TOKEN}") == Link("profile", f"/v1/{kind}/…")
 
 
-@pytest.mark.parametrize("path", ["", "/", f"/{TOKEN}/", f"/{TOKEN}/x", "/a.b", f"/{'a' * 1001}"])
+@pytest.mark.parametrize("path", ["", "/", f"/{TOKEN}/", f"/{TOKEN}/x", f"/{'a' * 1001}"])
 def test_what_is_no_token_is_no_link(path: str) -> None:
     assert route(f"/v1/unsubscribe{path}") is None
 
