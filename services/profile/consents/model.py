@@ -141,10 +141,15 @@ class ConsentSaid(BaseModel):
     )
 
 
-class Texts(BaseModel):
+class WordingTexts(BaseModel):
     """At least one language."""
 
-    model_config = ConfigDict(extra="forbid")
+    model_config = ConfigDict(
+        extra="forbid",
+        json_schema_extra={
+            "examples": [{"en": "Yes, send me news by email.", "zh": "我同意接收新闻邮件。"}]
+        },
+    )
 
     en: str | None = Field(None, min_length=1, max_length=20_000)
     zh: str | None = Field(None, min_length=1, max_length=20_000)
@@ -155,13 +160,13 @@ class Wording(BaseModel):
 
     id: str
     version: int
-    texts: Texts
+    texts: WordingTexts
     in_use: bool = Field(description="Somebody agreed to it: it cannot be changed any more.")
     created_at: datetime
     updated_at: datetime
 
 
-class Policy(BaseModel):
+class ConsentPolicy(BaseModel):
     """What the law takes for granted, by where people live."""
 
     model_config = ConfigDict(

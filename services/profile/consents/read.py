@@ -8,7 +8,7 @@ from sqlalchemy import Row, func, select, text
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from services.profile.consents.model import ConsentEntry, Texts, Wording, WordingRef
+from services.profile.consents.model import ConsentEntry, Wording, WordingRef, WordingTexts
 from services.profile.consents.tables import ConsentLineRow, WordingRow
 
 _LEDGER = text("""
@@ -110,7 +110,7 @@ def _wording(row: WordingRow, used: bool) -> Wording:
     return Wording(
         id=row.wording_id,
         version=row.version,
-        texts=Texts.model_validate(row.texts),
+        texts=WordingTexts.model_validate(row.texts),
         in_use=used,
         created_at=row.created_at,
         updated_at=row.updated_at,

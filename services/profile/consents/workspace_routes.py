@@ -11,7 +11,7 @@ from services.kit.problems import InvalidRequest, problem_responses
 from services.kit.strict import StrictRoute
 from services.profile.consents import policy as law
 from services.profile.consents import policy_store, read
-from services.profile.consents.model import Policy, Texts, Version, Wording, WordingId
+from services.profile.consents.model import ConsentPolicy, Version, Wording, WordingId, WordingTexts
 from services.profile.errors import WordingInUse
 from services.profile.stream import store as stream
 
@@ -45,7 +45,7 @@ async def list_wordings(
 async def put_wording(
     wording_id: WordingId,
     version: Annotated[Version, Path()],
-    body: Texts,
+    body: WordingTexts,
     session: Session,
     caller: UserCaller,
     request: Request,
@@ -66,12 +66,12 @@ async def put_wording(
 
 
 @router.get("/policy", summary="Read what the law takes for granted")
-async def read_policy(session: Session, caller: UserCaller) -> Policy:
+async def read_policy(session: Session, caller: UserCaller) -> ConsentPolicy:
     return _shown(await policy_store.policy(session, caller.workspace_id))
 
 
 @router.put("/policy", summary="Change what the law takes for granted")
-async def put_policy(body: Policy, session: Session, caller: UserCaller) -> Policy:
+async def put_policy(body: ConsentPolicy, session: Session, caller: UserCaller) -> ConsentPolicy:
     """Sends and facts follow at once; segments that read consents follow person by person, when
     something about the person changes. Under `gdpr` and `pipl` nothing is allowed before it was
     granted, and the choice not to be personalised is offered under each of the three.
@@ -87,8 +87,8 @@ async def put_policy(body: Policy, session: Session, caller: UserCaller) -> Poli
     return _shown(said)
 
 
-def _shown(found: law.Policy) -> Policy:
-    return Policy(
+def _shown(found: law.Policy) -> ConsentPolicy:
+    return ConsentPolicy(
         region=found.region,
         countries=dict(found.countries),
         presumed_purposes=sorted(found.presumed_purposes),

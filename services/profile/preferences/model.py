@@ -6,7 +6,7 @@ from uuid import UUID
 from pydantic import BaseModel, ConfigDict, Field
 
 from services.contracts.profile import ConsentState
-from services.profile.subscriptions.model import Names, Subscription
+from services.profile.subscriptions.model import GroupNames, Subscription
 
 
 class LinkedConsent(BaseModel):
@@ -14,12 +14,12 @@ class LinkedConsent(BaseModel):
 
     purpose: str = Field(examples=["marketing"])
     channel: str = Field(examples=["email"])
-    group: Names | None = Field(description="The subscription group's names, where it is one.")
+    group: GroupNames | None = Field(description="The subscription group's names, where it is one.")
     state: ConsentState | None = Field(description="Null: nothing was said yet.")
 
 
 class Preferences(BaseModel):
-    """Data of a preference page. Names come in English and Chinese."""
+    """Data of a preference page. GroupNames come in English and Chinese."""
 
     groups: list[Subscription]
     purposes: dict[str, ConsentState] = Field(
@@ -55,7 +55,7 @@ class PreferencesPatch(BaseModel):
     non_personalised: bool | None = None
 
 
-class Done(BaseModel):
+class LinkDone(BaseModel):
     """It is in force."""
 
     status: Literal["unsubscribed", "confirmed"]

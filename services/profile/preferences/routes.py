@@ -11,7 +11,7 @@ from services.profile.consents.links import Kind, Link
 from services.profile.errors import LinkNotValid, ProfileNotFound
 from services.profile.preferences import service
 from services.profile.preferences.model import (
-    Done,
+    LinkDone,
     LinkedConsent,
     Preferences,
     PreferencesPatch,
@@ -37,11 +37,11 @@ async def show_unsubscribe(token: Token, request: Request, _: ServiceCaller) -> 
 
 
 @router.post("/unsubscribe/{token}", summary="Unsubscribe with one click")
-async def unsubscribe(token: Token, request: Request, _: ServiceCaller) -> Done:
+async def unsubscribe(token: Token, request: Request, _: ServiceCaller) -> LinkDone:
     """RFC 8058. The body is not read. No message of this purpose is sent on this channel after the
     answer; a second call changes nothing more."""
     await service.unsubscribe(request.state.desk, _link(request, "unsubscribe", token))
-    return Done(status="unsubscribed")
+    return LinkDone(status="unsubscribed")
 
 
 @router.get("/confirm/{token}", summary="What a confirmation link grants")
@@ -50,10 +50,10 @@ async def show_confirm(token: Token, request: Request, _: ServiceCaller) -> Link
 
 
 @router.post("/confirm/{token}", summary="Confirm a double opt-in")
-async def confirm(token: Token, request: Request, _: ServiceCaller) -> Done:
+async def confirm(token: Token, request: Request, _: ServiceCaller) -> LinkDone:
     """Only while the consent waits for it. The link holds for 14 days."""
     await service.confirm(request.state.desk, _link(request, "confirm", token))
-    return Done(status="confirmed")
+    return LinkDone(status="confirmed")
 
 
 @router.get("/preferences/{token}", summary="Data of a preference page")

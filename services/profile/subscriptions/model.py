@@ -11,7 +11,7 @@ from services.contracts.profile import ConsentState
 Name = Annotated[str, StringConstraints(min_length=1, max_length=200)]
 
 
-class Names(BaseModel):
+class GroupNames(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
     en: Name = Field(examples=["Product news"])
@@ -36,7 +36,7 @@ class SubscriptionGroupWrite(BaseModel):
         },
     )
 
-    names: Names
+    names: GroupNames
     channels: list[Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]{0,31}$")]] = Field(
         min_length=1, max_length=10, examples=[["email"]]
     )
@@ -75,7 +75,7 @@ class Subscription(BaseModel):
     """Where a person stands with a group."""
 
     group_id: UUID
-    names: Names
+    names: GroupNames
     channels: list[str]
     double_opt_in: bool = Field(description="Joining has to be confirmed by a link in a message.")
     state: ConsentState | None = Field(
@@ -88,7 +88,9 @@ class Subscriptions(BaseModel):
 
 
 class SubscriptionWrite(BaseModel):
-    model_config = ConfigDict(extra="forbid")
+    model_config = ConfigDict(
+        extra="forbid", json_schema_extra={"examples": [{"subscribed": True, "confirmed": False}]}
+    )
 
     subscribed: bool
     confirmed: bool = Field(
