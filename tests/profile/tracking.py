@@ -155,6 +155,10 @@ class FakeTracking:
             answers = self.aggregate_answers
             return answers.pop(0) if answers else Response(status_code=503)
 
+        self._listens(app)
+        return app
+
+    def _listens(self, app: FastAPI) -> None:
         @app.put("/internal/v1/identity-policy")
         async def policy(told: IdentityPolicy) -> dict[str, int]:
             self.policies.append(told)
@@ -167,8 +171,6 @@ class FakeTracking:
                 return Response(status_code=503)
             self.withdrawals += [(self.said, withdrawal) for withdrawal in body.withdrawals]
             return Response(status_code=204)
-
-        return app
 
     def _counted(self, query: dict[str, Any]) -> Response:
         """Of all rows of all workspaces, as a test has one; subjects stand for themselves."""
