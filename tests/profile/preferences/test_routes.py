@@ -18,13 +18,13 @@ pytestmark = pytest.mark.anyio
 USER = ("user_id", "u1")
 NOON = 1_700_000_000_000
 EMAIL = {"purpose": "marketing", "channel": "email"}
-PUBLIC = service_headers("gateway", "profile")
-"""As the gateway passes on what needs no key."""
 
 
 async def public(world: World, method: str, path: str, **more: Any) -> httpx2.Response:
+    """As the gateway passes on what needs no key."""
     world.clock.advance(timedelta(seconds=1))
-    return await world.client.request(method, f"/v1/{path}", headers=PUBLIC, **more)
+    headers = service_headers("gateway", "profile")
+    return await world.client.request(method, f"/v1/{path}", headers=headers, **more)
 
 
 async def person(world: World, **properties: Any) -> str:
