@@ -16,7 +16,7 @@ from gateway.body import ClientGone
 from gateway.context import Context
 from gateway.errors import NotFound, UnknownCall
 from gateway.refusals import refuse_ambiguous
-from gateway.routing import Api, Ingestion, Open, Target, route
+from gateway.routing import Api, Ingestion, Link, Open, Target, route
 from services.kit.app import new_request_id
 from services.kit.problems import Problem, refusal, render
 
@@ -76,6 +76,8 @@ class Edge:
                 await ingestion.serve(scope, receive, send, target, context, request_id)
             case Open():
                 await self._serve_any_page(scope, receive, send, request_id)
+            case Link(service):
+                await self._serve_link(scope, receive, send, service, request_id)
             case Api(service):
                 await api.serve(scope, receive, send, service, context, request_id, self._app)
             case None if scope["path"].startswith(_CLIENTS):
@@ -95,6 +97,16 @@ class Edge:
         given = ((k, v) for k, v in scope["headers"] if k != _REQUEST_ID)
         named = {**scope, "headers": [*given, (_REQUEST_ID, request_id.encode())]}
         await self._app(named, receive, send)
+
+    async def _serve_link(
+        self, scope: Scope, receive: Receive, send: Send, service: str, request_id: str
+    ) -> None:
+        headers: dict[bytes, bytes] = dict(scope["headers"])
+        send = ingestion.with_cors(send, headers)
+        if scope["method"] == "OPTIONS":
+            await ingestion.preflight(send, headers, b"GET, POST, OPTIONS")
+            return
+        await api.serve_link(scope, receive, send, service, scope["state"]["edge"], request_id)
 
 
 def _anonymous(scope: Scope, request_id: str) -> Scope:
@@ -119,7 +131,7 @@ def _render(scope: Scope, problem: Problem, target: Target) -> ASGIApp:
 
 def _shown(scope: Scope, target: Target) -> str:
     """The path without the key that some hold, by mistake too."""
-    shown = target.shown if isinstance(target, Open | Ingestion) else None
+    shown = target.shown if isinstance(target, Open | Link | Ingestion) else None
     path: str = scope["path"]
     return _KEY.sub("…", path) if shown is None else shown
 

@@ -131,6 +131,8 @@ _FAMILIES: dict[str, Family] = {
 }
 # Partners' forms often take a URL and nothing else.
 _KEYED_WEBHOOK = re.compile(r"/v1/webhooks/(?P<key>[^/]{1,200})/?")
+# Links in messages: no key, no login; the token in the path says who may do what.
+_LINKS = re.compile(r"(?P<shown>/v1/(?:unsubscribe|preferences|confirm)/)[^/]{1,1000}")
 _SERVER_SIDE = ("/api/s/s2s/", "/api/v1/s2s/")
 _OPEN = re.compile(
     r"(?P<settings>(?:/v1)?/projects/)[^/]+/settings/?"
@@ -168,13 +170,21 @@ class Open:
 
 
 @dataclass(frozen=True, slots=True)
+class Link:
+    """A call that a token in its path allows; ``service`` checks it. ``shown``: as in ``Open``."""
+
+    service: str
+    shown: str
+
+
+@dataclass(frozen=True, slots=True)
 class Api:
     """A call of the API that ``service`` answers (``gateway``: this process)."""
 
     service: str
 
 
-Target = Ingestion | Open | Api | None
+Target = Ingestion | Open | Link | Api | None
 
 
 def route(path: str) -> Target:
@@ -185,6 +195,8 @@ def route(path: str) -> Target:
         return Ingestion(ingestion, family, path.startswith(_SERVER_SIDE))
     if (found := _KEYED_WEBHOOK.fullmatch(path)) is not None:
         return Ingestion("/v1/webhooks", "webhook", key=found["key"], shown="/v1/webhooks/…")
+    if (found := _LINKS.fullmatch(path)) is not None:
+        return Link("profile", f"{found['shown']}…")
     if (found := _OPEN.fullmatch(path)) is not None:
         keyed = found["settings"] or found["array"]
         return Open(f"{keyed}…" if keyed else path)

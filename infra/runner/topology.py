@@ -77,6 +77,8 @@ def plan(
             "SEEN_IDS_DIR": str(data_dir / "seen-ids"),
             "ERASURE_KEY": keys["tracking"].hash_key,
         },
+        "profile": {"LINK_KEY": keys["profile"].hash_key},
+        "orchestrator": {"PUBLIC_URL": f"http://{LOOPBACK}:{port}"},
     }
 
     def child(name: str, service: str, number: int, **fixed: str) -> ChildSpec:

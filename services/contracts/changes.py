@@ -47,7 +47,9 @@ class Change:
     - ``stage.stalled``: ``model_id, stage_id, since`` (ms; still there after the stage's time)
     - ``rule.matched``: ``rule_id, value`` (the new truth of a watched rule)
     - ``profile.erased``: ``subject_ids`` (all subjects of the person; ids only, no identifiers)
-    - ``consent.changed``: ``purpose, state`` (``granted`` or ``withdrawn``)
+    - ``consent.changed``: ``purpose, channel, contact_point`` (``*``: all of them), ``state``
+      (``granted``, ``withdrawn``, or ``pending`` until a double opt-in is confirmed; a withdrawal
+      that somebody asked to undo is told again as what it is)
     - ``account.updated``: ``group_id, traits`` (only the changed ones); here ``profile_id`` is the
       id of the account, which no person shares
     - ``account.member_changed``: ``account_id, member, roles`` (``member`` false: has left it)

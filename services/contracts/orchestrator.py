@@ -70,3 +70,26 @@ class Impact(BaseModel):
     messages: dict[str, int] = Field(
         description="Messages by state: `accepted`, `skipped`, …", examples=[{"accepted": 2}]
     )
+
+
+class Withdrawal(BaseModel):
+    """A consent that ends now."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    profile_id: UUID
+    purpose: str = Field(min_length=1, max_length=200)
+    channel: str = Field("*", max_length=32)
+    contact_point: str = Field("*", max_length=255)
+    at: int = Field(ge=0, lt=2**53, description="Milliseconds since the epoch.")
+
+
+class GateClosing(BaseModel):
+    """``POST /internal/v1/gate/withdrawals``: answered once no send is claimed against them.
+
+    The same withdrawals follow on profile's feed; whoever answers a person waits for this first.
+    """
+
+    model_config = ConfigDict(extra="forbid")
+
+    withdrawals: list[Withdrawal] = Field(min_length=1, max_length=1000)

@@ -8,7 +8,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from services.contracts.rules import Group
 
-ConsentState = Literal["granted", "withdrawn"]
+ConsentState = Literal["granted", "withdrawn", "pending"]
 
 
 class Identifier(BaseModel):
@@ -17,15 +17,6 @@ class Identifier(BaseModel):
     namespace: str = Field(examples=["email"])
     value: str = Field(examples=["ada@example.com"])
     linked_at: datetime = Field(description="Time of the event that first carried it.")
-
-
-class ConsentEntry(BaseModel):
-    """A line of a person's consent ledger, which is only ever added to."""
-
-    purpose: str = Field(examples=["marketing"])
-    state: ConsentState
-    at: datetime = Field(description="Time of the event that said it.")
-    source_id: str = Field(description="The source the event came from.")
 
 
 class Profile(BaseModel):
@@ -72,7 +63,10 @@ class Profile(BaseModel):
         description="Computed traits and predictions by name, as rules read `computed.<name>`.",
     )
     identifiers: list[Identifier] = Field(description="The most recently linked first.")
-    consents: dict[str, ConsentState] = Field(description="State by purpose.")
+    consents: dict[str, ConsentState] = Field(
+        description="By purpose: `granted` where the person may be written to on some channel; see "
+        "`/consents` for channels and contact points."
+    )
     first_seen_at: datetime
     last_seen_at: datetime
     merged_ids: list[UUID] = Field(
@@ -132,6 +126,15 @@ class StageModelStatus(BaseModel):
     state: Literal["backfilling", "ready"]
 
 
+class LinksWanted(BaseModel):
+    """Tokens for the links of messages that are composed from the facts."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    channel: str = Field(examples=["email"])
+    purposes: list[str] = Field(max_length=500, description="What an unsubscribe link ends.")
+
+
 class FactsRequest(BaseModel):
     """``POST /internal/v1/facts``: what is true of these profiles now?"""
 
@@ -141,6 +144,17 @@ class FactsRequest(BaseModel):
     profile_ids: list[UUID] = Field(max_length=10_000)
     min_position: int = Field(
         0, description="Answer only once profile has written this offset of its feed (503 if late)."
+    )
+    links: LinksWanted | None = None
+
+
+class Links(BaseModel):
+    """Tokens of the public paths ``/v1/preferences/``, ``/v1/unsubscribe/``, ``/v1/confirm/``."""
+
+    preferences: str
+    unsubscribe: dict[str, str] = Field(description="By purpose, on the channel asked for.")
+    confirm: dict[str, str] = Field(
+        description="By purpose, where a double opt-in of this person waits for confirmation."
     )
 
 
@@ -158,8 +172,19 @@ class ProfileFacts(BaseModel):
     identifiers: dict[str, list[str]] = Field(
         default_factory=dict, description="Values by namespace, most recent first."
     )
-    consents: dict[str, Literal["granted", "withdrawn"]] = Field(default_factory=dict)
+    consents: dict[str, ConsentState] = Field(
+        default_factory=dict, description="By purpose, what the law presumes included."
+    )
+    presumed: list[str] = Field(
+        default_factory=list, description="Purposes that need no grant of this person."
+    )
+    non_personalised: bool = Field(
+        False,
+        description="The person asked for content that does not depend on who they are: traits and "
+        "segments are empty here, and no rule holds but by consents.",
+    )
     segments: list[UUID] = Field(default_factory=list)
+    links: Links | None = None
 
 
 class Facts(BaseModel):

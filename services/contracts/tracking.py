@@ -271,13 +271,18 @@ class SaidAccepted(BaseModel):
     """``POST /internal/v1/events?source_id=``: a batch as the SDKs send it, from another service.
 
     Unlike theirs it is told at once what is refused, which therefore goes to no quarantine, and a
-    person may be named by email or phone alone (in the traits). Answered once durable.
+    person may be named by email or phone alone (in the traits). Answered once durable. With
+    ``whole=true`` no tracking plan applies, and nothing is appended where anything is refused.
     """
 
     occurred_at: list[int | None] = Field(
-        description="By place in the batch: the event's time in ms; null for a refused one."
+        description="By place in the batch: the event's time in ms; null for one not appended."
     )
     refused: list[RefusedEvent]
+    offset: int = Field(
+        description="An offset of the workspace's partition, at or behind theirs: whoever has "
+        "applied the log up to there has applied them."
+    )
 
 
 Channel = Literal[

@@ -26,6 +26,7 @@ from services.orchestrator.journeys import routes as journeys
 from services.orchestrator.journeys.service import Neighbours
 from services.orchestrator.maps import routes as maps
 from services.orchestrator.message_templates import routes as message_templates
+from services.orchestrator.messages import gate_routes as gate
 from services.orchestrator.messages import routes as messages
 from services.orchestrator.replay import routes as replays
 from services.orchestrator.replay.run import Replayer
@@ -82,10 +83,12 @@ def create_app(
             maker=maker,
             clock=clock,
             feed=FeedClient(profile, "/internal/v1/feed"),
-            executor=Executor(maker, profile, Library(), settings.block_participants),
+            executor=Executor(
+                maker, profile, Library(), settings.public_url, settings.block_participants
+            ),
             sender=sender,
             tracking_ingest=ingest,
-            replayer=Replayer(maker, profile, store, settings.replay_batch),
+            replayer=Replayer(maker, profile, store, settings.public_url, settings.replay_batch),
             feed_wait_seconds=settings.feed_wait_seconds,
             wait_grace_ms=int(1_000 * settings.wait_grace_seconds),
         )
@@ -121,7 +124,7 @@ def create_app(
         lifespan=lifespan,
         checks={"postgres": _postgres},
     )
-    for routes in (journeys, replays, message_templates, channels, messages, maps, impact):
+    for routes in (journeys, replays, message_templates, channels, messages, gate, maps, impact):
         app.include_router(routes.router)
     return app
 

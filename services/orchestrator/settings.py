@@ -13,6 +13,12 @@ class OrchestratorSettings(PostgresSettings):
     tracking_store_url: str = Field(description="Where past events are read: tracking, role store.")
     profile_url: str = Field(description="The profile service: change feed, facts, rules.")
     assessment_url: str = Field(description="The assessment service: readiness.")
+    public_url: str = Field(
+        pattern=r"^https?://[^\s]+[^/\s]$",
+        description="Where people reach the gateway: the start of the links in messages, without a "
+        "slash at its end.",
+        examples=["https://cx.example.org"],
+    )
     allow_private_webhooks: bool = Field(
         False,
         description="Let webhooks reach loopback and private addresses. For one machine only: with "

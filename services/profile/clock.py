@@ -32,3 +32,7 @@ class SystemClock:
 def to_ms(moment: datetime) -> int:
     """Milliseconds since the epoch."""
     return round(moment.timestamp() * 1000)
+
+
+def from_ms(milliseconds: int) -> datetime:
+    return datetime.fromtimestamp(milliseconds / 1000, UTC)

@@ -211,3 +211,27 @@ class ClusterNotReady(Problem):
     type = "/problems/cluster-not-ready"
     title = "The cluster cannot become a segment"
     status = HTTPStatus.CONFLICT
+
+
+class WordingInUse(Problem):
+    """Somebody agreed to this version of the text, so it stays as it is; write another version."""
+
+    type = "/problems/wording-in-use"
+    title = "The wording is in use"
+    status = HTTPStatus.CONFLICT
+
+
+class SubscriptionGroupNotFound(Problem):
+    """No subscription group of this workspace has this id."""
+
+    type = "/problems/subscription-group-not-found"
+    title = "No such subscription group"
+    status = HTTPStatus.NOT_FOUND
+
+
+class LinkNotValid(Problem):
+    """The link was changed on its way, is of another kind, or has expired."""
+
+    type = "/problems/link-not-valid"
+    title = "The link is not valid"
+    status = HTTPStatus.NOT_FOUND

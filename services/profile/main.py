@@ -21,6 +21,10 @@ from services.profile.accounts import routes as accounts
 from services.profile.change_subscriptions import routes as change_subscriptions
 from services.profile.clock import Clock, SystemClock
 from services.profile.computed import routes as computed
+from services.profile.consents import routes as consents
+from services.profile.consents import workspace_routes as consent_settings
+from services.profile.consents.links import LinkSigner
+from services.profile.consents.service import Desk
 from services.profile.facts import routes as facts
 from services.profile.feed import public_routes as changes
 from services.profile.feed import routes as feed
@@ -30,6 +34,7 @@ from services.profile.identity_policy.cache import Policies
 from services.profile.merges import routes as merges
 from services.profile.predictions import clustering_routes as clusterings
 from services.profile.predictions import routes as predictions
+from services.profile.preferences import routes as preferences
 from services.profile.profiles import import_routes as imports
 from services.profile.profiles import routes as profiles
 from services.profile.rules import routes as rules
@@ -40,7 +45,9 @@ from services.profile.segments import routes as segments
 from services.profile.settings import ProfileSettings
 from services.profile.stages import routes as stages
 from services.profile.stream.consumer import Resources
+from services.profile.stream.say import Speaker
 from services.profile.stream.worker import Worker
+from services.profile.subscriptions import routes as subscriptions
 from services.profile.traits import history_routes as trait_history
 from services.profile.traits import routes as traits
 from services.profile.traits.store import PolicyCache
@@ -51,6 +58,8 @@ Profiles are made by events alone: post events with a `userId` or `anonymousId` 
 profile here. `traits` come from `identify` calls, identifiers are linked and merged by themselves;
 two known people only by a call of yours, and every merge can be undone.
 Segments and stages are kept up to date as events arrive, and windows expire by the clock.
+Consents are a ledger per purpose, channel and contact point; people change theirs by the links of
+messages (`/v1/preferences`, `/v1/unsubscribe`, `/v1/confirm`) without logging in.
 """
 
 
@@ -64,7 +73,9 @@ class State(TypedDict):
     identity_policies: Policies
     tracking: ServiceClient
     ingest: ServiceClient
-    orchestrator: ServiceClient | None
+    orchestrator: ServiceClient
+    desk: Desk
+    links: LinkSigner
     worker: asyncio.Task[None]
 
 
@@ -88,9 +99,7 @@ def create_app(settings: ProfileSettings | None = None, clock: Clock | None = No
         signer = TokenSigner("profile", settings.signing_key.get_secret_value())
         tracking = ServiceClient("tracking", settings.tracking_store_url, signer)
         ingest = ServiceClient("tracking", settings.tracking_ingest_url, signer)
-        orchestrator = None
-        if settings.orchestrator_url is not None:
-            orchestrator = ServiceClient("orchestrator", settings.orchestrator_url, signer)
+        orchestrator = ServiceClient("orchestrator", settings.orchestrator_url, signer)
         maker, bell, cache = postgres.create_sessionmaker(engine), Bell(), RuleCache()
         policies = PolicyCache()
         log = FeedClient(tracking, "/internal/v1/log")
@@ -114,15 +123,15 @@ def create_app(settings: ProfileSettings | None = None, clock: Clock | None = No
             tracking=tracking,
             ingest=ingest,
             orchestrator=orchestrator,
+            desk=Desk(Speaker(ingest, maker, bell), orchestrator, clock),
+            links=LinkSigner(settings.link_key.get_secret_value()),
             worker=worker,
         )
         worker.cancel()
         await asyncio.gather(worker, return_exceptions=True)
-        await tracking.close()
+        for client in (tracking, ingest, orchestrator):
+            await client.close()
         await partners.aclose()
-        await ingest.close()
-        if orchestrator is not None:
-            await orchestrator.close()
         await engine.dispose()
 
     app = kit.create_app(
@@ -141,6 +150,10 @@ def create_app(settings: ProfileSettings | None = None, clock: Clock | None = No
         merges.router,
         identity.router,
         identity_policy.router,
+        consents.router,
+        consent_settings.router,
+        subscriptions.router,
+        preferences.router,
         segments.router,
         lists.router,
         segment_history.router,

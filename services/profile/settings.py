@@ -1,6 +1,6 @@
 """Settings of the profile service, prefix ``PROFILE_``."""
 
-from pydantic import Field
+from pydantic import Field, SecretStr
 from pydantic_settings import SettingsConfigDict
 
 from services.kit.settings import PostgresSettings
@@ -13,13 +13,18 @@ class ProfileSettings(PostgresSettings):
         description="Base URL of tracking in the role store, whose event log is followed."
     )
     tracking_ingest_url: str = Field(
-        description="Base URL of tracking in the role ingest, which what is said through the API "
-        "about traits is written to."
+        description="Base URL of tracking in the role ingest, which appends what is said through "
+        "this service's API to the log."
     )
-    orchestrator_url: str | None = Field(
-        None,
-        description="Base URL of the orchestrator, which is asked what a merge did to journeys; "
-        "without it that is shown as unknown.",
+    orchestrator_url: str = Field(
+        description="Base URL of the orchestrator, whose send gate closes before a withdrawal is "
+        "answered, and which is asked what a merge did to journeys."
+    )
+    link_key: SecretStr = Field(
+        min_length=16,
+        description="Secret that signs the links of messages (unsubscribe, preferences, confirm). "
+        "Never change it and keep a copy: with another key the links of mails already sent are "
+        "dead.",
     )
     discovery_seconds: float = Field(
         1.0, gt=0, description="How often tracking is asked for new partitions of its log."

@@ -85,25 +85,27 @@ def create_app(
 def _ingest(settings: TrackingSettings, now_ms: Callable[[], int]) -> FastAPI:
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[dict[str, Any]]:
-        engine = postgres.create_engine(settings)
-        appender = adapters.appender(settings)
-        workers = Workers()
-        workers.start("log", appender.run)
-        maker = postgres.create_sessionmaker(engine)
-        sources = SourceSettings(maker, workers)
-        workers.start("sources", sources.run)
-        spare_collections()
-        yield {
-            "sessionmaker": maker,
-            "plans": Plans(maker, sources),
-            "policies": Policies(maker, sources),
-            "webhooks": Webhooks(maker, sources),
-            "appender": appender,
-            "now_ms": now_ms,
-            "workers": workers,
-        }
-        await workers.stop()
-        await engine.dispose()
+        async with AsyncExitStack() as stack:
+            engine = postgres.create_engine(settings)
+            stack.push_async_callback(engine.dispose)
+            appender = adapters.appender(settings)
+            workers = Workers()
+            stack.push_async_callback(workers.stop)
+            workers.start("log", appender.run)
+            maker = postgres.create_sessionmaker(engine)
+            sources = SourceSettings(maker, workers)
+            workers.start("sources", sources.run)
+            spare_collections()
+            yield {
+                "sessionmaker": maker,
+                "plans": Plans(maker, sources),
+                "policies": Policies(maker, sources),
+                "webhooks": Webhooks(maker, sources),
+                "appender": appender,
+                "log": adapters.log(settings, maker, stack),
+                "now_ms": now_ms,
+                "workers": workers,
+            }
 
     app = _app(settings, "Tracking: ingestion", INGEST, lifespan, {})
     app.include_router(ingest.internal_router)

@@ -91,3 +91,8 @@ def test_each_operation_says_which_key_opens_it() -> None:
     names = [*operations["/v1/track"]["post"]["security"]]
     assert names == [{"writeKey": []}, {"writeKeyHeader": []}, {"writeKeyQuery": []}]
     assert {"401", "403", "503"} <= set(operations["/api/v1/events"]["get"]["responses"])
+
+
+def test_links_of_messages_are_documented_as_open_to_everybody() -> None:
+    merged = merge({"profile": _part({"/v1/unsubscribe/{token}": _get("show")})}, "1")
+    assert merged["paths"]["/v1/unsubscribe/{token}"]["get"]["security"] == []

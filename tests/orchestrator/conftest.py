@@ -69,6 +69,7 @@ def settings(database: Database, url: str, **more: Any) -> OrchestratorSettings:
         tracking_store_url=url,
         profile_url=url,
         assessment_url=url,
+        public_url="https://cx.example.org",
         **{"allow_private_webhooks": True, "replay_batch": 50, "wait_grace_seconds": 0, **more},
     )
 

@@ -14,7 +14,14 @@ from fastapi.responses import JSONResponse
 from services.contracts.assessment import Readiness, ReadinessReason
 from services.contracts.changes import Change
 from services.contracts.events import Outcome
-from services.contracts.profile import Facts, FactsRequest, ProfileFacts, RuleRegistration
+from services.contracts.profile import (
+    Facts,
+    FactsRequest,
+    Links,
+    LinksWanted,
+    ProfileFacts,
+    RuleRegistration,
+)
 from services.contracts.tracking import EventScan
 from services.kit import feeds
 from tests.support.serving import listening
@@ -135,11 +142,17 @@ class Neighbours:
         return Facts(
             position=body.min_position,
             at=datetime.now(UTC),
-            profiles=[
-                self.people.get(i) or ProfileFacts(asked_id=i, profile_id=i, exists=False)
-                for i in body.profile_ids
-            ],
+            profiles=[self._person(i, body.links) for i in body.profile_ids],
         )
+
+    def _person(self, profile_id: UUID, wanted: LinksWanted | None) -> ProfileFacts:
+        found = self.people.get(profile_id)
+        if found is None:
+            return ProfileFacts(asked_id=profile_id, profile_id=profile_id, exists=False)
+        purposes = wanted.purposes if wanted else []
+        unsubscribe = {purpose: f"{purpose.replace(':', '-')}-{profile_id}" for purpose in purposes}
+        links = Links(preferences=f"p-{profile_id}", unsubscribe=unsubscribe, confirm={})
+        return found.model_copy(update={"links": found.links or links})
 
     def _scan(self, body: EventScan) -> Response:
         since = body.since.timestamp() * 1000 if body.since else float("-inf")

@@ -57,6 +57,8 @@ def settings(database: Database, tracking: FakeTracking) -> ProfileSettings:
         trusted_keys=trusted_keys(),
         tracking_store_url=tracking.url,
         tracking_ingest_url=tracking.url,
+        orchestrator_url=tracking.url,
+        link_key=SecretStr("a key of this test run"),
         discovery_seconds=0.02,
         log_level="WARNING",
     )
@@ -69,6 +71,7 @@ class World:
     client: httpx2.AsyncClient
     tracking: FakeTracking
     workspace_id: UUID
+    clock: FakeClock = field(default_factory=FakeClock)
     seen: list[Change] = field(default_factory=list)
     offset: int = 0
 
@@ -132,6 +135,8 @@ class World:
 
 
 @pytest.fixture
-async def world(profile_app: FastAPI, tracking: FakeTracking) -> AsyncIterator[World]:
+async def world(
+    profile_app: FastAPI, tracking: FakeTracking, clock: FakeClock
+) -> AsyncIterator[World]:
     async with running(profile_app) as client:
-        yield World(client, tracking, uuid4())
+        yield World(client, tracking, uuid4(), clock)

@@ -18,12 +18,19 @@ async def test_a_running_service_is_ready(world: World) -> None:
 async def test_the_openapi_document_is_valid_and_shows_only_the_public_paths(world: World) -> None:
     document = (await world.client.get("/openapi.json")).json()
     validate(document)
-    assert {path.split("/")[3] for path in document["paths"]} == {
+    below = {tuple(path.split("/")[1:4]) for path in document["paths"]}
+    assert {names[2] for names in below if names[0] == "api"} == {
         *("profiles", "merges", "segments", "stages", "computed-traits"),
         *("accounts", "account-segments", "conflicts", "identity-policy"),
         *("predictions", "clusterings", "rfm"),
         *("changes", "change-subscriptions"),
         *("trait-definitions", "trait-refusals", "trait-settings"),
+        *("consents", "subscription-groups"),
+    }
+    assert {names[1] for names in below if names[0] != "api"} == {
+        "unsubscribe",
+        "preferences",
+        "confirm",
     }
     operations = [o for path in document["paths"].values() for o in path.values()]
     assert len({o["operationId"] for o in operations}) == len(operations)

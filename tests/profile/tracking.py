@@ -1,4 +1,5 @@
-"""Tracking as profile sees it, served over HTTP from memory: the log and queries about leaves.
+"""Profile's neighbours as it sees them, served over HTTP from memory: tracking's log, what it
+counts and what it is told, and the orchestrator's send gate.
 
 What profile appends is judged by tracking's own code, which is pure.
 """
@@ -20,6 +21,7 @@ from starlette.middleware.base import RequestResponseEndpoint
 from services import identifiers
 from services.contracts.events import Event, EventType
 from services.contracts.identity import IdentityPolicy
+from services.contracts.orchestrator import GateClosing, Withdrawal
 from services.contracts.tracking import SaidAccepted
 from services.kit import feeds
 from services.kit.auth import TokenVerifier
@@ -62,12 +64,20 @@ class FakeTracking:
     """What it was told of identity, of whichever workspace."""
     url: str = ""
     down: bool = False
+    gate_down: bool = False
+    log_down: bool = False
+    """Only for what profile says."""
+    said: int = 0
+    """How often it said something."""
+    withdrawals: list[tuple[int, Withdrawal]] = field(default_factory=list)
+    """What the orchestrator's gate was told, and how often profile had said something before."""
     reads: int = 0
     held: bool = False
     """Events that profile appends are durable, but not in the log that is read yet."""
     waiting: list[tuple[UUID, list[Event]]] = field(default_factory=list)
     received_at: int = 1_900_000_000_000
-    """The clock of tracking, which moves by one ms for each request."""
+    """The clock of tracking, which moves by one ms for each request: after all that the tests'
+    clocks show, so that times stay."""
     read: asyncio.Event = field(default_factory=asyncio.Event)
     """Set at each reading of the log, of which ``reads`` counts how many there were."""
 
@@ -87,15 +97,17 @@ class FakeTracking:
             self.append(workspace_id, *events)
         self.waiting.clear()
 
-    def said(self, workspace_id: UUID, source_id: str, body: bytes) -> SaidAccepted:
+    def say(self, workspace_id: UUID, source_id: str, whole: bool, body: bytes) -> SaidAccepted:
+        self.said += 1
         self.received_at += 1
         origin = Origin(workspace_id, source_id, self.received_at, server_key=True, by_contact=True)
         wanted = accept_batch(body, origin)
-        if wanted.count:
+        if said.counts(wanted, whole):
             self.waiting.append((workspace_id, feeds.unpack(wanted.data, Event)))
         if not self.held:
             self.release()
-        return said.answer(wanted)
+        offset = len(self.rows.get(str(workspace_id), ())) + len(self.waiting)
+        return said.answer(wanted, whole, offset)
 
     def app(self) -> FastAPI:
         app = FastAPI()
@@ -122,9 +134,11 @@ class FakeTracking:
             return Response(feeds.encode_page(page), media_type=feeds.MEDIA_TYPE)
 
         @app.post("/internal/v1/events")
-        async def append_said(request: Request, source_id: str) -> SaidAccepted:
+        async def append_said(request: Request, source_id: str, whole: bool = False) -> Any:
+            if self.log_down:
+                return Response(status_code=503)
             caller = self.verifier.verify(request.headers["authorization"].partition(" ")[2])
-            return self.said(caller.workspace_id, source_id, await request.body())
+            return self.say(caller.workspace_id, source_id, whole, await request.body())
 
         @app.post("/internal/v1/rules/query")
         async def leaves(request: Request) -> Response:
@@ -141,12 +155,22 @@ class FakeTracking:
             answers = self.aggregate_answers
             return answers.pop(0) if answers else Response(status_code=503)
 
+        self._listens(app)
+        return app
+
+    def _listens(self, app: FastAPI) -> None:
         @app.put("/internal/v1/identity-policy")
         async def policy(told: IdentityPolicy) -> dict[str, int]:
             self.policies.append(told)
             return {"version": max(each.version for each in self.policies)}
 
-        return app
+        @app.post("/internal/v1/gate/withdrawals")
+        async def gate(body: GateClosing) -> Response:
+            """The orchestrator's."""
+            if self.gate_down:
+                return Response(status_code=503)
+            self.withdrawals += [(self.said, withdrawal) for withdrawal in body.withdrawals]
+            return Response(status_code=204)
 
     def _counted(self, query: dict[str, Any]) -> Response:
         """Of all rows of all workspaces, as a test has one; subjects stand for themselves."""

@@ -11,7 +11,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from services.kit.postgres import SessionMaker, workspace_tx
 from services.orchestrator.channels import store as channels
 from services.orchestrator.channels.store import Target
-from services.orchestrator.delivery import store, webhook
+from services.orchestrator.delivery import gate, store, webhook
 from services.orchestrator.delivery.grouped import Grouped
 from services.orchestrator.delivery.result import Result
 from services.orchestrator.delivery.smtp import HandOver, Smtp
@@ -112,7 +112,7 @@ class Sender:
             ids = await store.lock_due(session, workspace_id, now=now, limit=BATCH)
             if not ids:
                 return [], [], {}
-            skipped = await store.skip_barred(
+            skipped = await gate.skip_barred(
                 session, workspace_id, ids, now=now, oldest=now - self._expire_after_ms
             )
             await trace_store.queue_outcomes(session, workspace_id, tell.outcomes(skipped, now))

@@ -18,6 +18,7 @@ from services.orchestrator.messages.model import Claimed
 log = structlog.get_logger(__name__)
 
 TIMEOUT_SECONDS = 30
+_URL = re.compile(r"[!-;=?-~]{1,900}")
 _LINE_BREAK = re.compile(rb"\r\n|\r|\n")
 HandOver = Callable[[Claimed], Awaitable[bool]]
 """Marks the message as handed over; False when the lease is lost."""
@@ -146,7 +147,16 @@ def compose(claim: Claimed, target: Target, now: int) -> bytes:
     body = mail.as_bytes()
     if _header_names(body) != [name.lower().encode() for name in mail.keys()]:  # noqa: SIM118
         raise ValueError("a value starts a header of its own")
-    return body
+    url = claim.content.get("unsubscribe_url")
+    return body if url is None else _one_click(url) + body
+
+
+def _one_click(url: str) -> bytes:
+    """RFC 8058. ``email`` would cut a long URL into encoded words, which no mailbox follows."""
+    if not _URL.fullmatch(url):
+        raise ValueError("the unsubscribe link is no address")
+    lines = (f"List-Unsubscribe: <{url}>", "List-Unsubscribe-Post: List-Unsubscribe=One-Click")
+    return "".join(f"{line}\r\n" for line in lines).encode()
 
 
 def _header_names(body: bytes) -> list[bytes]:

@@ -28,44 +28,6 @@ async def lock_due(
     return list(rows)
 
 
-async def skip_barred(
-    session: AsyncSession, workspace_id: UUID, ids: Sequence[UUID], *, now: int, oldest: int
-) -> list[Row[Any]]:
-    """Of these locked messages, skip those the gate bars or that are too old; returns them.
-
-    Runs in the transaction that claims: what was withdrawn before is never sent. It fails closed:
-    marketing without a granted consent is not sent.
-    """
-    statement = text(
-        f"""
-        WITH judged AS (
-            SELECT m.id, CASE
-                WHEN every.state = 'erased' OR spot.state = 'erased' THEN 'erased'
-                WHEN every.state = 'suppressed' OR spot.state = 'suppressed' THEN 'suppressed'
-                WHEN m.purpose = 'marketing' AND consent.state = 'withdrawn'
-                    THEN 'consent_withdrawn'
-                WHEN m.purpose = 'marketing' AND consent.state IS DISTINCT FROM 'granted'
-                    THEN 'no_consent'
-                WHEN m.created_at < :oldest THEN 'expired'
-            END AS reason
-            FROM message m
-            LEFT JOIN send_gate every ON every.workspace_id = :ws AND every.purpose = '*'
-                AND every.subject = CAST(m.profile_id AS text)
-            LEFT JOIN send_gate spot ON spot.workspace_id = :ws AND spot.purpose = '*'
-                AND spot.subject = m.contact
-            LEFT JOIN send_gate consent ON consent.workspace_id = :ws
-                AND consent.purpose = m.purpose AND consent.subject = CAST(m.profile_id AS text)
-            WHERE m.workspace_id = :ws AND m.id = ANY(CAST(:ids AS uuid[])))
-        UPDATE message m SET state = 'skipped', reason = judged.reason, run_at = NULL,
-            fence = m.fence + 1, updated_at = :now
-        FROM judged WHERE m.id = judged.id AND judged.reason IS NOT NULL
-        RETURNING {told("m")}
-        """  # noqa: S608 - names of this file
-    )
-    values = {"ws": workspace_id, "ids": ids, "now": from_ms(now), "oldest": from_ms(oldest)}
-    return list((await session.execute(statement, values)).all())
-
-
 async def claim(
     session: AsyncSession, workspace_id: UUID, ids: Sequence[UUID], *, now: int, lease_ms: int
 ) -> list[Claimed]:

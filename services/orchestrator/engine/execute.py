@@ -1,13 +1,13 @@
 """Moves due participants on, a block at a time: claim, ask once, step, write."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from uuid import UUID
 
 import httpx2
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from services.contracts.profile import Facts, FactsRequest, ProfileFacts
+from services.contracts.profile import Facts, FactsRequest, LinksWanted, ProfileFacts
 from services.kit.http import ServiceClient
 from services.kit.postgres import SessionMaker, workspace_tx
 from services.kit.problems import Problem
@@ -22,7 +22,13 @@ from services.orchestrator.engine.library import Library
 from services.orchestrator.engine.participants import Participant, Traces
 from services.orchestrator.journeys import store as journeys
 from services.orchestrator.journeys.compiled import Compiled, Happening
-from services.orchestrator.journeys.graph import Branch, Email, Webhook
+from services.orchestrator.journeys.graph import (
+    Branch,
+    Email,
+    Graph,
+    Webhook,
+    required_consents,
+)
 from services.orchestrator.journeys.step import Step, leave, take
 from services.orchestrator.message_templates import store as templates
 from services.orchestrator.messages import store as messages
@@ -40,6 +46,7 @@ class Executor:
     maker: SessionMaker
     profile: ServiceClient
     library: Library
+    public_url: str
     block: int = 2_000
 
 
@@ -63,7 +70,7 @@ async def execute(executor: Executor, workspace_id: UUID, *, now: int, known_unt
         position = await position_store.position(session, workspace_id)
         graphs = await executor.library.load(session, (p.version_id for p in claimed))
         states = await journeys.states(session, {p.journey_id for p in claimed})
-        kit = await load_kit(session, graphs)
+        kit = await load_kit(session, graphs, executor.public_url)
     try:
         facts = await ask(executor.profile, workspace_id, claimed, graphs, position)
     except (Problem, httpx2.HTTPError):
@@ -78,7 +85,10 @@ async def execute(executor: Executor, workspace_id: UUID, *, now: int, known_unt
 
 
 async def load_kit(
-    session: AsyncSession, graphs: Mapping[UUID, Compiled], channel_id: UUID | None = None
+    session: AsyncSession,
+    graphs: Mapping[UUID, Compiled],
+    public_url: str,
+    channel_id: UUID | None = None,
 ) -> Kit:
     """Channels and templates these versions use, and the channel used instead of theirs."""
     nodes = [node for compiled in graphs.values() for node in compiled.graph.nodes]
@@ -89,6 +99,7 @@ async def load_kit(
     return Kit(
         channel_types={target.id: target.type for target in targets.values()},
         templates=await templates.sources(session, template_ids),
+        public_url=public_url,
     )
 
 
@@ -111,6 +122,7 @@ async def ask(
             rule_ids=rules[start : start + MAX_RULES],
             profile_ids=sorted(profile_ids),
             min_position=position,
+            links=links_of(graphs[version].graph for version in needed),
         )
         response = await profile.request(
             "POST",
@@ -123,6 +135,12 @@ async def ask(
             known = found.setdefault(each.asked_id, each)
             known.rules.update(each.rules)
     return found
+
+
+def links_of(graphs: Iterable[Graph]) -> LinksWanted:
+    """The links that messages of these journeys may hold."""
+    purposes = {required[-1] for graph in graphs if (required := required_consents(graph))}
+    return LinksWanted(channel="email", purposes=sorted(purposes))
 
 
 def _asks(compiled: Compiled) -> bool:

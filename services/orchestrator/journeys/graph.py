@@ -192,12 +192,25 @@ class Graph(_Strict):
     purpose: Purpose = Field(
         "marketing", description="Marketing messages need the person's consent at the moment sent."
     )
+    subscription_group_id: UUID | None = Field(
+        None,
+        description="Marketing messages then need membership of this group as well, and their "
+        "unsubscribe link ends that membership. Without one it ends all marketing on the channel.",
+    )
     max_event_age_seconds: int = Field(
         86_400,
         ge=1,
         le=31_536_000,
         description="Older events never start this journey, so importing history is safe.",
     )
+
+
+def required_consents(graph: Graph) -> list[str]:
+    """Purposes a message of the journey needs, the one that its unsubscribe link ends last."""
+    if graph.purpose != "marketing":
+        return []
+    group = graph.subscription_group_id
+    return ["marketing"] if group is None else ["marketing", f"group:{group}"]
 
 
 def exits_of(node: Node) -> Iterator[tuple[str, str]]:

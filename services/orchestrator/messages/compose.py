@@ -7,7 +7,7 @@ from uuid import UUID
 
 from services.contracts.profile import ProfileFacts
 from services.orchestrator.engine.participants import Participant
-from services.orchestrator.journeys.graph import Graph
+from services.orchestrator.journeys.graph import Graph, required_consents
 from services.orchestrator.journeys.step import Send
 from services.orchestrator.message_templates.render import (
     Parts,
@@ -25,6 +25,8 @@ class Kit:
 
     channel_types: Mapping[UUID, str]
     templates: Mapping[UUID, Parts]
+    public_url: str = ""
+    """Where people reach the gateway: the start of links."""
 
 
 def compose(
@@ -53,11 +55,14 @@ def compose(
         purpose=graph.purpose,
         contact=None,
         content={},
+        required=required_consents(graph),
     )
     if facts is None or not facts.exists:
         message.skipped = "no_profile"
         return message
-    variables = variables_of(participant, graph, facts)
+    message.presumed = [purpose for purpose in message.required if purpose in facts.presumed]
+    links = links_of(message, facts, kit.public_url)
+    variables = variables_of(participant, graph, facts) | links
     try:
         if send.payload is not None:
             message.content = {"payload": render_payload(send.payload, variables)}
@@ -68,9 +73,13 @@ def compose(
             message.skipped = "no_address"
         elif source is None:
             message.skipped = "no_template"
+        elif message.required and not links["unsubscribe_url"]:
+            message.skipped = "no_unsubscribe_link"
         else:
             parts = render(source, variables)
             message.content = {"subject": parts.subject, "text": parts.text, "html": parts.html}
+            if message.required:
+                message.content["unsubscribe_url"] = links["unsubscribe_url"]
     except TemplateInvalid as error:
         message.skipped = "template_error"
         message.content = {"error": str(error)}
@@ -82,9 +91,24 @@ def address(facts: ProfileFacts) -> str | None:
     return next(iter(facts.identifiers.get("email", ())), None)
 
 
+def links_of(message: NewMessage, facts: ProfileFacts, public_url: str) -> dict[str, Any]:
+    """URLs that templates see; ``unsubscribe_url`` is None for what nobody can unsubscribe from."""
+    if facts.links is None:
+        return {"unsubscribe_url": None, "preferences_url": None, "confirm_urls": {}}
+    base, tokens = f"{public_url}/v1", facts.links
+    token = tokens.unsubscribe.get(message.required[-1]) if message.required else None
+    return {
+        "unsubscribe_url": f"{base}/unsubscribe/{token}" if token else None,
+        "preferences_url": f"{base}/preferences/{tokens.preferences}",
+        "confirm_urls": {k: f"{base}/confirm/{v}" for k, v in tokens.confirm.items()},
+    }
+
+
 def variables_of(participant: Participant, graph: Graph, facts: ProfileFacts) -> dict[str, Any]:
-    """What templates see."""
+    """What templates see. Marketing to somebody who asked for general contents speaks of nothing
+    they did."""
     trigger = participant.trigger
+    general = facts.non_personalised and graph.purpose == "marketing"
     return {
         "profile": {
             "id": str(participant.profile_id),
@@ -95,7 +119,7 @@ def variables_of(participant: Participant, graph: Graph, facts: ProfileFacts) ->
         "event": {
             "name": trigger.get("event"),
             "occurred_at": from_ms(trigger["at"]).isoformat(),
-            "properties": trigger.get("properties", {}),
+            "properties": {} if general else trigger.get("properties", {}),
         },
         "journey": {"name": graph.name},
     }

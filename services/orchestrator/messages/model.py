@@ -1,6 +1,6 @@
 """Messages of the send ledger as the API shows them, and new ones as the engine writes them."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Literal
 from uuid import UUID
@@ -30,6 +30,10 @@ class NewMessage:
     purpose: str
     contact: str | None
     content: dict[str, Any]
+    required: list[str] = field(default_factory=list)
+    """Purposes the person must have consented to when it is sent."""
+    presumed: list[str] = field(default_factory=list)
+    """Those of them that the law presumes."""
     skipped: str | None = None
     """Why it will never be sent; None queues it."""
 

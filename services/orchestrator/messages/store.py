@@ -69,9 +69,11 @@ async def add(
         f"""
         INSERT INTO message (workspace_id, id, participant_id, node, visit, channel_id,
             channel_type, journey_id, version_id, replay_id, profile_id, template_id, purpose,
-            contact, content, state, reason, attempts, fence, run_at, created_at, updated_at)
+            required, presumed, contact, content, state, reason, attempts, fence, run_at,
+            created_at, updated_at)
         SELECT :ws, id, participant_id, node, visit, channel_id, channel_type, journey_id,
-            version_id, replay_id, profile_id, template_id, purpose, contact, content,
+            version_id, replay_id, profile_id, template_id, purpose,
+            string_to_array(required, E'\\n'), string_to_array(presumed, E'\\n'), contact, content,
             CASE WHEN skipped IS NULL THEN 'queued' ELSE 'skipped' END, skipped, 0, 0,
             CASE WHEN skipped IS NULL THEN CAST(:now AS timestamptz) END, :now, :now
         FROM unnest({", ".join(f"CAST(:{name} AS {kind}[])" for name, kind in _NEW.items())})
@@ -84,6 +86,9 @@ async def add(
         name: [getattr(message, name) for message in messages] for name in _NEW if name != "id"
     }
     values["id"] = [uuid7() for _ in messages]
+    for name in ("required", "presumed"):
+        # Arrays of arrays of unequal length are none; no purpose has a line break.
+        values[name] = ["\n".join(getattr(message, name)) for message in messages]
     values["content"] = [msgspec.json.encode(message.content).decode() for message in messages]
     rows = await session.execute(statement, {**values, "ws": workspace_id, "now": from_ms(now)})
     return [row for row in rows if row.state == "skipped"]
@@ -102,6 +107,8 @@ _NEW = {
     "profile_id": "uuid",
     "template_id": "uuid",
     "purpose": "text",
+    "required": "text",
+    "presumed": "text",
     "contact": "text",
     "content": "jsonb",
     "skipped": "text",

@@ -4,7 +4,7 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import BigInteger, Index, UniqueConstraint, func, text
+from sqlalchemy import ARRAY, BigInteger, Index, String, UniqueConstraint, func, text
 from sqlalchemy.orm import Mapped, mapped_column
 
 from services.orchestrator.tables import Table
@@ -52,6 +52,10 @@ class MessageRow(Table):
     profile_id: Mapped[UUID]
     template_id: Mapped[UUID | None]
     purpose: Mapped[str]
+    required: Mapped[list[str]] = mapped_column(ARRAY(String))
+    """Purposes that must be consented to when it is claimed."""
+    presumed: Mapped[list[str]] = mapped_column(ARRAY(String))
+    """Those of them that need no grant of this person, as the law that applies presumes it."""
     state: Mapped[str]
     reason: Mapped[str | None]
     contact: Mapped[str | None]
@@ -69,7 +73,8 @@ class MessageRow(Table):
 class SendGateRow(Table):
     """What forbids or allows sends. `subject` is a profile id or a contact point.
 
-    `state`: granted, withdrawn (consent to `purpose`), suppressed, erased (any purpose: `*`).
+    `state`: granted, pending, withdrawn (consent to `purpose`), suppressed, erased (any purpose:
+    `*`). Consents are kept as they were said, level by level (`*`: all channels, contact points).
     """
 
     __tablename__ = "send_gate"
@@ -77,5 +82,7 @@ class SendGateRow(Table):
     workspace_id: Mapped[UUID] = mapped_column(primary_key=True)
     subject: Mapped[str] = mapped_column(primary_key=True)
     purpose: Mapped[str] = mapped_column(primary_key=True)
+    channel: Mapped[str] = mapped_column(primary_key=True)
+    contact_point: Mapped[str] = mapped_column(primary_key=True)
     state: Mapped[str]
     at: Mapped[datetime]

@@ -12,12 +12,12 @@ import pyarrow as pa
 import structlog
 from pydantic import ValidationError
 
-from services.contracts.profile import Facts, FactsRequest, ProfileFacts
+from services.contracts.profile import Facts, FactsRequest, LinksWanted, ProfileFacts
 from services.contracts.tracking import EventScan
 from services.kit.http import ServiceClient
 from services.kit.postgres import SessionMaker, workspace_tx
 from services.kit.problems import Unavailable
-from services.orchestrator.engine.execute import load_kit
+from services.orchestrator.engine.execute import links_of, load_kit
 from services.orchestrator.engine.participants import Participant
 from services.orchestrator.journeys.compiled import Compiled, Happening, compile_graph
 from services.orchestrator.journeys.graph import Graph
@@ -45,6 +45,7 @@ class Replayer:
     maker: SessionMaker
     profile: ServiceClient
     tracking: ServiceClient
+    public_url: str
     batch: int = 5_000
 
 
@@ -138,7 +139,8 @@ class _Delivery:
         for start in range(0, len(sends), self.replayer.batch):
             block = sends[start : start + self.replayer.batch]
             people = {participant.profile_id for participant, _ in block}
-            facts = await _facts(self.replayer.profile, self.workspace_id, people)
+            links = links_of([self.graph])
+            facts = await _facts(self.replayer.profile, self.workspace_id, people, links)
             rows = await asyncio.to_thread(self._compose, block, facts)
             async with workspace_tx(self.replayer.maker, self.workspace_id) as session:
                 await messages.add(session, self.workspace_id, rows, now)
@@ -168,7 +170,8 @@ async def _delivery(
     request: ReplayCreate,
 ) -> _Delivery:
     async with workspace_tx(replayer.maker, workspace_id) as session:
-        kit = await load_kit(session, {compiled.version_id: compiled}, request.channel_id)
+        graphs = {compiled.version_id: compiled}
+        kit = await load_kit(session, graphs, replayer.public_url, request.channel_id)
     return _Delivery(replayer, workspace_id, replay_id, compiled.graph, kit, request.channel_id)
 
 
@@ -202,12 +205,15 @@ async def _learn(
 
 
 async def _facts(
-    profile: ServiceClient, workspace_id: UUID, profile_ids: set[UUID]
+    profile: ServiceClient,
+    workspace_id: UUID,
+    profile_ids: set[UUID],
+    links: LinksWanted | None = None,
 ) -> dict[UUID, ProfileFacts]:
     found: dict[UUID, ProfileFacts] = {}
     wanted = sorted(profile_ids)
     for start in range(0, len(wanted), 10_000):
-        body = FactsRequest(profile_ids=wanted[start : start + 10_000])
+        body = FactsRequest(profile_ids=wanted[start : start + 10_000], links=links)
         response = await profile.request(
             "POST",
             "/internal/v1/facts",

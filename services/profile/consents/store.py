@@ -1,19 +1,38 @@
-"""SQL of consents: blocks for the log, single ones for the API."""
+"""SQL of consents as blocks of the log write them."""
 
 from collections.abc import Collection, Iterable, Sequence
 from uuid import UUID
 
+import msgspec
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from services.kit.ids import uuid7
 from services.profile.arrays import plain, quoted, statement
-from services.profile.consents.ledger import ConsentEntry, Consents
+from services.profile.consents.ledger import ConsentEntry, Consents, Held, Place
+
+OVERALL = """(
+  SELECT coalesce(jsonb_object_agg(purpose, state), '{}'::jsonb)
+  FROM (
+    SELECT c.purpose, CASE
+      WHEN bool_or(c.state = 'granted' AND NOT EXISTS (
+        SELECT FROM consent w
+        WHERE w.workspace_id = c.workspace_id AND w.profile_id = c.profile_id
+          AND w.purpose = c.purpose AND w.state = 'withdrawn' AND w.at >= c.at
+          AND w.channel IN ('*', c.channel) AND w.contact_point IN ('*', c.contact_point)))
+        THEN 'granted'
+      WHEN bool_or(c.state = 'withdrawn' AND c.asked_at IS NULL) THEN 'withdrawn'
+      ELSE 'pending' END AS state
+    FROM consent c
+    WHERE c.workspace_id = p.workspace_id AND c.profile_id = p.profile_id
+    GROUP BY c.purpose) AS by_purpose)"""
+"""``consents.decide.overall`` of the profile ``p`` as jsonb, without what the law presumes."""
 
 _LOAD = statement("""
-SELECT c.profile_id::text AS profile_id, c.purpose, c.state,
-       CAST(extract(epoch FROM c.at) * 1000 AS bigint) AS at
+SELECT c.profile_id::text AS profile_id, c.purpose, c.channel, c.contact_point, c.state,
+       CAST(extract(epoch FROM c.at) * 1000 AS bigint) AS at, c.separate,
+       CAST(extract(epoch FROM c.asked_at) * 1000 AS bigint) AS asked_at
 FROM unnest(CAST(:ids AS uuid[])) AS asked(profile_id)
 JOIN consent c ON c.workspace_id = :workspace_id AND c.profile_id = asked.profile_id
+ORDER BY c.profile_id, c.purpose, c.channel, c.contact_point
 """)
 
 _DELETE = statement("""
@@ -22,23 +41,33 @@ WHERE c.workspace_id = :workspace_id AND c.profile_id = gone.profile_id
 """)
 
 _PUT = statement("""
-INSERT INTO consent (workspace_id, profile_id, purpose, state, at)
-SELECT :workspace_id, profile_id, purpose, state, to_timestamp(at / 1000.0)
-FROM unnest(CAST(:ids AS uuid[]), CAST(:purposes AS text[]), CAST(:states AS text[]),
-            CAST(:times AS bigint[])) AS new(profile_id, purpose, state, at)
-ON CONFLICT (workspace_id, profile_id, purpose)
-DO UPDATE SET state = excluded.state, at = excluded.at
+INSERT INTO consent
+  (workspace_id, profile_id, purpose, channel, contact_point, state, at, separate, asked_at)
+SELECT :workspace_id, profile_id, purpose, channel, contact_point, state,
+       to_timestamp(at / 1000.0), separate, to_timestamp(asked_at / 1000.0)
+FROM unnest(CAST(:ids AS uuid[]), CAST(:purposes AS text[]), CAST(:channels AS text[]),
+            CAST(:contact_points AS text[]), CAST(:states AS text[]), CAST(:times AS bigint[]),
+            CAST(:separate AS boolean[]), CAST(:asked AS bigint[]))
+  AS new(profile_id, purpose, channel, contact_point, state, at, separate, asked_at)
+ON CONFLICT (workspace_id, profile_id, purpose, channel, contact_point)
+DO UPDATE SET state = excluded.state, at = excluded.at, separate = excluded.separate,
+  asked_at = excluded.asked_at
 """)
 
 _LEDGER = statement("""
-INSERT INTO consent_entry
-  (workspace_id, entry_id, profile_id, purpose, state, at, source, message_id)
-SELECT :workspace_id, entry_id, profile_id, purpose, state, to_timestamp(at / 1000.0), source,
-       message_id
-FROM unnest(CAST(:entry_ids AS uuid[]), CAST(:ids AS uuid[]), CAST(:purposes AS text[]),
+INSERT INTO consent_line
+  (workspace_id, profile_id, seq, line, purpose, channel, contact_point, state, at, source,
+   message_id, wording_id, wording_version, proof)
+SELECT :workspace_id, profile_id, seq, line, purpose, channel, contact_point, state,
+       to_timestamp(at / 1000.0), source, message_id, wording_id, wording_version,
+       CAST(proof AS jsonb)
+FROM unnest(CAST(:ids AS uuid[]), CAST(:seqs AS bigint[]), CAST(:lines AS integer[]),
+            CAST(:purposes AS text[]), CAST(:channels AS text[]), CAST(:contact_points AS text[]),
             CAST(:states AS text[]), CAST(:times AS bigint[]), CAST(:sources AS text[]),
-            CAST(:message_ids AS text[]))
-  AS new(entry_id, profile_id, purpose, state, at, source, message_id)
+            CAST(:message_ids AS text[]), CAST(:wording_ids AS text[]),
+            CAST(:wording_versions AS integer[]), CAST(:proofs AS text[]))
+  AS new(profile_id, seq, line, purpose, channel, contact_point, state, at, source, message_id,
+         wording_id, wording_version, proof)
 """)
 
 
@@ -47,8 +76,9 @@ async def load(
 ) -> dict[str, Consents]:
     found = await session.execute(_LOAD, {"workspace_id": workspace_id, "ids": plain(profile_ids)})
     consents: dict[str, Consents] = {}
-    for profile_id, purpose, state, at in found.all():
-        consents.setdefault(profile_id, Consents()).current[purpose] = (state, at)
+    for profile_id, purpose, channel, contact_point, *held in found.all():
+        mine = consents.setdefault(profile_id, Consents()).current
+        mine[Place(purpose, channel, contact_point)] = Held(*held)
     return consents
 
 
@@ -56,39 +86,50 @@ async def put(
     session: AsyncSession, workspace_id: UUID, consents: Iterable[tuple[str, Consents]]
 ) -> None:
     rows = [
-        (profile_id, purpose, state, at)
+        (profile_id, place, held)
         for profile_id, known in consents
-        for purpose, (state, at) in known.current.items()
+        for place, held in known.current.items()
     ]
     if rows:
-        ids, purposes, states, times = (list(column) for column in zip(*rows, strict=True))
         await session.execute(
             _PUT,
             {
                 "workspace_id": workspace_id,
-                "ids": plain(ids),
-                "purposes": quoted(purposes),
-                "states": quoted(states),
-                "times": plain(times),
+                "ids": plain(profile_id for profile_id, _, _ in rows),
+                "purposes": quoted(place.purpose for _, place, _ in rows),
+                "channels": quoted(place.channel for _, place, _ in rows),
+                "contact_points": quoted(place.contact_point for _, place, _ in rows),
+                "states": quoted(held.state for _, _, held in rows),
+                "times": plain(held.at for _, _, held in rows),
+                "separate": plain(held.separate for _, _, held in rows),
+                "asked": plain(held.asked_at for _, _, held in rows),
             },
         )
 
 
 async def append(
-    session: AsyncSession, workspace_id: UUID, entries: Sequence[ConsentEntry]
+    session: AsyncSession, workspace_id: UUID, entries: Sequence[ConsentEntry], seqs: Sequence[int]
 ) -> None:
+    """``seqs``: places in the log of the block's events, which entries name by index."""
     if entries:
+        said = [e.statement for e in entries]
         await session.execute(
             _LEDGER,
             {
                 "workspace_id": workspace_id,
-                "entry_ids": plain(uuid7() for _ in entries),
                 "ids": plain(e.profile_id for e in entries),
-                "purposes": quoted(e.purpose for e in entries),
-                "states": quoted(e.state for e in entries),
+                "seqs": plain(seqs[e.index] for e in entries),
+                "lines": plain(e.line for e in entries),
+                "purposes": quoted(s.place.purpose for s in said),
+                "channels": quoted(s.place.channel for s in said),
+                "contact_points": quoted(s.place.contact_point for s in said),
+                "states": quoted(s.state for s in said),
                 "times": plain(e.at for e in entries),
                 "sources": quoted(e.source for e in entries),
                 "message_ids": quoted(e.message_id for e in entries),
+                "wording_ids": quoted(s.wording.id if s.wording else None for s in said),
+                "wording_versions": plain(s.wording.version if s.wording else None for s in said),
+                "proofs": quoted(msgspec.json.encode(s.proof).decode() for s in said),
             },
         )
 

@@ -17,6 +17,7 @@ from services.kit.strict import StrictRoute
 from services.kit.waiting import came
 from services.profile.clock import to_ms
 from services.profile.facts import service
+from services.profile.facts.links import tokens
 
 router = APIRouter(
     prefix="/internal/v1/facts", tags=["internal"], route_class=StrictRoute, include_in_schema=False
@@ -43,8 +44,11 @@ async def _facts(request: Request, workspace_id: UUID, body: FactsRequest) -> di
             position = await service.position(session, workspace_id)
             if position >= body.min_position:
                 now = request.state.clock.now()
+                links = None
+                if body.links is not None:
+                    links = tokens(request.state.links, workspace_id, body.links, now)
                 found = await service.facts(
-                    session, workspace_id, body.rule_ids, body.profile_ids, to_ms(now)
+                    session, workspace_id, body.rule_ids, body.profile_ids, to_ms(now), links
                 )
                 return {"position": position, "at": now, "profiles": found}
         remaining = deadline - asyncio.get_running_loop().time()

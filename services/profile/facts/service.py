@@ -1,19 +1,21 @@
 """What is true of a set of people now, all at one position of the feed."""
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 from uuid import UUID
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from services.kit.problems import Unavailable
+from services.profile.consents.policy import Standing
 from services.profile.errors import RuleNotFound
 from services.profile.feed import store as feed
 from services.profile.identity import store as identity
 from services.profile.recounts import service as recounts
 from services.profile.rules import people, states
 from services.profile.rules import store as rules
+from services.profile.rules.advance import Subject
 from services.profile.traits import store as trait_store
 from services.rules import Person, Rule, compile_memory, fields, held, normalise
 
@@ -27,8 +29,12 @@ async def facts(
     rule_ids: Sequence[UUID],
     profile_ids: Sequence[UUID],
     now_ms: int,
+    links: Callable[[str, Standing], Facts] | None = None,
 ) -> list[Facts]:
-    """``ProfileFacts`` in the order asked; the session sees one snapshot of the database."""
+    """``ProfileFacts`` in the order asked; the session sees one snapshot of the database.
+
+    ``links`` makes a profile's ``Links``.
+    """
     asked = [str(profile_id) for profile_id in profile_ids]
     living = await identity.canonical(session, workspace_id, set(asked))
     ids = set(living.values())
@@ -37,16 +43,17 @@ async def facts(
     if leaves and await recounts.counting(session, workspace_id, ids):
         raise Unavailable("Events of some of these people are being counted anew.")
     counted = await states.load(session, workspace_id, ids, leaves)
-    known_people = await _people(session, workspace_id, ids, wanted, now_ms)
+    subjects = await _people(session, workspace_id, ids, wanted, now_ms)
     named = await _identifiers(session, workspace_id, ids)
     masked = await trait_store.masked(session, workspace_id)
 
     def answer() -> list[Facts]:
         for (profile_id, leaf_id), each in counted.items():
-            known_people[profile_id].leaf_states[leaf_id] = each.state  # type: ignore[index]
+            subjects[profile_id].person.leaf_states[leaf_id] = each.state  # type: ignore[index]
         holds = {rule_id: compile_memory(rule) for rule_id, rule in wanted.items()}
         known: dict[str, Facts] = {}
-        for profile_id, person in known_people.items():
+        for profile_id, subject in subjects.items():
+            person, consent = _shown(subject), subject.consent
             known[profile_id] = {
                 "profile_id": profile_id,
                 "exists": True,
@@ -55,7 +62,10 @@ async def facts(
                 "computed": person.computed,
                 "identifiers": named.get(profile_id, {}),
                 "consents": person.consents,
+                "presumed": sorted(consent.presumed),
+                "non_personalised": consent.non_personalised,
                 "segments": sorted(person.segments),
+                "links": links(profile_id, consent) if links else None,
             }
         return [{"asked_id": i, **(known.get(living.get(i, "")) or _nobody(i))} for i in asked]
 
@@ -80,6 +90,15 @@ async def _rules(
     return {str(rule_id): normalise(found[rule_id].definition) for rule_id in rule_ids}
 
 
+def _shown(subject: Subject) -> Person:
+    """Who asked not to be treated by who they are is nobody in particular to an engine."""
+    person = subject.person
+    if not subject.consent.non_personalised:
+        return person
+    # The id says nothing of anybody, and shares drawn by it stay shares.
+    return Person(consents=person.consents, profile_id=person.profile_id)
+
+
 def _leaves(wanted: Mapping[str, Rule]) -> set[str]:
     return {leaf.leaf_id for rule in wanted.values() for leaf in rule.leaves}
 
@@ -93,7 +112,10 @@ def _nobody(profile_id: str) -> Facts:
         "computed": {},
         "identifiers": {},
         "consents": {},
+        "presumed": [],
+        "non_personalised": False,
         "segments": [],
+        "links": None,
     }
 
 
@@ -103,9 +125,9 @@ async def _people(
     ids: set[str],
     wanted: Mapping[str, Rule],
     now_ms: int,
-) -> dict[str, Person]:
+) -> dict[str, Subject]:
     definitions = await rules.definitions(session, workspace_id)
-    subjects = await people.load(
+    return await people.load(
         session,
         workspace_id,
         ids,
@@ -115,7 +137,6 @@ async def _people(
         read_accounts=any(s == "account" for rule in wanted.values() for s, _ in fields(rule)),
         now_ms=now_ms,
     )
-    return {profile_id: subject.person for profile_id, subject in subjects.items()}
 
 
 async def _identifiers(

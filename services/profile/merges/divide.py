@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
-from services.profile.consents.ledger import Consents, ConsentState
+from services.profile.consents.ledger import Consents, Held
 from services.profile.profiles.traits import Meta, Traits
 
 T = TypeVar("T")
@@ -25,14 +25,11 @@ class Known:
     @classmethod
     def of(cls, snapshot: Mapping[str, Any]) -> "Known":
         """From the merge ledger; what older rows did not keep is blank."""
-        said: dict[str, tuple[ConsentState, int]] = {
-            purpose: (state, at) for purpose, (state, at) in snapshot.get("consents", {}).items()
-        }
         meta = {key: Meta(*each) for key, each in snapshot.get("trait_meta", {}).items()}
         seen = snapshot.get("seen")
         return cls(
             Traits(dict(snapshot.get("traits", {})), meta),
-            Consents(said),
+            Consents.of(snapshot.get("consents", ())),
             None if seen is None else (seen[0], seen[1]),
         )
 
@@ -45,15 +42,34 @@ def divide(now: Known, ours: Known, theirs: Known) -> tuple[Known, Known]:
     """
     kept = Known(
         _traits(_apart(_pairs(now.traits), _pairs(ours.traits), _pairs(theirs.traits))),
-        Consents(_apart(now.consents.current, ours.consents.current, theirs.consents.current)),
+        _kept_consents(now.consents, ours.consents, theirs.consents),
         _seen(now, ours, theirs),
     )
     revived = Known(theirs.traits.copy(), theirs.consents.copy(), theirs.seen or now.seen)
     before = (ours.consents.current, theirs.consents.current)
-    for purpose, (state, at) in now.consents.current.items():
-        if state == "withdrawn" and all(side.get(purpose) != (state, at) for side in before):
-            revived.consents.learn(purpose, state, at)
+    ended = {
+        place: held
+        for place, held in now.consents.current.items()
+        if held.state == "withdrawn" and not any(_says(side.get(place), held) for side in before)
+    }
+    revived.consents.absorb(Consents(ended))
     return kept, revived
+
+
+def _says(known: Held | None, held: Held) -> bool:
+    return known is not None and (known.state, known.at) == (held.state, held.at)
+
+
+def _kept_consents(now: Consents, ours: Consents, theirs: Consents) -> Consents:
+    """Where nothing was said since the merge, what it was before: two grants that became one may
+    hold something of each."""
+    merged = ours.copy()
+    merged.absorb(theirs)
+    kept = {
+        place: ours.current.get(place) if merged.current.get(place) == held else held
+        for place, held in now.current.items()
+    }
+    return Consents({place: held for place, held in kept.items() if held is not None})
 
 
 def _apart(now: Mapping[str, T], ours: Mapping[str, T], theirs: Mapping[str, T]) -> dict[str, T]:

@@ -15,11 +15,9 @@ log = structlog.get_logger(__name__)
 
 
 async def impact(
-    orchestrator: ServiceClient | None, workspace_id: UUID, profile_ids: Collection[UUID]
+    orchestrator: ServiceClient, workspace_id: UUID, profile_ids: Collection[UUID]
 ) -> Impact | Literal["unknown"]:
     """``unknown`` where it does not answer: the ledger is readable without it."""
-    if orchestrator is None:
-        return "unknown"
     body = ImpactRequest(profile_ids=sorted(profile_ids))
     try:
         answer = await orchestrator.request(

@@ -9,6 +9,8 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from services.contracts.orchestrator import Impact
 from services.contracts.profile import ConsentState
+from services.profile.consents.decide import overall
+from services.profile.consents.ledger import Consents
 from services.profile.merges.impact import Standing
 from services.profile.merges.store import StoredMerge
 
@@ -67,7 +69,9 @@ class Side(BaseModel):
     """One of the two profiles as it was."""
 
     traits: dict[str, Any]
-    consents: dict[str, ConsentState]
+    consents: dict[str, ConsentState] = Field(
+        description="By purpose, what was said on all levels together."
+    )
     identifiers: list[tuple[str, str]] | None = Field(
         description="Namespace and value; null for the one that survived."
     )
@@ -171,7 +175,7 @@ def side_of(snapshot: Mapping[str, Any], standing: Standing, profile_id: UUID) -
     first, last = snapshot.get("seen") or (None, None)
     return Side(
         traits=snapshot.get("traits", {}),
-        consents={purpose: state for purpose, (state, _) in snapshot.get("consents", {}).items()},
+        consents=overall(Consents.of(snapshot.get("consents", ())).current),
         identifiers=snapshot.get("identifiers"),
         segments=held.get("segments", []),
         stages=held.get("stages", {}),

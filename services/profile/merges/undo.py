@@ -21,6 +21,7 @@ from services.profile.merges.undo_store import Taken
 from services.profile.profiles import store as profiles
 from services.profile.profiles.traits import Traits
 from services.profile.recounts import store as recounts
+from services.profile.stream.entries import consent_entries
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,10 +143,7 @@ def _facts(profile_id: str, before: Known, after: Known, now_ms: int) -> list[Ch
     changes = []
     if changed := _changed(before.traits, after.traits):
         changes.append(Change("profile.updated", profile_id, now_ms, {"traits": changed}))
-    for purpose, (state, at) in sorted(after.consents.current.items()):
-        data = {"purpose": purpose, "state": state}
-        changes.append(Change("consent.changed", profile_id, at, data))
-    return changes
+    return changes + consent_entries(profile_id, after.consents, after.consents.current)
 
 
 def _changed(before: Traits, after: Traits) -> dict[str, Any]:
@@ -164,7 +162,7 @@ def _snapshot(before: Node, now: Known, theirs: Iterable[str]) -> dict[str, Any]
         "user_id": before.user_id,
         "traits": now.traits.values,
         "trait_meta": now.traits.meta,
-        "consents": now.consents.current,
+        "consents": now.consents.rows(),
         "seen": now.seen,
         "revived_ids": sorted(theirs),
     }

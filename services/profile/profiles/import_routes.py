@@ -22,8 +22,8 @@ from services.kit.problems import (
 from services.kit.strict import StrictRoute
 from services.profile.profiles import imports
 from services.profile.profiles.imports import Refusal
+from services.profile.stream.say import append
 from services.profile.traits.policy import Rules
-from services.profile.traits.sending import send
 
 router = APIRouter(prefix="/api/v1/profiles", tags=["profiles"], route_class=StrictRoute)
 
@@ -101,7 +101,7 @@ async def import_profiles(
     body, ndjson = await request.body(), content_type in _NDJSON
     calls, answers = await asyncio.to_thread(_read, body, ndjson, source_id, policy.latest)
     if calls:
-        accepted = await send(request.state.ingest, workspace_id, source_id, [*calls.values()])
+        accepted = await append(request.state.ingest, workspace_id, source_id, [*calls.values()])
         _note(accepted, [*calls], answers)
     lines = list(answers.values())
     refused = sum(line.status == "refused" for line in lines)

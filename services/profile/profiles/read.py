@@ -7,10 +7,11 @@ import msgspec
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from services.contracts.profile import ConsentEntry, Profile
+from services.contracts.profile import Profile
 from services.profile.computed import values
+from services.profile.consents.store import OVERALL
 
-_READ = text("""
+_READ = text(f"""
 WITH masked AS MATERIALIZED (
   SELECT coalesce(array_agg(name), ARRAY[]::text[]) AS names FROM masked_trait
   WHERE workspace_id = :workspace_id AND NOT :reveal
@@ -24,15 +25,14 @@ SELECT p.profile_id, p.user_id, (p.traits - masked.names)::text AS traits,
                             ORDER BY linked_at DESC, namespace, value), '[]'::json)
    FROM identifier i
    WHERE i.workspace_id = p.workspace_id AND i.profile_id = p.profile_id)::text AS identifiers,
-  (SELECT coalesce(json_object_agg(purpose, state), '{}'::json) FROM consent c
-   WHERE c.workspace_id = p.workspace_id AND c.profile_id = p.profile_id)::text AS consents,
+  {OVERALL}::text AS consents,
   ARRAY(SELECT alias_id FROM alias a
         WHERE a.workspace_id = p.workspace_id AND a.profile_id = p.profile_id
         ORDER BY alias_id) AS merged_ids
 FROM profile p CROSS JOIN masked
 WHERE p.workspace_id = :workspace_id AND p.profile_id = ANY(CAST(:ids AS uuid[]))
 ORDER BY p.profile_id
-""")
+""")  # noqa: S608 - SQL of this service
 
 _PAGE = text("""
 SELECT profile_id FROM profile
@@ -43,16 +43,6 @@ ORDER BY profile_id LIMIT :limit
 _FIND = text("""
 SELECT profile_id FROM identifier
 WHERE workspace_id = :workspace_id AND namespace = :namespace AND value = :value
-""")
-
-_LEDGER = text("""
-SELECT entry_id, purpose, state, at, source FROM consent_entry
-WHERE workspace_id = :workspace_id
-  AND (profile_id = :profile_id OR profile_id IN (
-    SELECT alias_id FROM alias
-    WHERE workspace_id = :workspace_id AND profile_id = :profile_id))
-  AND entry_id < :before
-ORDER BY entry_id DESC LIMIT :limit
 """)
 
 _COUNT = text("SELECT count(*) FROM profile WHERE workspace_id = :workspace_id")
@@ -100,25 +90,6 @@ async def find(
     """The profile an identifier (normalised) belongs to."""
     parameters = {"workspace_id": workspace_id, "namespace": namespace, "value": value}
     return (await session.execute(_FIND, parameters)).scalar_one_or_none()
-
-
-async def consent_history(
-    session: AsyncSession, workspace_id: UUID, profile_id: UUID, before: UUID, limit: int
-) -> list[tuple[UUID, ConsentEntry]]:
-    """(entry id, entry) of a profile and of those merged into it, the latest first."""
-    parameters = {
-        "workspace_id": workspace_id,
-        "profile_id": profile_id,
-        "before": before,
-        "limit": limit,
-    }
-    return [
-        (
-            r.entry_id,
-            ConsentEntry(purpose=r.purpose, state=r.state, at=r.at, source_id=r.source),
-        )
-        for r in await session.execute(_LEDGER, parameters)
-    ]
 
 
 async def count(session: AsyncSession, workspace_id: UUID) -> int:

@@ -9,7 +9,7 @@ from fastapi import APIRouter, Depends, Query, Request, Response
 from pydantic import BaseModel, ConfigDict, Field, JsonValue
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from services.contracts.profile import ConsentEntry, ConsentState, Identifier, Profile
+from services.contracts.profile import Identifier, Profile
 from services.identifiers import Policy
 from services.kit.auth import UserCaller
 from services.kit.pagination import Page, PagingParams, encode_cursor
@@ -38,7 +38,6 @@ Now = Annotated[int, Depends(_now_ms)]
 """The time of the request in ms since 1970."""
 
 FIRST = UUID(int=0)
-LAST = UUID(int=2**128 - 1)
 
 
 class ProfilePatch(BaseModel):
@@ -67,12 +66,6 @@ class ProfileSegment(BaseModel):
 
 class ProfileSegments(BaseModel):
     items: list[ProfileSegment] = Field(description="By name.")
-
-
-class ConsentPage(Page[ConsentEntry]):
-    """The ledger, the latest line first."""
-
-    current: dict[str, ConsentState] = Field(description="What counts now, by purpose.")
 
 
 @router.get("", summary="List profiles, or find one by an identifier")
@@ -154,7 +147,7 @@ async def patch_profile(
     merged instead: `{"traits": {"address": {"zip": "50667"}}}` leaves the city alone.
     """
     state, workspace_id = request.state, caller.workspace_id
-    writer = service.Writer(state.sessionmaker, state.ingest, state.bell, state.policies)
+    writer = service.Writer(state.desk.speaker, state.policies)
     content_type = request.headers.get("content-type", "").partition(";")[0].strip().lower()
     merge = content_type == "application/merge-patch+json"
     if not await service.change_traits(writer, workspace_id, profile_id, body.traits, merge=merge):
@@ -189,32 +182,6 @@ async def list_profile_segments(
     found = await segments.of_profile(session, caller.workspace_id, living)
     return ProfileSegments(
         items=[ProfileSegment(segment_id=s, name=n, entered_at=t) for s, n, t in found]
-    )
-
-
-@router.get(
-    "/{profile_id}/consents",
-    summary="Consents of a profile, now and before",
-    responses=problem_responses(ProfileNotFound),
-)
-async def list_consents(
-    profile_id: UUID, session: Session, caller: UserCaller, paging: PagingParams, now_ms: Now
-) -> ConsentPage:
-    """Consent is said by events: `context.consent.categoryPreferences` holds true or false by
-    purpose. A line is added whenever one differs from what was known.
-    """
-    living = await service.canonical(session, caller.workspace_id, profile_id)
-    key = paging.after(str)
-    before = LAST if key is None else _cursor_id(str(key[0]))
-    found = await read.consent_history(
-        session, caller.workspace_id, living, before, paging.limit + 1
-    )
-    profile = (await read.read(session, caller.workspace_id, [living], now_ms))[0]
-    more = len(found) > paging.limit
-    return ConsentPage(
-        items=[entry for _, entry in found[: paging.limit]],
-        next_cursor=encode_cursor(str(found[paging.limit - 1][0])) if more else None,
-        current=profile.consents,
     )
 
 

@@ -1,6 +1,5 @@
 """What may happen to a profile besides what events tell of it."""
 
-import asyncio
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -9,28 +8,20 @@ from uuid import UUID
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from services import identifiers
-from services.contracts.tracking import SaidAccepted
-from services.kit.feeds import Bell
-from services.kit.http import ServiceClient
 from services.kit.ids import uuid7
-from services.kit.postgres import SessionMaker, workspace_tx
+from services.kit.postgres import workspace_tx
 from services.kit.problems import InvalidRequest
-from services.kit.waiting import came
 from services.profile.consents import store as consent_store
 from services.profile.consents.ledger import Consents
 from services.profile.errors import ProfileNotFound
 from services.profile.identity import store as identity
 from services.profile.identity.store import Linked
 from services.profile.profiles import store
+from services.profile.stream.say import Speaker
 from services.profile.traits import check
 from services.profile.traits.policy import API
-from services.profile.traits.sending import send
 from services.profile.traits.store import PolicyCache
 
-PATIENCE_SECONDS = 5.0
-"""How long a change that is in the log is waited for."""
-_LOOK_SECONDS = 0.25
-"""Another process may be the one that applies the log, and rings no bell here."""
 _CALL_IDS = {"user_id": "userId", "anonymous_id": "anonymousId"}
 _CONTACTS = ("email", "phone")
 
@@ -48,37 +39,21 @@ async def canonical(session: AsyncSession, workspace_id: UUID, profile_id: UUID)
 class Writer:
     """What a change of traits through the API needs."""
 
-    sessionmaker: SessionMaker
-    ingest: ServiceClient
-    bell: Bell
+    speaker: Speaker
     policies: PolicyCache
 
 
 async def change_traits(
     writer: Writer, workspace_id: UUID, profile_id: UUID, said: Mapping[str, Any], *, merge: bool
 ) -> bool:
-    """Says traits in the log and waits until the profile has them; False where that takes long.
+    """Says traits in the log; True when profiles know it, False where that takes long.
 
     ``merge``: objects are merged into those that are known (RFC 7396) instead of replacing them.
     ``InvalidRequest`` names every trait that cannot be taken, and nothing is changed.
     """
-    async with workspace_tx(writer.sessionmaker, workspace_id) as session:
-        call, priority = await _call(session, writer, workspace_id, profile_id, said, merge)
-    accepted = await send(writer.ingest, workspace_id, API, [call])
-    occurred_at = _accepted(accepted)
-    loop = asyncio.get_running_loop()
-    deadline = loop.time() + PATIENCE_SECONDS
-    while True:
-        rung = writer.bell.listen(str(workspace_id))
-        async with workspace_tx(writer.sessionmaker, workspace_id) as session:
-            living = str(await canonical(session, workspace_id, profile_id))
-            known = (await store.load_traits(session, workspace_id, [living]))[living].meta
-        if all(k in known and known[k].rank >= (priority, occurred_at) for k in said):
-            return True
-        remaining = deadline - loop.time()
-        if remaining <= 0:
-            return False
-        await came(rung, min(remaining, _LOOK_SECONDS))
+    async with workspace_tx(writer.speaker.sessionmaker, workspace_id) as session:
+        call = await _call(session, writer, workspace_id, profile_id, said, merge)
+    return await writer.speaker.say(workspace_id, [call], whole=False)
 
 
 async def _call(
@@ -88,8 +63,8 @@ async def _call(
     profile_id: UUID,
     said: Mapping[str, Any],
     merge: bool,
-) -> tuple[dict[str, Any], int]:
-    """The identify call that says it, and the priority of the API."""
+) -> dict[str, Any]:
+    """The identify call that says it."""
     living = str(await canonical(session, workspace_id, profile_id))
     known = (await store.load_traits(session, workspace_id, [living]))[living]
     consents = (await consent_store.load(session, workspace_id, [living])).get(living, Consents())
@@ -100,11 +75,11 @@ async def _call(
             for key, value in said.items()
         }
     named = _named(await identity.identifiers_of(session, workspace_id, [living]), said)
-    found = check.objections(said, rules, known=known, granted=consents.current)
+    found = check.objections(said, rules, known=known, agreed=consents.current)
     check.refuse(found, "#/traits")
     call = {"type": "identify", "messageId": f"{API}-{uuid7()}", **named}
     call["traits"] = {**named.get("traits", {}), **said}
-    return call, rules.priority(API)
+    return call
 
 
 def _named(linked: Sequence[Linked], said: Mapping[str, Any]) -> dict[str, Any]:
@@ -123,16 +98,6 @@ def _named(linked: Sequence[Linked], said: Mapping[str, Any]) -> dict[str, Any]:
     raise InvalidRequest.at(
         "#/path/profile_id", "Nothing that an event could name this person by is known."
     )
-
-
-def _accepted(answer: SaidAccepted) -> int:
-    """When it counts as said, in ms."""
-    if answer.refused:
-        each = answer.refused[0]
-        raise InvalidRequest.at("#" + (each.pointer or "/traits"), each.detail)
-    (occurred_at,) = answer.occurred_at
-    assert occurred_at is not None
-    return occurred_at
 
 
 def not_found(profile_id: UUID) -> ProfileNotFound:

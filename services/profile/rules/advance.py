@@ -4,7 +4,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
 from services.contracts.changes import Change
-from services.profile.rules.ruleset import STAGE, RuleSet
+from services.profile.consents.policy import NOTHING_SAID, Standing
+from services.profile.rules.ruleset import STAGE, Node, RuleSet
 from services.rules import EMPTY, LeafState, Person, held_due, next_change, sequence_change
 
 
@@ -20,6 +21,7 @@ class Subject:
     """Of the rules in ``RuleSet.spans`` that held, since when (ms): the person's own ``since``."""
     dues: dict[str, int | None] = field(default_factory=dict)
     """Of the same, when time alone is next due to change what reads it, as it is stored."""
+    consent: Standing = NOTHING_SAID
 
 
 @dataclass(slots=True)
@@ -77,7 +79,7 @@ def advance(
     for index, node in enumerate(rules.nodes):
         for profile_id in list(touched.nodes.get(index, ())):
             subject = subjects[profile_id]
-            value = node.value(subject.person, now_ms)
+            value = _value(node, subject, now_ms)
             if node.kind == "model":
                 before = subject.stages.get(node.key)
                 if value != before:
@@ -95,6 +97,13 @@ def advance(
                 if node.kind != "watch":
                     touched.read(rules, (node.kind, node.key), profile_id)
     return result
+
+
+def _value(node: Node, subject: Subject, now_ms: int) -> str | None:
+    """In no segment, and of no rule, is whoever asked not to be treated by who they are."""
+    if subject.consent.non_personalised and node.kind != "model":
+        return None
+    return node.value(subject.person, now_ms)
 
 
 def _move(

@@ -1,6 +1,6 @@
 """People as rules see them, loaded for a set of profiles at once."""
 
-from collections.abc import Collection, Mapping, Set
+from collections.abc import Collection, Set
 from uuid import UUID
 
 import msgspec
@@ -10,7 +10,8 @@ from services.profile.accounts import primary as accounts
 from services.profile.arrays import plain, statement
 from services.profile.computed import values
 from services.profile.consents import store as consents
-from services.profile.consents.ledger import Consents
+from services.profile.consents.policy import standing
+from services.profile.consents.policy_store import policy
 from services.profile.rules import memberships, since
 from services.profile.rules.advance import Subject
 from services.rules import Person
@@ -42,6 +43,7 @@ async def load(
     parameters = {"workspace_id": workspace_id, "ids": plain(profile_ids)}
     found = (await session.execute(_LOAD, parameters)).all()
     said = await consents.load(session, workspace_id, profile_ids)
+    law = await policy(session, workspace_id)
     holds, stages = await memberships.load(session, workspace_id, profile_ids)
     timed = await since.load(session, workspace_id, profile_ids, held)
     belongs = await accounts.load(session, workspace_id, profile_ids) if read_accounts else {}
@@ -50,24 +52,22 @@ async def load(
     for profile_id, traits, computed in found:
         mine = holds.get(profile_id, set())
         stage = stages.get(profile_id, {})
+        known = decode(traits)
+        mine_said = said[profile_id].current if profile_id in said else {}
+        consent = standing(law, mine_said, known)
         person = Person(
-            traits=decode(traits),
+            traits=known,
             computed=values.at(decode(computed), now_ms) if computed != "{}" else {},
             segments=frozenset(mine & segments),
             stage=stage.get(primary_model or ""),
-            consents=_states(said, profile_id),
+            consents=consent.states,
             account=belongs.get(profile_id, {}),
             leaf_states={},
             profile_id=profile_id,
         )
-        subject = subjects[profile_id] = Subject(person, mine, stage)
+        subject = subjects[profile_id] = Subject(person, mine, stage, consent=consent)
         person.since = subject.since
     for (profile_id, rule_id), (since_ms, due) in timed.items():
         subject = subjects[profile_id]
         subject.since[rule_id], subject.dues[rule_id] = since_ms, due
     return subjects
-
-
-def _states(said: Mapping[str, Consents], profile_id: str) -> dict[str, str]:
-    known = said.get(profile_id)
-    return {} if known is None else {p: state for p, (state, _) in known.current.items()}

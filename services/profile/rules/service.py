@@ -10,6 +10,8 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from services.contracts.changes import Change
 from services.profile.account_segments import audience
 from services.profile.computed import aggregates
+from services.profile.consents.ledger import PERSONALISATION
+from services.profile.consents.policy import LAW_TRAITS
 from services.profile.recounts import store as recounts
 from services.profile.rules import memberships, people, since, states, store
 from services.profile.rules.advance import Advanced, Touched, advance, due, dues
@@ -106,9 +108,16 @@ def touch_facts(rules: RuleSet, touched: Touched, applied: Applied) -> None:
         if (traits := applied.folded.traits.get(profile_id)) is not None:
             for key in traits.changed:
                 touched.read(rules, ("traits", key), profile_id)
+            if not LAW_TRAITS.isdisjoint(traits.changed):
+                for read in rules.readers:
+                    if read[0] == "consent":
+                        touched.read(rules, read, profile_id)
         if (consents := applied.folded.consents.get(profile_id)) is not None:
-            for purpose in consents.changed:
+            purposes = {place.purpose for place in consents.changed}
+            for purpose in purposes:
                 touched.read(rules, ("consent", purpose), profile_id)
+            if PERSONALISATION in purposes:
+                touched.everything(rules, [profile_id])
 
 
 async def settle(

@@ -11,6 +11,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from services.profile.accounts import primary
 from services.profile.arrays import plain
 from services.profile.computed.values import SQL_VALUES
+from services.profile.consents.store import OVERALL
 from services.profile.profiles.tables import ProfileRow
 from services.profile.rules.backfill import Row
 from services.rules import Rule
@@ -30,9 +31,7 @@ _COLUMNS = Columns(
       WHERE s.workspace_id = p.workspace_id AND s.profile_id = p.profile_id
         AND s.model_id = (SELECT model_id FROM stage_model WHERE workspace_id = p.workspace_id
                           ORDER BY published_at, model_id LIMIT 1))""",
-    consents="""(
-      SELECT coalesce(jsonb_object_agg(c.purpose, c.state), '{}'::jsonb) FROM consent c
-      WHERE c.workspace_id = p.workspace_id AND c.profile_id = p.profile_id)""",
+    consents=OVERALL,
     leaf_state="""(
       SELECT profile_id, leaf_id, total, recent, bucket_index, bucket_count
       FROM leaf_state WHERE workspace_id = :workspace_id AND leaf_id <> ALL(CAST(:skip AS text[]))
@@ -41,6 +40,9 @@ _COLUMNS = Columns(
     held="""(SELECT profile_id, rule_id::text, entered_at FROM membership
       WHERE workspace_id = :workspace_id)""",
 )
+
+# Who asked not to be treated by who they are is in no segment (`rules.advance`).
+_TARGETED = f"({OVERALL} ->> 'personalisation') IS DISTINCT FROM 'withdrawn'"
 
 _PAST = text("""
 CREATE TEMPORARY TABLE past (
@@ -127,7 +129,7 @@ async def preview(
     await session.execute(_FILL, {"workspace_id": workspace_id, **_past_columns(past)})
     condition, parameters = compile_postgres(rule, now_ms, columns=_COLUMNS)
     # S608: the condition is written by `compile_postgres`; every value in it is bound.
-    where = f"FROM profile p WHERE p.workspace_id = :workspace_id AND {condition}"
+    where = f"FROM profile p WHERE p.workspace_id = :workspace_id AND {condition} AND {_TARGETED}"
     matching = f"CREATE TEMPORARY TABLE matching ON COMMIT DROP AS SELECT p.profile_id {where}"
     values: dict[str, Any] = {"workspace_id": workspace_id, **parameters}
     if ":skip" in matching:

@@ -5,6 +5,7 @@ from typing import Any
 
 from services.contracts.changes import Change
 from services.contracts.events import Event
+from services.profile.consents.ledger import Consents, Place
 from services.profile.identity.resolve import Merge, Resolution
 from services.profile.identity.store import Cause, Linked
 from services.profile.stream.fold import Folded
@@ -81,8 +82,14 @@ def fact_entries(folded: Folded, living: Iterable[str], now_ms: int, rules: Rule
                 data["masked"] = sorted(masked)
             entries.append(Change("profile.updated", profile_id, now_ms, data))
         consents = folded.consents.get(profile_id)
-        for purpose in sorted(consents.changed) if consents is not None else ():
-            state, at = consents.current[purpose]  # type: ignore[union-attr]
-            told = {"purpose": purpose, "state": state}
-            entries.append(Change("consent.changed", profile_id, at, told))
+        if consents is not None:
+            entries += consent_entries(profile_id, consents, consents.changed)
     return entries
+
+
+def consent_entries(profile_id: str, consents: Consents, places: Iterable[Place]) -> list[Change]:
+    held = [(place, consents.current[place]) for place in sorted(places)]
+    return [
+        Change("consent.changed", profile_id, h.at, {**place._asdict(), "state": h.state})
+        for place, h in held
+    ]

@@ -1,13 +1,14 @@
 """What the events of a block say about traits and consents, folded in log order. Pure."""
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import msgspec
 
 from services.contracts.events import Event
-from services.profile.consents.ledger import ConsentEntry, Consents, ConsentState
+from services.profile.consents import statements
+from services.profile.consents.ledger import ConsentEntry, Consents, Statement
 from services.profile.identity.resolve import Merge, Resolution
 from services.profile.profiles.traits import MAX_NAME_LENGTH, Meta, Traits, Verdict
 from services.profile.traits.ledger import Line, Refused
@@ -20,7 +21,7 @@ class Said:
     """What one event says about its person."""
 
     traits: dict[str, Any]
-    consents: dict[str, ConsentState]
+    consents: list[Statement]
     large: bool = False
     """A trait among them may exceed what one value may be."""
 
@@ -34,24 +35,24 @@ class Folded:
     refused: list[Refused] = field(default_factory=list)
     survivors: dict[str, tuple[Traits, Consents]] = field(default_factory=dict)
     """By merged profile: what was known of the survivor right before it took over."""
+    confirmed_purposes: frozenset[str] = frozenset()
+    """Purposes of which a grant counts only once its contact point's owner confirmed it."""
 
 
 def said(event: Event) -> Said | None:
     """Traits and consents of an event, or None, which is the common case and costs little."""
     traits: dict[str, Any] = {}
-    consents: dict[str, ConsentState] = {}
+    consents: list[Statement] = []
     large = False
     # Looking for the key in the text spares decoding contexts that hold neither.
     if '"traits"' in event.context or '"consent"' in event.context:
         context = _object(event.context)
         traits.update(_mapping(context.get("traits")))
         large = bool(traits) and may_exceed(event.context)
-        preferences = _mapping(_mapping(context.get("consent")).get("categoryPreferences"))
-        consents = {
-            purpose: "granted" if state else "withdrawn"
-            for purpose, state in preferences.items()
-            if isinstance(state, bool) and purpose
-        }
+        consents = statements.preferences(context)
+    if event.event in statements.EVENTS:
+        properties = _object(event.properties)
+        consents += statements.explicit(event.event, properties, event.source_id)
     # The traits of a group call are the group's, not the person's.
     if event.type == "identify" and event.traits != "{}":
         traits.update(_object(event.traits))
@@ -79,7 +80,8 @@ def fold(
             pending = next(merges, None)
         owner = resolution.owners[index]
         # First: what needs a consent may come with it.
-        _consent(owner, event, statement, folded)
+        if statement.consents:
+            _agree(owner, index, event, statement, folded)
         if statement.traits:
             _learn(owner, seqs[index], event, statement, policy, folded)
     if pending is not None:
@@ -105,11 +107,11 @@ def _learn(
     known = folded.traits.setdefault(profile_id, Traits())
     meta = Meta(event.occurred_at, rules.priority(source), source, seq)
     consents = folded.consents.get(profile_id)
-    granted = {} if consents is None else consents.current
+    agreed = {} if consents is None else consents.current
     for key, value in statement.traits.items():
         verdict: Refusal | Verdict | None = None
         if not idle:
-            verdict = rules.refuses(key, value, granted)
+            verdict = rules.refuses(key, value, agreed)
         if verdict is None:
             verdict = known.say(key, value, meta, large=statement.large)
         if verdict is None:
@@ -128,15 +130,21 @@ def _learn(
         folded.refused.append(refused)
 
 
-def _consent(profile_id: str, event: Event, statement: Said, folded: Folded) -> None:
-    for purpose, state in statement.consents.items():
-        known = folded.consents.setdefault(profile_id, Consents())
-        if known.learn(purpose, state, event.occurred_at):
-            folded.ledger.append(
-                ConsentEntry(
-                    profile_id, purpose, state, event.occurred_at, event.source_id, event.message_id
-                )
-            )
+def _agree(profile_id: str, index: int, event: Event, said: Said, folded: Folded) -> None:
+    at, source, message_id = event.occurred_at, event.source_id, event.message_id
+    known = folded.consents.setdefault(profile_id, Consents())
+    for line, statement in enumerate(said.consents):
+        if statement.place.purpose in folded.confirmed_purposes:
+            statement = _unless_confirmed(statement)
+        if known.learn(statement, at):
+            entry = ConsentEntry(index, line, profile_id, statement, at, source, message_id)
+            folded.ledger.append(entry)
+
+
+def _unless_confirmed(statement: Statement) -> Statement:
+    if statement.state == "granted" and not statement.confirmed:
+        return replace(statement, state="pending")
+    return statement
 
 
 def _object(text: str) -> dict[str, Any]:

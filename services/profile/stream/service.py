@@ -12,6 +12,8 @@ from services.contracts.events import Event
 from services.identifiers import subject_id
 from services.profile.consents import store as consent_store
 from services.profile.consents.ledger import Consents
+from services.profile.consents.policy import is_group
+from services.profile.consents.policy_store import policy as consent_policy
 from services.profile.identity import conflicts
 from services.profile.identity import store as identity
 from services.profile.identity.limits import BUILT_IN, Era
@@ -102,7 +104,7 @@ async def write(
     result = Applied(resolution, folded, existing, became, living, [], decided.causes, spans)
 
     moved = await _save_identity(session, workspace_id, block, decided, result)
-    await _save_profiles(session, workspace_id, result)
+    await _save_profiles(session, workspace_id, block, result)
     shown = without_masked(statements, policy.latest)
     result.changes = await asyncio.to_thread(
         entries.event_entries, block.events, resolution, decided.causes, shown
@@ -162,6 +164,9 @@ async def _fold(
         folded.traits = await profiles.load_traits(session, workspace_id, known)
     if known := of_consents & existing:
         folded.consents = await consent_store.load(session, workspace_id, known)
+    if any(is_group(c.place.purpose) for _, _, s in statements for c in s.consents):
+        law = await consent_policy(session, workspace_id)
+        folded.confirmed_purposes = law.confirmed_groups
     await asyncio.to_thread(fold, statements, resolution, block.seqs, policy, folded)
     return folded
 
@@ -242,12 +247,14 @@ def _snapshot(applied: Applied, profile_id: str, *, before: str | None = None) -
     return {
         "traits": traits.values,
         "trait_meta": traits.meta,
-        "consents": consents.current,
+        "consents": consents.rows(),
         "seen": span,
     }
 
 
-async def _save_profiles(session: AsyncSession, workspace_id: UUID, applied: Applied) -> None:
+async def _save_profiles(
+    session: AsyncSession, workspace_id: UUID, block: Block, applied: Applied
+) -> None:
     resolution, folded = applied.resolution, applied.folded
     if gone := [loser for loser in applied.became if loser in applied.existing]:
         await profiles.remove(session, workspace_id, gone)
@@ -266,7 +273,7 @@ async def _save_profiles(session: AsyncSession, workspace_id: UUID, applied: App
     await profiles.update(session, workspace_id, old)
     said_of = [(p, folded.consents[p]) for p in applied.living if p in folded.consents]
     await consent_store.put(session, workspace_id, said_of)
-    await consent_store.append(session, workspace_id, folded.ledger)
+    await consent_store.append(session, workspace_id, folded.ledger, block.seqs)
     await trait_ledger.append(session, workspace_id, folded.history, applied.existing)
     await trait_ledger.refuse(session, workspace_id, folded.refused)
 

@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from services.kit.problems import InvalidRequest
+from services.profile.consents.decide import Said
 from services.profile.profiles.traits import Meta, Traits
 from services.profile.traits.definition import objection
 from services.profile.traits.policy import API, Rules
@@ -19,18 +20,18 @@ def objections(
     rules: Rules,
     *,
     known: Traits | None = None,
-    granted: Mapping[str, Any] | None = None,
+    agreed: Said | None = None,
     source: str = API,
 ) -> dict[str, str]:
-    """By trait what is wrong. Without ``known`` and ``granted`` (whoever it is about is not known
+    """By trait what is wrong. Without ``known`` and ``agreed`` (whoever it is about is not known
     yet) only what is wrong for everybody. ``known`` is used up."""
     found: dict[str, str] = {}
     traits = Traits() if known is None else known
     meta = Meta(_LAST, rules.priority(source), source, _LAST)
     for name, value in said.items():
-        refusal = rules.refuses(name, value, granted or {})
+        refusal = rules.refuses(name, value, agreed or {})
         if refusal == "consent_missing":
-            if granted is not None:
+            if agreed is not None:
                 purpose = rules.definitions[name].consent_purpose
                 found[name] = f"The person has not granted the purpose {purpose!r} it needs."
         elif refusal == "wrong_type":

@@ -9,6 +9,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
+from services.profile.consents.decide import Said, overall
 from services.profile.stream.block import first_place
 from services.profile.traits.definition import GATED, TraitDefinition, objection
 
@@ -33,19 +34,18 @@ class Rules:
     def priority(self, source_id: str) -> int:
         return self.priorities.get(source_id, 0)
 
-    def refuses(self, key: str, value: Any, granted: Mapping[str, Any]) -> Refusal | None:
-        """``granted``: by purpose the consent's (state, …) at that moment. Whoever deletes a value
-        needs none."""
+    def refuses(self, key: str, value: Any, agreed: Said) -> Refusal | None:
+        """``agreed``: the person's consents at that moment; what the law presumes is not enough.
+        Whoever deletes a value needs none."""
         definition = self.definitions.get(key)
         if definition is None:
             return "not_registered" if self.registered_only else None
         if objection(definition, value) is not None:
             return "wrong_type"
-        if definition.consent_purpose is not None and value is not None:
-            state = granted.get(definition.consent_purpose)
-            if state is None or state[0] != "granted":
-                return "consent_missing"
-        return None
+        purpose = definition.consent_purpose
+        if purpose is None or value is None or overall(agreed).get(purpose) == "granted":
+            return None
+        return "consent_missing"
 
     def masked(self, names: Iterable[str]) -> set[str]:
         """Those of the names that are not for everybody's eyes."""

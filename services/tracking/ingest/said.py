@@ -14,7 +14,7 @@ from services.kit.strict import StrictRoute
 from services.tracking.ingest import body
 from services.tracking.ingest.accept import accept_batch
 from services.tracking.ingest.convert import Origin
-from services.tracking.log.port import Append, LogAppender
+from services.tracking.log.port import Append, Log, LogAppender
 
 internal_router = APIRouter(
     prefix="/internal/v1/events",
@@ -31,8 +31,10 @@ async def append_said(
     request: Request,
     caller: ServiceCaller,
     source_id: Annotated[str, Query(min_length=1, max_length=100, pattern=r"^[^\x00]+$")],
+    whole: bool = False,
 ) -> SaidAccepted:
-    """Body: ``{"batch": […]}`` as the SDKs send it; the source's tracking plan holds here too."""
+    """Body: ``{"batch": […]}`` as the SDKs send it. The source's tracking plan holds here too, but
+    not for what is said as a ``whole``: no plan may keep a withdrawal of consent back."""
     state = request.state
     origin = Origin(
         caller.workspace_id,
@@ -43,24 +45,33 @@ async def append_said(
         by_contact=True,
         policy=await state.policies.of(caller.workspace_id),
     )
-    plan = await state.plans.of(caller.workspace_id, source_id)
+    plan = None if whole else await state.plans.of(caller.workspace_id, source_id)
     wanted = accept_batch(await body.read(request.receive), origin, plan)
-    accepted = answer(wanted)
-    if wanted.count:
+    if counts(wanted, whole):
         appender: LogAppender = state.appender
         await appender.append(replace(wanted, quarantined=()))
-    return accepted
+    log: Log = state.log
+    offset = (await log.ends(caller.workspace_id)).get(wanted.partition, 0)
+    return answer(wanted, whole, offset)
 
 
-def answer(wanted: Append) -> SaidAccepted:
+def counts(wanted: Append, whole: bool) -> bool:
+    """Whether there is something to append: of a ``whole`` nothing where anything is refused."""
+    return wanted.count > 0 and not (whole and wanted.quarantined)
+
+
+def answer(wanted: Append, whole: bool, offset: int) -> SaidAccepted:
     """What becomes of each event of the batch that ``wanted`` was made of."""
     refused: list[RefusedEvent] = []
     for kept in wanted.quarantined:
         index, slash, pointer = kept.pointer.removeprefix(_PLACE).partition("/")
         refused.append(RefusedEvent(index=int(index), pointer=slash + pointer, detail=kept.detail))
-    times = iter([e.occurred_at for e in unpack(wanted.data, Event)] if wanted.count else ())
-    places = {each.index for each in refused}
     count = wanted.count + len(refused)
+    appended = counts(wanted, whole)
+    times = iter([e.occurred_at for e in unpack(wanted.data, Event)] if appended else ())
+    out = {each.index for each in refused} if appended else range(count)
     return SaidAccepted(
-        occurred_at=[None if i in places else next(times) for i in range(count)], refused=refused
+        occurred_at=[None if i in out else next(times) for i in range(count)],
+        refused=refused,
+        offset=offset,
     )

@@ -28,6 +28,7 @@ async def neighbours() -> AsyncIterator[Neighbours]:
 async def api(database: NewDatabase, neighbours: Neighbours) -> AsyncIterator[httpx2.AsyncClient]:
     settings = OrchestratorSettings.model_validate(
         {
+            "public_url": "https://cx.example.org",
             "postgres_dsn": database("orchestrator").app_dsn,
             "signing_key": signing_key("orchestrator"),
             "trusted_keys": trusted_keys(),

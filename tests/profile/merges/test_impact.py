@@ -69,9 +69,3 @@ async def test_the_ledger_asks_for_everybody_and_is_readable_without_an_answer(
         await undo(world, made["id"])
         detail = await world.get(f"/merges/{made['id']}")
         assert (detail["journeys"], detail["undone"]["revived_id"]) == ("unknown", other)
-
-
-async def test_without_an_orchestrator_journeys_are_unknown(world: World) -> None:
-    one, other = await two_known(world)
-    made = await merge(world, one, other)
-    assert (await world.get(f"/merges/{made['id']}"))["journeys"] == "unknown"

@@ -8,7 +8,7 @@ import pytest
 from sqlalchemy.ext.asyncio import create_async_engine
 
 from services.profile.main import create_app
-from services.profile.profiles import service
+from services.profile.stream import say
 from tests.profile.clock import FakeClock
 from tests.profile.conftest import World, settings
 from tests.profile.tracking import FakeTracking
@@ -134,7 +134,7 @@ async def test_a_granted_consent_and_a_higher_priority_let_the_api_speak(world: 
 
 @pytest.fixture
 def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(service, "PATIENCE_SECONDS", 0.0)
+    monkeypatch.setattr(say, "PATIENCE_SECONDS", 0.0)
 
 
 async def test_a_change_behind_a_long_log_is_accepted_and_comes(

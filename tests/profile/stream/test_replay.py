@@ -29,10 +29,10 @@ from tests.support.waiting import until
 pytestmark = pytest.mark.anyio
 
 NOON = 1_700_000_000_000
-TABLES = ("profile", "identifier", "alias", "merge", "conflict", "consent", "consent_entry")
+TABLES = ("profile", "identifier", "alias", "merge", "conflict", "consent", "consent_line")
 """Of ledgers, ids of rows are left out: they are random."""
 _DUMP = """
-SELECT (to_jsonb(t) - CAST(ARRAY['merge_id', 'conflict_id', 'entry_id'] AS text[]))::text
+SELECT (to_jsonb(t) - CAST(ARRAY['merge_id', 'conflict_id'] AS text[]))::text
 FROM {} AS t ORDER BY 1
 """
 
@@ -88,6 +88,9 @@ async def process(
         "PROFILE_SIGNING_KEY": signing_key("profile"),
         "PROFILE_TRUSTED_KEYS": msgspec.json.encode(trusted_keys()).decode(),
         "PROFILE_TRACKING_STORE_URL": tracking.url,
+        "PROFILE_TRACKING_INGEST_URL": tracking.url,
+        "PROFILE_ORCHESTRATOR_URL": tracking.url,
+        "PROFILE_LINK_KEY": "a key of this test run",
         "PROFILE_DISCOVERY_SECONDS": "0.05",
         "PROFILE_BLOCK_ROWS": "20",
     }

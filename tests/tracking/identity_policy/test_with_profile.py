@@ -36,6 +36,9 @@ async def profiles(
         signing_key=SecretStr(signing_key("profile")),
         trusted_keys=trusted_keys(),
         tracking_store_url=url,
+        tracking_ingest_url=url,
+        orchestrator_url=url,
+        link_key=SecretStr("a key of this test run"),
         discovery_seconds=0.02,
         log_level="WARNING",
     )

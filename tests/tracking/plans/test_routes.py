@@ -7,7 +7,7 @@ from uuid import uuid4
 import httpx2
 import pytest
 
-from tests.support.app import user_headers
+from tests.support.app import service_headers, user_headers
 from tests.support.clickhouse import on_every_clickhouse
 from tests.tracking.service import Running, eventually, track
 
@@ -121,6 +121,22 @@ async def test_quarantine_is_quiet_and_block_is_told(both: Running) -> None:
         cursor = page["next_cursor"]
     assert [len(items) for items in pages] == [2, 1]
     assert len({item["quarantined_id"] for items in pages for item in items}) == 3
+
+
+async def test_no_plan_keeps_back_what_a_service_says_as_a_whole(both: Running) -> None:
+    await activate(both, await create(both.store), "block")
+    headers = service_headers("profile", "tracking", both.tracking.workspace_id)
+    refused = []
+    for whole in (False, True):
+        answer = await both.ingest.post(
+            "/internal/v1/events",
+            params={"source_id": "web", "whole": whole},
+            json={"batch": [track(event="Order", properties={"total": "x"})]},
+            headers=headers,
+        )
+        refused.append(len(answer.json()["refused"]))
+    assert refused == [1, 0]
+    assert len(await both.tracking.logged()) == 1
 
 
 async def test_quarantine_is_replayed_after_the_plan_is_corrected(both: Running) -> None:

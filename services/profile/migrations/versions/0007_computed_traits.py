@@ -5,7 +5,7 @@ from alembic import op
 from services.kit.migrate import fence
 
 revision = "0007"
-down_revision = "0005"
+down_revision = "0006"
 
 TABLES = {
     "computed_trait": """
