@@ -66,7 +66,7 @@ def fact_entries(folded: Folded, living: Iterable[str], now_ms: int) -> list[Cha
                 Change(
                     "consent.changed",
                     profile_id,
-                    consents.current[place].at,
+                    consents.current[place].told_at,
                     {**place._asdict(), "state": consents.current[place].state},
                 )
                 for place in sorted(consents.changed)
