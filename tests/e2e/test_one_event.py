@@ -1,7 +1,9 @@
 """One event of a partner's SDK travels through every service: message, funnel, map, profile."""
 
+import re
 from uuid import uuid4
 
+import httpx2
 from segment import analytics
 
 from tests.support.platform import Mailbox, Platform, identify, track
@@ -143,3 +145,28 @@ def test_without_consent_the_message_is_skipped_and_says_why(
 
     until(skipped, within=20, what="the skipped message")
     assert mailbox.subjects == []
+
+
+def test_one_click_in_a_mail_ends_the_mails_at_once_and_for_good(
+    platform: Platform, mailbox: Mailbox
+) -> None:
+    """Though the client goes on telling the preferences it knows with every event."""
+    user, event = f"u-{uuid4()}", f"Unsubscribed {uuid4()}"
+    journey_id = platform.email_journey(mailbox, event)
+    platform.batch(identify(user, email=f"{user}@example.com"), track(user, event, subject="one"))
+    until(lambda: mailbox.messages, within=20, what="the message in the mailbox")
+    link = re.search(rb"^List-Unsubscribe: <(\S+)>\r?$", mailbox.messages[0], re.MULTILINE)
+    assert link is not None
+    with httpx2.Client(trust_env=False) as nobody:
+        shown = nobody.get(link[1].decode()).raise_for_status().json()
+        assert (shown["purpose"], shown["state"]) == ("marketing", "granted")
+        done = nobody.post(link[1].decode(), data={"List-Unsubscribe": "One-Click"})
+    assert done.raise_for_status().json() == {"status": "unsubscribed"}
+    platform.batch(identify(user, email=f"{user}@example.com"), track(user, event, subject="two"))
+    until(lambda: len(platform.settled(journey_id)) == 2, within=20, what="the second message")
+    assert mailbox.subjects == ["one"]
+    assert sorted(platform.settled(journey_id)) == ["accepted", "skipped"]
+    profile = platform.profile(user)
+    assert profile is not None
+    ledger = platform.get(f"/profiles/{profile['id']}/consents")["items"]
+    assert [(line["channel"], line["actor"]) for line in ledger] == [("email", "link"), ("*", None)]

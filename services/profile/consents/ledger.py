@@ -18,18 +18,64 @@ class Place(NamedTuple):
     contact_point: str = ANY
 
 
-class Held(NamedTuple):
-    """What counts at a place, since when (ms). ``separate``: by a statement of its own;
-    ``asked_at``: when a withdrawal was asked to be undone, which waits for its confirmation."""
+class Decision(NamedTuple):
+    """A yes or a no, and when it was said (ms)."""
 
-    state: ConsentState
+    state: Literal["granted", "withdrawn"]
     at: int
-    separate: bool = False
+
+
+class Held(NamedTuple):
+    """What was said of a place: the last statement of its own, the last preference of those that
+    clients repeat with every event, and the last request for a grant (ms)."""
+
+    own: Decision | None = None
+    repeated: Decision | None = None
     asked_at: int | None = None
 
     @property
+    def decision(self) -> Decision | None:
+        """What counts. Preferences repeated by a client that does not know better never undo a
+        withdrawal that was a statement of its own."""
+        if self.own is None or self.repeated is None:
+            return self.own or self.repeated
+        return self.own if self.own.state == "withdrawn" else _later(self.own, self.repeated)
+
+    @property
+    def state(self) -> ConsentState:
+        decision = self.decision
+        return "pending" if decision is None else decision.state
+
+    @property
+    def at(self) -> int:
+        decision = self.decision
+        return (self.asked_at or 0) if decision is None else decision.at
+
+    @property
+    def told_at(self) -> int:
+        """For readers that keep the later of two: behind everything that was said before."""
+        return max((d.at for d in (self.own, self.repeated) if d), default=self.at)
+
+    @property
     def waits(self) -> bool:
-        return self.state == "pending" or self.asked_at is not None
+        """Whether a request waits for its confirmation; it neither takes a grant away nor undoes a
+        withdrawal before."""
+        if self.state == "granted" or self.asked_at is None:
+            return False
+        return self.decision is None or self.asked_at >= self.at
+
+    @property
+    def separate(self) -> bool:
+        """Whether it was granted by a statement of its own."""
+        return self.state == "granted" and self.own is not None
+
+
+def _later(one: Decision, other: Decision) -> Decision:
+    return max(one, other, key=lambda decision: (decision.at, decision.state == "withdrawn"))
+
+
+def _last(one: Decision | None, other: Decision | None) -> Decision | None:
+    return _later(one, other) if one and other else one or other
 
 
 class Wording(NamedTuple):
@@ -75,18 +121,19 @@ class Consents:
 
     def learn(self, statement: Statement, at: int) -> bool:
         """Whether it belongs into the ledger: it is a statement of its own, or says something else
-        than what was known (clients repeat all preferences with every event)."""
-        known = self.current.get(statement.place)
-        self._put(statement.place, Held(statement.state, at, statement.separate))
-        return statement.separate or known is None or known.state != statement.state
+        than the preferences before."""
+        known = self.current.get(statement.place, Held())
+        self._put(statement.place, _held(statement, at))
+        repeated = known.repeated
+        return statement.separate or repeated is None or repeated.state != statement.state
 
     @classmethod
     def of(cls, rows: Iterable[Sequence[Any]] | Mapping[str, Sequence[Any]]) -> "Consents":
         """Of ``rows``; those kept before consents had levels are state and time by purpose."""
         if isinstance(rows, Mapping):
-            return cls({Place(purpose): Held(*held) for purpose, held in rows.items()})
+            return cls({Place(p): Held(repeated=Decision(*said)) for p, said in rows.items()})
         levels = len(Place._fields)
-        return cls({Place(*row[:levels]): Held(*row[levels:]) for row in rows})
+        return cls({Place(*row[:levels]): _read(*row[levels:]) for row in rows})
 
     def rows(self) -> list[tuple[Any, ...]]:
         """As JSON keeps them: each place and what counts there, flat."""
@@ -101,21 +148,25 @@ class Consents:
 
     def _put(self, place: Place, held: Held) -> None:
         known = self.current.get(place)
-        found = held if known is None else _both(known, held)
-        self.current[place] = found
-        if known is None or (known.state, known.waits) != (found.state, found.waits):
+        if known is not None:
+            asked = [h.asked_at for h in (known, held) if h.asked_at is not None]
+            held = Held(
+                _last(known.own, held.own),
+                _last(known.repeated, held.repeated),
+                max(asked, default=None),
+            )
+        self.current[place] = held
+        if known is None or (known.state, known.waits) != (held.state, held.waits):
             self.changed.add(place)
 
 
-def _both(one: Held, other: Held) -> Held:
-    """The later of two decisions, of two at one time the withdrawal. A request decides nothing:
-    whoever signs somebody up again neither takes a grant away nor undoes a withdrawal."""
-    decided = [held for held in (one, other) if held.state != "pending"]
-    asked_at = max(h.at if h.state == "pending" else h.asked_at or 0 for h in (one, other))
-    if not decided:
-        return Held("pending", asked_at, one.separate or other.separate)
-    last = max(decided, key=lambda held: (held.at, held.state == "withdrawn"))
-    if last.state == "granted":
-        separate = any(h.separate for h in decided if h.state == "granted")
-        return last._replace(separate=separate, asked_at=None)
-    return last._replace(asked_at=asked_at if asked_at >= last.at else None)
+def _read(own: Sequence[Any] | None, repeated: Sequence[Any] | None, asked_at: int | None) -> Held:
+    decisions = (Decision(*said) if said else None for said in (own, repeated))
+    return Held(*decisions, asked_at)
+
+
+def _held(statement: Statement, at: int) -> Held:
+    if statement.state == "pending":
+        return Held(asked_at=at)
+    decision = Decision(statement.state, at)
+    return Held(own=decision) if statement.separate else Held(repeated=decision)

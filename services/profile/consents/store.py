@@ -7,7 +7,7 @@ import msgspec
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from services.profile.arrays import plain, quoted, statement
-from services.profile.consents.ledger import ConsentEntry, Consents, Held, Place
+from services.profile.consents.ledger import ConsentEntry, Consents, Decision, Held, Place
 
 OVERALL = """(
   SELECT coalesce(jsonb_object_agg(purpose, state), '{}'::jsonb)
@@ -19,7 +19,7 @@ OVERALL = """(
           AND w.purpose = c.purpose AND w.state = 'withdrawn' AND w.at >= c.at
           AND w.channel IN ('*', c.channel) AND w.contact_point IN ('*', c.contact_point)))
         THEN 'granted'
-      WHEN bool_or(c.state = 'withdrawn' AND c.asked_at IS NULL) THEN 'withdrawn'
+      WHEN bool_or(c.state = 'withdrawn' AND (c.asked_at < c.at) IS NOT FALSE) THEN 'withdrawn'
       ELSE 'pending' END AS state
     FROM consent c
     WHERE c.workspace_id = p.workspace_id AND c.profile_id = p.profile_id
@@ -27,8 +27,9 @@ OVERALL = """(
 """``consents.decide.overall`` of the profile ``p`` as jsonb, without what the law presumes."""
 
 _LOAD = statement("""
-SELECT c.profile_id::text AS profile_id, c.purpose, c.channel, c.contact_point, c.state,
-       CAST(extract(epoch FROM c.at) * 1000 AS bigint) AS at, c.separate,
+SELECT c.profile_id::text AS profile_id, c.purpose, c.channel, c.contact_point,
+       c.own_state, CAST(extract(epoch FROM c.own_at) * 1000 AS bigint) AS own_at,
+       c.repeated_state, CAST(extract(epoch FROM c.repeated_at) * 1000 AS bigint) AS repeated_at,
        CAST(extract(epoch FROM c.asked_at) * 1000 AS bigint) AS asked_at
 FROM unnest(CAST(:ids AS uuid[])) AS asked(profile_id)
 JOIN consent c ON c.workspace_id = :workspace_id AND c.profile_id = asked.profile_id
@@ -42,16 +43,22 @@ WHERE c.workspace_id = :workspace_id AND c.profile_id = gone.profile_id
 
 _PUT = statement("""
 INSERT INTO consent
-  (workspace_id, profile_id, purpose, channel, contact_point, state, at, separate, asked_at)
+  (workspace_id, profile_id, purpose, channel, contact_point, state, at, own_state, own_at,
+   repeated_state, repeated_at, asked_at)
 SELECT :workspace_id, profile_id, purpose, channel, contact_point, state,
-       to_timestamp(at / 1000.0), separate, to_timestamp(asked_at / 1000.0)
+       to_timestamp(at / 1000.0), own_state, to_timestamp(own_at / 1000.0), repeated_state,
+       to_timestamp(repeated_at / 1000.0), to_timestamp(asked_at / 1000.0)
 FROM unnest(CAST(:ids AS uuid[]), CAST(:purposes AS text[]), CAST(:channels AS text[]),
             CAST(:contact_points AS text[]), CAST(:states AS text[]), CAST(:times AS bigint[]),
-            CAST(:separate AS boolean[]), CAST(:asked AS bigint[]))
-  AS new(profile_id, purpose, channel, contact_point, state, at, separate, asked_at)
+            CAST(:own_states AS text[]), CAST(:own_times AS bigint[]),
+            CAST(:repeated_states AS text[]), CAST(:repeated_times AS bigint[]),
+            CAST(:asked AS bigint[]))
+  AS new(profile_id, purpose, channel, contact_point, state, at, own_state, own_at,
+         repeated_state, repeated_at, asked_at)
 ON CONFLICT (workspace_id, profile_id, purpose, channel, contact_point)
-DO UPDATE SET state = excluded.state, at = excluded.at, separate = excluded.separate,
-  asked_at = excluded.asked_at
+DO UPDATE SET state = excluded.state, at = excluded.at, own_state = excluded.own_state,
+  own_at = excluded.own_at, repeated_state = excluded.repeated_state,
+  repeated_at = excluded.repeated_at, asked_at = excluded.asked_at
 """)
 
 _LEDGER = statement("""
@@ -76,9 +83,14 @@ async def load(
 ) -> dict[str, Consents]:
     found = await session.execute(_LOAD, {"workspace_id": workspace_id, "ids": plain(profile_ids)})
     consents: dict[str, Consents] = {}
-    for profile_id, purpose, channel, contact_point, *held in found.all():
-        mine = consents.setdefault(profile_id, Consents()).current
-        mine[Place(purpose, channel, contact_point)] = Held(*held)
+    for row in found.all():
+        held = Held(
+            Decision(row.own_state, row.own_at) if row.own_state else None,
+            Decision(row.repeated_state, row.repeated_at) if row.repeated_state else None,
+            row.asked_at,
+        )
+        mine = consents.setdefault(row.profile_id, Consents()).current
+        mine[Place(row.purpose, row.channel, row.contact_point)] = held
     return consents
 
 
@@ -101,7 +113,10 @@ async def put(
                 "contact_points": quoted(place.contact_point for _, place, _ in rows),
                 "states": quoted(held.state for _, _, held in rows),
                 "times": plain(held.at for _, _, held in rows),
-                "separate": plain(held.separate for _, _, held in rows),
+                "own_states": quoted(h.own and h.own.state for _, _, h in rows),
+                "own_times": plain(h.own and h.own.at for _, _, h in rows),
+                "repeated_states": quoted(h.repeated and h.repeated.state for _, _, h in rows),
+                "repeated_times": plain(h.repeated and h.repeated.at for _, _, h in rows),
                 "asked": plain(held.asked_at for _, _, held in rows),
             },
         )

@@ -11,7 +11,8 @@ from services.profile.tables import Table
 
 
 class ConsentRow(Table):
-    """What counts now for a purpose at a channel and contact point (``*``: at all of them)."""
+    """What counts now for a purpose at a channel and contact point (``*``: at all of them): state
+    and time of what decides, and what it follows from (``ledger.Held``)."""
 
     __tablename__ = "consent"
     __table_args__ = (Index(None, "workspace_id", "purpose", "profile_id"),)
@@ -23,7 +24,10 @@ class ConsentRow(Table):
     contact_point: Mapped[str] = mapped_column(primary_key=True)
     state: Mapped[str]
     at: Mapped[datetime]
-    separate: Mapped[bool]
+    own_state: Mapped[str | None]
+    own_at: Mapped[datetime | None]
+    repeated_state: Mapped[str | None]
+    repeated_at: Mapped[datetime | None]
     asked_at: Mapped[datetime | None]
 
 

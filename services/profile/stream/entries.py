@@ -90,6 +90,6 @@ def fact_entries(folded: Folded, living: Iterable[str], now_ms: int, rules: Rule
 def consent_entries(profile_id: str, consents: Consents, places: Iterable[Place]) -> list[Change]:
     held = [(place, consents.current[place]) for place in sorted(places)]
     return [
-        Change("consent.changed", profile_id, h.at, {**place._asdict(), "state": h.state})
+        Change("consent.changed", profile_id, h.told_at, {**place._asdict(), "state": h.state})
         for place, h in held
     ]

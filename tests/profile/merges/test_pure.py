@@ -1,8 +1,9 @@
 """Cutting a person's graph, and dividing what is known of a person: cases in words."""
 
 import json
+from typing import Any
 
-from services.profile.consents.ledger import Consents, Held, Place
+from services.profile.consents.ledger import Consents, Decision, Held, Place
 from services.profile.merges.divide import Known, divide
 from services.profile.merges.graph import Edge, Split, split
 from services.profile.profiles.traits import Meta, Traits
@@ -36,6 +37,16 @@ def test_the_id_that_died_in_the_merge_is_preferred_to_the_end_of_its_edge() -> 
     assert cut("ab", "a", "db", dead="d") == Split("d", frozenset("bd"))
 
 
+def own(state: Any, at: int, asked_at: int | None = None) -> Held:
+    """Said by a statement of its own."""
+    return Held(Decision(state, at), None, asked_at)
+
+
+def repeated(state: Any, at: int) -> Held:
+    """Said by preferences that come with every event."""
+    return Held(repeated=Decision(state, at))
+
+
 def known(traits: dict[str, tuple[object, int]], **consents: Held) -> Known:
     values = {key: value for key, (value, _) in traits.items() if value is not None}
     meta = {key: Meta(at, 0, "", 0) for key, (_, at) in traits.items()}
@@ -61,45 +72,50 @@ def test_the_side_that_goes_on_loses_what_the_other_brought_and_keeps_what_was_s
 
 
 def test_a_value_both_sides_had_said_alike_stays_with_both() -> None:
-    same = known({"plan": ("pro", 1)}, news=Held("granted", 1))
+    same = known({"plan": ("pro", 1)}, news=repeated("granted", 1))
     kept, revived = divide(same, same, same)
     assert (kept.traits, revived.traits) == (same.traits, same.traits)
-    assert kept.consents == revived.consents == said(news=Held("granted", 1))
+    assert kept.consents == revived.consents == said(news=repeated("granted", 1))
 
 
 def test_a_consent_that_took_the_place_of_another_gives_it_back() -> None:
-    ours = known({}, news=Held("granted", 1))
-    theirs = known({}, news=Held("withdrawn", 2))
+    ours = known({}, news=repeated("granted", 1))
+    theirs = known({}, news=repeated("withdrawn", 2))
     kept, revived = divide(theirs, ours, theirs)
-    assert kept.consents == said(news=Held("granted", 1))
-    assert revived.consents == said(news=Held("withdrawn", 2))
+    assert kept.consents == said(news=repeated("granted", 1))
+    assert revived.consents == said(news=repeated("withdrawn", 2))
 
 
 def test_a_grant_that_was_one_of_both_keeps_nothing_of_the_other_side() -> None:
     """The older one alone was given by a statement of its own."""
-    ours = known({}, news=Held("granted", 5))
-    theirs = known({}, news=Held("granted", 3, separate=True))
-    kept, revived = divide(known({}, news=Held("granted", 5, separate=True)), ours, theirs)
+    ours = known({}, news=repeated("granted", 5))
+    theirs = known({}, news=own("granted", 3))
+    both = Held(Decision("granted", 3), Decision("granted", 5))
+    kept, revived = divide(known({}, news=both), ours, theirs)
     assert kept.consents == ours.consents
     assert revived.consents == theirs.consents
 
 
 def test_what_was_withdrawn_since_is_withdrawn_for_both_though_it_was_asked_to_be_undone() -> None:
-    both = known({}, news=Held("granted", 1))
-    before, ended = Held("withdrawn", 2), Held("withdrawn", 4, asked_at=5)
-    ours = known({}, news=Held("granted", 1), ads=before)
+    both = known({}, news=repeated("granted", 1))
+    before, ended = repeated("withdrawn", 2), own("withdrawn", 4, 5)
+    ours = known({}, news=repeated("granted", 1), ads=before)
     now = known({}, news=ended, ads=before._replace(asked_at=6))
     kept, revived = divide(now, ours, both)
     assert kept.consents == now.consents
-    assert revived.consents.current == {Place("news"): ended}
+    assert revived.consents.current == {
+        Place("news"): ended._replace(repeated=Decision("granted", 1))
+    }
 
 
 def test_the_ledger_keeps_every_level_and_is_read_though_older_rows_know_none() -> None:
     place = Place("news", "email", "ada@example.com")
-    consents = Consents({place: Held("withdrawn", 4, True, 5), Place("ads"): Held("granted", 1)})
+    consents = Consents({place: own("withdrawn", 4, 5), Place("ads"): repeated("granted", 1)})
     kept = json.loads(json.dumps({"consents": consents.rows()}))
     assert Known.of(kept).consents == consents
-    assert Known.of({"consents": {"ads": ["granted", 1]}}).consents == said(ads=Held("granted", 1))
+    assert Known.of({"consents": {"ads": ["granted", 1]}}).consents == said(
+        ads=repeated("granted", 1)
+    )
     assert Known.of({}).consents == Consents()
 
 

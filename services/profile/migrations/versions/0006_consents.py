@@ -11,7 +11,10 @@ CONSENT = """
 ALTER TABLE consent
   ADD COLUMN channel text NOT NULL DEFAULT '*',
   ADD COLUMN contact_point text NOT NULL DEFAULT '*',
-  ADD COLUMN separate boolean NOT NULL DEFAULT false,
+  ADD COLUMN own_state text,
+  ADD COLUMN own_at timestamptz,
+  ADD COLUMN repeated_state text,
+  ADD COLUMN repeated_at timestamptz,
   ADD COLUMN asked_at timestamptz,
   DROP CONSTRAINT pk_consent,
   ADD CONSTRAINT pk_consent
@@ -20,9 +23,10 @@ ALTER TABLE consent
 DEFAULTS = """
 ALTER TABLE consent
   ALTER COLUMN channel DROP DEFAULT,
-  ALTER COLUMN contact_point DROP DEFAULT,
-  ALTER COLUMN separate DROP DEFAULT
+  ALTER COLUMN contact_point DROP DEFAULT
 """
+# So far only preferences of clients said anything.
+REPEATED = "UPDATE consent SET repeated_state = state, repeated_at = at"
 # Lines of before this version have no place in the log; they keep their order in front of it.
 LEDGER = """
 CREATE TABLE consent_line (
@@ -75,7 +79,7 @@ TABLES = {
 
 
 def upgrade() -> None:
-    for statement in (CONSENT, DEFAULTS, LEDGER, MOVE):
+    for statement in (CONSENT, DEFAULTS, REPEATED, LEDGER, MOVE):
         op.execute(statement)
     op.execute("DROP TABLE consent_entry")
     for table, columns in TABLES.items():
