@@ -161,8 +161,9 @@ class Consents:
 
 
 def _read(own: Sequence[Any] | None, repeated: Sequence[Any] | None, asked_at: int | None) -> Held:
-    decisions = (Decision(*said) if said else None for said in (own, repeated))
-    return Held(*decisions, asked_at)
+    return Held(
+        Decision(*own) if own else None, Decision(*repeated) if repeated else None, asked_at
+    )
 
 
 def _held(statement: Statement, at: int) -> Held:
