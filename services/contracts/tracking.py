@@ -172,7 +172,8 @@ class AggregateQuery(BaseModel):
     Arrow stream answer, sent as it is made: ``aggregate_id``, ``profile_id``, ``state`` string, the
     last for ``services.rules.aggregates.from_json``; one row per (aggregate, person with an event
     that counts). Canonical profiles, or with ``subject_ids`` those subjects, each by itself. 503
-    while ClickHouse has not loaded ``max_log_offset`` yet.
+    while ClickHouse has not loaded ``max_log_offset`` yet, or does not know who is who as of
+    ``min_feed_offset``.
     """
 
     model_config = ConfigDict(extra="forbid")
@@ -182,6 +183,9 @@ class AggregateQuery(BaseModel):
     )
     max_log_offset: int | None = Field(
         None, ge=0, description="Only events of log rows up to here: what profile has read."
+    )
+    min_feed_offset: int | None = Field(
+        None, ge=0, description="As in ``LeafQuery``; says nothing with ``subject_ids``."
     )
     subject_ids: list[UUID] | None = Field(
         None, max_length=10_000, description="Only events of these subjects, a row for each."

@@ -25,7 +25,7 @@ from services.contracts.orchestrator import GateClosing, Withdrawal
 from services.contracts.tracking import SaidAccepted
 from services.kit import feeds
 from services.kit.auth import TokenVerifier
-from services.rules import EMPTY, filter_of, leaf_of, update
+from services.rules import EMPTY, aggregates, filter_of, leaf_of, update
 from services.tracking.ingest import said
 from services.tracking.ingest.accept import accept_batch
 from services.tracking.ingest.convert import Origin
@@ -43,6 +43,7 @@ LEAVES = pa.schema(
         ("buckets", _PAIRS),
     ]
 )
+STATES = pa.schema([(name, pa.string()) for name in ("aggregate_id", "profile_id", "state")])
 
 
 @dataclass
@@ -55,7 +56,7 @@ class FakeTracking:
     counts: bool = False
     """Leaves are counted in the rows as ClickHouse would, once no prepared answer is left."""
     aggregate_answers: list[Response] = field(default_factory=list)
-    aggregate_queries: list[dict[str, object]] = field(default_factory=list)
+    aggregate_queries: list[dict[str, Any]] = field(default_factory=list)
     bell: feeds.Bell = field(default_factory=feeds.Bell)
     verifier: TokenVerifier = field(
         default_factory=lambda: TokenVerifier("tracking", trusted_keys())
@@ -152,8 +153,7 @@ class FakeTracking:
         @app.post("/internal/v1/aggregates/query")
         async def aggregates(request: Request) -> Response:
             self.aggregate_queries.append(await request.json())
-            answers = self.aggregate_answers
-            return answers.pop(0) if answers else Response(status_code=503)
+            return self._added_up(self.aggregate_queries[-1])
 
         self._listens(app)
         return app
@@ -171,6 +171,16 @@ class FakeTracking:
                 return Response(status_code=503)
             self.withdrawals += [(self.said, withdrawal) for withdrawal in body.withdrawals]
             return Response(status_code=204)
+
+    def _added_up(self, query: dict[str, Any]) -> Response:
+        """The same of what computed traits remember, each subject by itself."""
+        if self.aggregate_answers:
+            return self.aggregate_answers.pop(0)
+        if not self.counts:
+            return Response(status_code=503)
+        last = query["max_log_offset"]
+        past = [e for rows in self.rows.values() for r in rows[:last] for e in r.entries(Event)]
+        return packed(STATES, state_rows(query, past))
 
     def _counted(self, query: dict[str, Any]) -> Response:
         """Of all rows of all workspaces, as a test has one; subjects stand for themselves."""
@@ -218,10 +228,32 @@ def leaf_rows(query: dict[str, Any], past: list[Event]) -> list[dict[str, Any]]:
     return found
 
 
+def state_rows(query: dict[str, Any], past: list[Event]) -> list[dict[str, Any]]:
+    """What an ``AggregateQuery`` is answered with, counted by the rule library itself."""
+    found = []
+    for aggregate_id, definition in query["aggregates"].items():
+        aggregate = aggregates.aggregate_of(definition)
+        samples: dict[str, list[Any]] = {}
+        for each in past:
+            asked = query.get("subject_ids") is None or each.subject_id in query["subject_ids"]
+            if asked and each.event == aggregate.leaf.event:
+                sample = aggregate.sample(msgspec.json.decode(each.properties), each.occurred_at)
+                samples.setdefault(each.subject_id, []).append(sample)
+        for subject_id, own in samples.items():
+            state = aggregates.update(aggregates.EMPTY, aggregate, own)
+            text = aggregates.to_json(state, aggregate)
+            found.append({"aggregate_id": aggregate_id, "profile_id": subject_id, "state": text})
+    return found
+
+
 def arrow(rows: list[dict[str, Any]]) -> Response:
+    return packed(LEAVES, rows)
+
+
+def packed(schema: pa.Schema, rows: list[dict[str, Any]]) -> Response:
     sink = pa.BufferOutputStream()
-    table = pa.Table.from_pylist(rows, schema=LEAVES)
-    with pa.ipc.new_stream(sink, LEAVES) as writer:
+    table = pa.Table.from_pylist(rows, schema=schema)
+    with pa.ipc.new_stream(sink, schema) as writer:
         writer.write_table(table)
     return Response(sink.getvalue().to_pybytes())
 

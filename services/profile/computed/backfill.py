@@ -6,37 +6,30 @@ up, and values are told.
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Iterable, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Iterable, Mapping
 from itertools import groupby
 from tempfile import TemporaryFile
-from typing import IO
 from uuid import UUID, uuid4
 
-import pyarrow as pa
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from services.contracts.tracking import AggregateQuery
 from services.kit.http import ServiceClient
 from services.kit.postgres import SessionMaker, workspace_tx
 from services.profile.clock import Clock, to_ms
-from services.profile.computed import aggregates, service, states, store
+from services.profile.computed import aggregates, past, service, states, store
 from services.profile.computed.aggregates import StoredAggregate
 from services.profile.feed import store as feed
 from services.profile.identity import store as identity
+from services.profile.merges import store as merges
 from services.profile.rules import service as rules
 from services.profile.rules.service import News, RuleCache
 from services.profile.stream import store as stream
-from services.rules.aggregates import Aggregate, State, aggregate_of, from_json
+from services.rules.aggregates import Aggregate, aggregate_of
 
-AGGREGATES_PER_QUERY = 20
 CHUNK = 5000
-"""Profiles whose values, or states that are written in one transaction."""
+"""Profiles whose values are written in one transaction."""
 FETCHED = 0.5
 """The share of all work that is done when the past is fetched."""
-_FETCH_SECONDS = 120.0
-
-Row = tuple[str, str, State]
-"""(aggregate id, profile or subject id, state)."""
 
 
 async def complete(
@@ -47,11 +40,14 @@ async def complete(
     workspace_id: UUID,
 ) -> AsyncIterator[int | None]:
     """Do all that is waiting. After each transaction that told something, when the next window
-    ends. Raises ``Unavailable`` while ClickHouse has not loaded the log that far."""
+    ends. Raises ``Unavailable`` while ClickHouse has not loaded the log that far, or tracking does
+    not know of the last unmerge."""
     async with workspace_tx(maker, workspace_id) as session:
         known = await aggregates.load(session, workspace_id)
+        # One that is undone after this has both people counted anew.
+        unmerged = await merges.last_unmerge(session, workspace_id)
     for batch in batches(each for each in known if each.state == "backfilling"):
-        await _fetch(maker, tracking, workspace_id, batch)
+        await _fetch(maker, tracking, workspace_id, batch, unmerged)
     async with workspace_tx(maker, workspace_id) as session:
         sweeping = await _start_sweep(session, workspace_id)
     after: UUID | None = UUID(int=0)
@@ -65,40 +61,27 @@ def batches(waiting: Iterable[StoredAggregate]) -> Iterable[list[StoredAggregate
     """Aggregates that can be fetched in one query; ``waiting`` ordered by start offset."""
     for _, same in groupby(waiting, key=lambda each: each.start_offset):
         found = list(same)
-        for start in range(0, len(found), AGGREGATES_PER_QUERY):
-            yield found[start : start + AGGREGATES_PER_QUERY]
-
-
-async def recount(
-    tracking: ServiceClient,
-    workspace_id: UUID,
-    counted: Sequence[StoredAggregate],
-    subject_ids: Sequence[UUID],
-    max_log_offset: int,
-) -> list[Row]:
-    """The states of some subjects (at most 10,000), each by itself, from their events up to an
-    offset of the log. For profiles that are taken apart again: ``merge`` makes theirs of these."""
-    known = {each.aggregate_id: aggregate_of(each.definition) for each in counted}
-    query = _query(counted, max_log_offset, subject_ids)
-    with TemporaryFile() as answer:
-        await _download(tracking, workspace_id, query, answer)
-        found = await asyncio.to_thread(lambda: list(_rows(answer, known)))
-    return [row for rows, _ in found for row in rows]
+        for start in range(0, len(found), past.AGGREGATES_PER_QUERY):
+            yield found[start : start + past.AGGREGATES_PER_QUERY]
 
 
 async def _fetch(
-    maker: SessionMaker, tracking: ServiceClient, workspace_id: UUID, batch: list[StoredAggregate]
+    maker: SessionMaker,
+    tracking: ServiceClient,
+    workspace_id: UUID,
+    batch: list[StoredAggregate],
+    unmerged: int,
 ) -> None:
     run_id, ids = uuid4(), [each.aggregate_id for each in batch]
     known = {each.aggregate_id: aggregate_of(each.definition) for each in batch}
     with TemporaryFile() as answer:
-        query = _query(batch, batch[0].start_offset, None)
-        await _download(tracking, workspace_id, query, answer)
+        wanted = past.query(batch, batch[0].start_offset, min_feed_offset=unmerged)
+        await past.download(tracking, workspace_id, wanted, answer)
         async with workspace_tx(maker, workspace_id) as session:
             await stream.lock(session, workspace_id)
             await aggregates.forget_past(session, workspace_id, ids)
             await aggregates.change(session, workspace_id, ids, run_id=run_id)
-        chunks = _rows(answer, known)
+        chunks = past.rows(answer, known)
         while (chunk := await asyncio.to_thread(next, chunks, None)) is not None:
             async with workspace_tx(maker, workspace_id) as session:
                 await _add(session, workspace_id, run_id, known, *chunk)
@@ -120,7 +103,7 @@ async def _add(
     workspace_id: UUID,
     run_id: UUID,
     known: Mapping[str, Aggregate],
-    rows: list[Row],
+    rows: list[past.Row],
     done: float,
 ) -> None:
     """Lay a chunk of the past beside what is counted live, under the profiles that live now."""
@@ -206,45 +189,3 @@ async def _finish(
     await store.remove(session, workspace_id, list(removed))
     await aggregates.remove_unread(session, workspace_id)
     await stream.revise_rules(session, workspace_id)
-
-
-def _query(
-    counted: Sequence[StoredAggregate], max_log_offset: int, subject_ids: Sequence[UUID] | None
-) -> AggregateQuery:
-    return AggregateQuery.model_validate(
-        {
-            "aggregates": {each.aggregate_id: each.definition for each in counted},
-            "max_log_offset": max_log_offset,
-            "subject_ids": subject_ids,
-        }
-    )
-
-
-async def _download(
-    tracking: ServiceClient, workspace_id: UUID, query: AggregateQuery, into: IO[bytes]
-) -> None:
-    """The whole answer goes to a file first: ClickHouse is not held up by our writing."""
-    async with tracking.stream(
-        "POST",
-        "/internal/v1/aggregates/query",
-        workspace_id=workspace_id,
-        content=query.model_dump_json(by_alias=True, exclude_none=True),
-        headers={"Content-Type": "application/json"},
-        timeout=_FETCH_SECONDS,
-    ) as response:
-        response.raise_for_status()
-        async for part in response.aiter_bytes():
-            await asyncio.to_thread(into.write, part)
-
-
-def _rows(answer: IO[bytes], known: Mapping[str, Aggregate]) -> Iterator[tuple[list[Row], float]]:
-    """Chunks of the answer, and the share of it that is read with each."""
-    size = max(1, answer.tell())
-    answer.seek(0)
-    with pa.ipc.open_stream(answer) as reader:
-        for batch in reader:
-            share = min(1.0, answer.tell() / size)
-            for start in range(0, batch.num_rows, CHUNK):
-                columns = (column.to_pylist() for column in batch.slice(start, CHUNK).columns)
-                found = zip(*columns, strict=True)
-                yield [(a, p, from_json(state, known[a])) for a, p, state in found], share

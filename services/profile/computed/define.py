@@ -1,6 +1,5 @@
 """What may happen to the definition of a computed trait."""
 
-from collections.abc import Iterable
 from typing import Any
 from uuid import UUID
 
@@ -12,13 +11,13 @@ from services.profile.computed import aggregates, store
 from services.profile.computed.store import StoredTrait
 from services.profile.errors import (
     ComputedTraitInUse,
+    ComputedTraitNameTaken,
     ComputedTraitNotFound,
     TooManyComputedTraits,
 )
-from services.profile.rules import store as rules
-from services.profile.rules.ruleset import Definition, reads
+from services.profile.rules import registry
 from services.profile.stream import store as stream
-from services.rules import RuleInvalid, normalise
+from services.rules import RuleInvalid
 from services.rules.aggregates import aggregate_of
 
 MAX_TRAITS = 200
@@ -36,6 +35,11 @@ async def create(
     place = await stream.lock(session, workspace_id)
     if len(await store.traits(session, workspace_id)) >= MAX_TRAITS:
         raise TooManyComputedTraits(f"A workspace has at most {MAX_TRAITS} computed traits.")
+    if await store.is_taken(session, workspace_id, name):
+        raise ComputedTraitNameTaken(
+            f"computed.{name} exists, as a computed trait or as (a part of) a prediction, or its "
+            "values are still being removed."
+        )
     trait_id, aggregate_id = uuid7(), _aggregate_id(definition)
     await aggregates.add(session, workspace_id, aggregate_id, definition, place.log_offset)
     await store.add(
@@ -98,21 +102,10 @@ async def delete(session: AsyncSession, workspace_id: UUID, trait_id: UUID) -> N
     """The values are taken from profiles in the background; until then the name is not free."""
     await stream.lock(session, workspace_id)
     trait = await read(session, workspace_id, trait_id)
-    for definition in await rules.definitions(session, workspace_id):
-        if ("computed", trait.name) in _reads([definition]):
-            kind = {"watch": "rule", "model": "stage model"}.get(definition.kind, definition.kind)
-            raise ComputedTraitInUse(f"The {kind} {definition.key} reads computed.{trait.name}.")
+    if (reader := await registry.reader_of(session, workspace_id, trait.name)) is not None:
+        raise ComputedTraitInUse(f"The {reader} reads computed.{trait.name}.")
     await store.set_states(session, workspace_id, [trait_id], "removing", 0.0)
     await stream.revise_rules(session, workspace_id)
-
-
-def _reads(definitions: Iterable[Definition]) -> set[tuple[str, str]]:
-    return {
-        read
-        for definition in definitions
-        for _, tree in definition.trees
-        for read in reads(normalise(dict(tree)))
-    }
 
 
 def _aggregate_id(definition: dict[str, Any]) -> str:

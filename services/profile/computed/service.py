@@ -10,13 +10,14 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from services.contracts.changes import Change
 from services.profile.computed import states, values
-from services.profile.computed.states import Held, Key
+from services.profile.computed.compute import Work, ageing, compute
+from services.profile.computed.states import Key
 from services.profile.profiles import read as profiles
-from services.profile.rules.ruleset import AggregatePlan, RuleSet
+from services.profile.recounts import store as recounts
+from services.profile.rules.ruleset import RuleSet
 from services.profile.rules.service import News
 from services.profile.stream.service import Applied
-from services.rules.aggregates import EMPTY, Since, State, merge, next_change, update, value_of
-from services.rules.partials import Sample
+from services.rules.aggregates import State
 
 Values = Mapping[str, Mapping[str, Any]]
 """JSON by profile and name; None for no value."""
@@ -30,19 +31,6 @@ class Told:
     next_due: int | None = None
 
 
-@dataclass(slots=True)
-class _Work:
-    """What is new: samples, states that survivors of merges take over, keys to look at anyway."""
-
-    sampled: Mapping[Key, list[Sample]] = field(default_factory=dict)
-    inherited: dict[Key, list[State]] = field(default_factory=dict)
-    asked: Collection[Key] = ()
-
-    def keys(self, rules: RuleSet) -> list[Key]:
-        every = dict.fromkeys([*self.sampled, *self.inherited, *self.asked])
-        return [key for key in every if key[1] in rules.aggregates]
-
-
 async def of_block(
     session: AsyncSession,
     workspace_id: UUID,
@@ -52,7 +40,7 @@ async def of_block(
     now_ms: int,
 ) -> Told:
     """Write what a block, already applied to profiles and counted, means for computed traits."""
-    work = _Work(sampled=news.sampled)
+    work = Work(sampled=news.sampled)
     if gone := [loser for loser in applied.became if loser in applied.existing]:
         became = {loser: applied.became[loser] for loser in gone}
         work.inherited = await _inherit(session, workspace_id, rules, became)
@@ -92,9 +80,9 @@ async def expire(
     """Write what time alone has changed; whether there may be more of it."""
     overdue = await states.due(session, workspace_id, now_ms, limit)
     for profile_id, aggregate_id in overdue:
-        for trait in _ageing(rules, rules.aggregates[aggregate_id]):
+        for trait in ageing(rules, rules.aggregates[aggregate_id]):
             news.touched.read(rules, ("computed", trait), profile_id)
-    told = await _settle(session, workspace_id, rules, news, _Work(asked=overdue), now_ms)
+    told = await _settle(session, workspace_id, rules, news, Work(asked=overdue), now_ms)
     return told, len(overdue) == limit
 
 
@@ -107,9 +95,9 @@ async def schedule(
     now_ms: int,
 ) -> Told:
     """For rules that are new: a trait that counts days has a next time to be asked again."""
-    ageing = [key for key, plan in rules.aggregates.items() if _ageing(rules, plan)]
-    asked = [(str(profile_id), key) for profile_id in profile_ids for key in ageing]
-    return await _settle(session, workspace_id, rules, news, _Work(asked=asked), now_ms)
+    counting = [key for key, plan in rules.aggregates.items() if ageing(rules, plan)]
+    asked = [(str(profile_id), key) for profile_id in profile_ids for key in counting]
+    return await _settle(session, workspace_id, rules, news, Work(asked=asked), now_ms)
 
 
 async def sweep(
@@ -127,12 +115,28 @@ async def sweep(
     the next profiles; the last of them, None when all were."""
     ids = await profiles.page(session, workspace_id, after, limit)
     asked = [(str(profile_id), key) for profile_id in ids for key in aggregate_ids]
-    told = await _settle(session, workspace_id, rules, news, _Work(asked=asked), now_ms)
+    told = await _settle(session, workspace_id, rules, news, Work(asked=asked), now_ms)
     if removed:
         # Nobody is told: it is the trait that goes, not what people did.
         gone = {str(profile_id): dict.fromkeys(removed) for profile_id in ids}
         await publish(session, workspace_id, rules, news, gone, now_ms)
     return told, ids[-1] if len(ids) == limit else None
+
+
+async def add_recounted(
+    session: AsyncSession,
+    workspace_id: UUID,
+    rules: RuleSet,
+    news: News,
+    profile_ids: Collection[str],
+    counted: dict[Key, list[State]],
+    now_ms: int,
+) -> Told:
+    """Write what comes of the past of people that was counted anew, beside what was counted live
+    since that began."""
+    asked = [(profile_id, key) for profile_id in profile_ids for key in rules.aggregates]
+    work = Work(inherited=counted, asked=asked)
+    return await _settle(session, workspace_id, rules, news, work, now_ms)
 
 
 async def publish(
@@ -179,7 +183,7 @@ async def _settle(
     workspace_id: UUID,
     rules: RuleSet,
     news: News,
-    work: _Work,
+    work: Work,
     now_ms: int,
 ) -> Told:
     keys = work.keys(rules)
@@ -191,60 +195,11 @@ async def _settle(
     past = await states.take(session, workspace_id, folding, known, past=True)
     mine = await states.values(session, workspace_id, {profile_id for profile_id, _ in keys})
 
-    changed, wanted = await asyncio.to_thread(_compute, rules, work, keys, held, past, now_ms)
+    changed, wanted = await asyncio.to_thread(compute, rules, work, keys, held, past, now_ms)
     await states.save(session, workspace_id, changed, known)
+    # What is counted anew is not true of anybody yet: whoever it concerns keeps their values.
+    for each in await recounts.pending(session, workspace_id):
+        wanted.pop(each.profile_id, None)
     changes = await _publish(session, workspace_id, rules, news, mine, wanted, now_ms)
     next_due = min((h.due for h in held.values() if h.due is not None), default=None)
     return Told(changes, next_due)
-
-
-def _compute(
-    rules: RuleSet,
-    work: _Work,
-    keys: Iterable[Key],
-    held: dict[Key, Held],
-    past: Mapping[Key, State],
-    now_ms: int,
-) -> tuple[dict[Key, Held], dict[str, dict[str, Any]]]:
-    """The states that changed, and everybody's values now; ``held`` is brought up to date."""
-    changed: dict[Key, Held] = {}
-    wanted: dict[str, dict[str, Any]] = {}
-    for key in keys:
-        plan = rules.aggregates[key[1]]
-        before = held.get(key, Held(EMPTY, None))
-        state = _added(before.state, plan, work, key, past.get(key, EMPTY))
-        named = {t.name: value_of(t.kind, state, plan.aggregate, now_ms) for t in plan.traits}
-        after = held[key] = Held(state, _due(rules, plan, state, named, now_ms))
-        # An event outside a fixed window leaves the state empty: no row for that.
-        if state and after != before:
-            changed[key] = after
-        stored = {name: values.stored(value) for name, value in named.items()}
-        wanted.setdefault(key[0], {}).update(stored)
-    return changed, wanted
-
-
-def _added(state: State, plan: AggregatePlan, work: _Work, key: Key, past: State) -> State:
-    for other in (past, *work.inherited.get(key, ())):
-        state = merge(state, other, plan.aggregate)
-    return update(state, plan.aggregate, work.sampled.get(key, ()))
-
-
-def _ageing(rules: RuleSet, plan: AggregatePlan) -> list[str]:
-    """Names of traits that count days and are read by a rule."""
-    return [
-        trait.name
-        for trait in plan.traits
-        if trait.kind.startswith("days_since") and ("computed", trait.name) in rules.readers
-    ]
-
-
-def _due(
-    rules: RuleSet, plan: AggregatePlan, state: State, named: Mapping[str, Any], now_ms: int
-) -> int | None:
-    """When time alone may next change a value, or the days that a rule reads."""
-    if not plan.traits:
-        return None
-    due = [next_change(state, plan.aggregate, now_ms)]
-    ageing = (named[name] for name in _ageing(rules, plan))
-    due += [value.next_day(now_ms) for value in ageing if isinstance(value, Since)]
-    return min((at for at in due if at is not None), default=None)

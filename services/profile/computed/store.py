@@ -6,13 +6,11 @@ from datetime import datetime
 from typing import Any, Literal
 from uuid import UUID
 
-from sqlalchemy import Select, delete, func, null, select, update
+from sqlalchemy import ColumnElement, Select, delete, func, null, select, true, update
 from sqlalchemy.dialects.postgresql import insert
-from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from services.profile.computed.tables import ComputedTraitRow
-from services.profile.errors import ComputedTraitNameTaken
 
 State = Literal["backfilling", "sweeping", "ready", "removing"]
 
@@ -66,12 +64,40 @@ async def page(
     return [StoredTrait(**row._mapping) for row in await session.execute(statement)]
 
 
-async def names(session: AsyncSession, workspace_id: UUID) -> set[str]:
-    """What rules may read as ``computed.<name>``, predictions included."""
-    statement = select(ComputedTraitRow.name).where(
-        ComputedTraitRow.workspace_id == workspace_id, ComputedTraitRow.state != "removing"
+async def unknown(session: AsyncSession, workspace_id: UUID, read: Collection[str]) -> set[str]:
+    """Names that rules cannot read as ``computed.<name>``. What belongs to a prediction is read
+    as ``<its name>.<part>``."""
+    traits, predictions = await _names(session, workspace_id, ComputedTraitRow.state != "removing")
+    return {n for n in read if n not in traits and head(n) not in predictions}
+
+
+async def is_taken(
+    session: AsyncSession, workspace_id: UUID, name: str, *, prediction: bool = False
+) -> bool:
+    """Whether a name would mix with another, of one whose values are still being removed too: a
+    prediction has everything before the first dot for itself. The lock is held."""
+    traits, predictions = await _names(session, workspace_id, true())
+    clashes = head(name) in predictions or name in traits
+    return clashes or (prediction and name in map(head, traits))
+
+
+def head(name: str) -> str:
+    """What stands before the first dot."""
+    return name.partition(".")[0]
+
+
+async def _names(
+    session: AsyncSession, workspace_id: UUID, condition: ColumnElement[bool]
+) -> tuple[set[str], set[str]]:
+    """Of computed traits and of predictions."""
+    statement = select(ComputedTraitRow.name, ComputedTraitRow.definition.is_(None)).where(
+        ComputedTraitRow.workspace_id == workspace_id, condition
     )
-    return set((await session.execute(statement)).scalars())
+    traits: set[str] = set()
+    predictions: set[str] = set()
+    for name, is_prediction in await session.execute(statement):
+        (predictions if is_prediction else traits).add(name)
+    return traits, predictions
 
 
 async def add(
@@ -86,10 +112,8 @@ async def add(
     aggregate_id: str | None = None,
     state: State = "ready",
 ) -> None:
-    """Register a name: of a computed trait, or of a prediction, which has no definition here.
-
-    Raises ``ComputedTraitNameTaken``.
-    """
+    """Register a name that is not taken: of a computed trait, or of a prediction, which has no
+    definition here."""
     values = {
         "workspace_id": workspace_id,
         "trait_id": trait_id,
@@ -104,12 +128,7 @@ async def add(
         "created_at": func.now(),
         "updated_at": func.now(),
     }
-    try:
-        await session.execute(insert(ComputedTraitRow).values(values))
-    except IntegrityError as error:
-        raise ComputedTraitNameTaken(
-            f"computed.{name} exists, or its values are still being removed."
-        ) from error
+    await session.execute(insert(ComputedTraitRow).values(values))
 
 
 async def redefine(

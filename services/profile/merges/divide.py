@@ -1,17 +1,16 @@
 """What is known of a person, divided between the two that the person turns out to be. Pure.
 
-Until it is known by whose identifiers a value was said, what was said after the merge stays with
-the profile that goes on.
+Traits go with the identifiers they were said by. Of consents nobody knows that: what was said after
+the merge stays with the profile that goes on.
 """
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, TypeVar
+from typing import Any
 
 from services.profile.consents.ledger import Consents, Held
+from services.profile.merges.trait_sides import Sayings, divide_traits
 from services.profile.profiles.traits import Meta, Traits
-
-T = TypeVar("T")
 
 
 @dataclass(slots=True)
@@ -34,18 +33,19 @@ class Known:
         )
 
 
-def divide(now: Known, ours: Known, theirs: Known) -> tuple[Known, Known]:
+def divide(now: Known, ours: Known, theirs: Known, said: Sayings) -> tuple[Known, Known]:
     """(who goes on, who lives again), of ``now`` and of what both sides were before they merged.
 
-    ``theirs`` is what lives again as it was. A consent that was withdrawn after the merge is
+    A consent that was withdrawn after the merge is
     withdrawn for both, as nobody may be written to against their word.
     """
+    mine, other = divide_traits(now.traits, ours.traits, theirs.traits, said)
     kept = Known(
-        _traits(_apart(_pairs(now.traits), _pairs(ours.traits), _pairs(theirs.traits))),
+        mine,
         _kept_consents(now.consents, ours.consents, theirs.consents),
         _seen(now, ours, theirs),
     )
-    revived = Known(theirs.traits.copy(), theirs.consents.copy(), theirs.seen or now.seen)
+    revived = Known(other, theirs.consents.copy(), theirs.seen or now.seen)
     before = (ours.consents.current, theirs.consents.current)
     ended = {
         place: held
@@ -72,17 +72,6 @@ def _kept_consents(now: Consents, ours: Consents, theirs: Consents) -> Consents:
     return Consents({place: held for place, held in kept.items() if held is not None})
 
 
-def _apart(now: Mapping[str, T], ours: Mapping[str, T], theirs: Mapping[str, T]) -> dict[str, T]:
-    """``now`` without what ``theirs`` brought; what they took the place of comes back."""
-    kept: dict[str, T] = {}
-    for key, value in now.items():
-        if theirs.get(key) != value or ours.get(key) == value:
-            kept[key] = value
-        elif key in ours:
-            kept[key] = ours[key]
-    return kept
-
-
 def _seen(now: Known, ours: Known, theirs: Known) -> tuple[int, int] | None:
     if now.seen is None or ours.seen is None or theirs.seen is None:
         return now.seen
@@ -91,15 +80,3 @@ def _seen(now: Known, ours: Known, theirs: Known) -> tuple[int, int] | None:
         for then, mine, other in zip(now.seen, ours.seen, theirs.seen, strict=True)
     )
     return first, last
-
-
-def _pairs(traits: Traits) -> dict[str, tuple[Any, Meta]]:
-    """Value and what it rests on by key; the value of a deleted trait is None."""
-    return {key: (traits.values.get(key), meta) for key, meta in traits.meta.items()}
-
-
-def _traits(pairs: Mapping[str, tuple[Any, Meta]]) -> Traits:
-    return Traits(
-        {key: value for key, (value, _) in pairs.items() if value is not None},
-        {key: meta for key, (_, meta) in pairs.items()},
-    )

@@ -13,7 +13,7 @@ from services.profile.consents import store as consents
 from services.profile.consents.ledger import Consents
 from services.profile.identity import store as identity
 from services.profile.identity.resolve import Node
-from services.profile.merges import impact, store, undo_store
+from services.profile.merges import history_store, impact, store, undo_store
 from services.profile.merges.divide import Known, divide
 from services.profile.merges.graph import split
 from services.profile.merges.store import StoredMerge
@@ -48,8 +48,10 @@ async def part(session: AsyncSession, workspace_id: UUID, made: StoredMerge, now
 
     before = await store.node(session, workspace_id, UUID(living))
     now = await _known(session, workspace_id, living)
-    kept, lives = divide(now, ours, theirs)
     taken = await undo_store.take(session, workspace_id, living, revived, parts.theirs)
+    said = await history_store.divided(session, workspace_id, ids, {x.subject_id for x in taken})
+    await history_store.move(session, workspace_id, said, living, revived, parts.theirs)
+    kept, lives = divide(now, ours, theirs, said)
     died = await store.death(session, workspace_id, UUID(revived))
     rest = await identity.identifiers_of(session, workspace_id, [living])
     mine = _user_id(((x.namespace, x.value) for x in rest), before.user_id)

@@ -14,6 +14,7 @@ import structlog
 from services.kit.postgres import workspace_tx
 from services.kit.problems import Unavailable
 from services.profile.clock import to_ms
+from services.profile.computed.service import Values
 from services.profile.predictions import people, service, store, values
 from services.profile.predictions.process import Computation, ProcessEnded, computing
 from services.profile.predictions.sources import Source, as_text, day_number, sources
@@ -126,7 +127,7 @@ class Runner:
             said = await asyncio.to_thread(values.of_results, name, results, as_text(run.as_of))
             await self._put(said, run, people=done, progress=progress)
 
-    async def _put(self, said: values.Values, run: Run, **recorded: float) -> None:
+    async def _put(self, said: Values, run: Run, **recorded: float) -> None:
         resources, workspace_id = self._resources, self._workspace_id
         async with workspace_tx(resources.sessionmaker, workspace_id) as session:
             if not await store.record(session, workspace_id, run, **recorded):
@@ -152,7 +153,7 @@ class Runner:
     async def _forget(self, prediction: Prediction) -> None:
         await self._clear(prediction.name, "")
         async with workspace_tx(self._resources.sessionmaker, self._workspace_id) as session:
-            await store.forget(session, self._workspace_id, prediction.prediction_id)
+            await service.forget(session, self._workspace_id, prediction.prediction_id)
 
     async def _record(self, run: Run, **recorded: object) -> None:
         async with workspace_tx(self._resources.sessionmaker, self._workspace_id) as session:

@@ -8,12 +8,17 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from services.kit.ids import uuid7
 from services.kit.problems import InvalidRequest
-from services.profile.errors import ClusterNotReady, PredictionInUse, PredictionNotFound
+from services.profile.computed import store as computed
+from services.profile.errors import (
+    ClusterNotReady,
+    PredictionInUse,
+    PredictionNameTaken,
+    PredictionNotFound,
+)
 from services.profile.predictions import store
 from services.profile.predictions.model import ClusteringCreate, PredictionCreate
 from services.profile.predictions.store import Prediction, Run
 from services.profile.rules import registry
-from services.profile.rules import store as rules
 from services.profile.segments import service as segments
 from services.profile.segments.store import StoredSegment
 from services.profile.stream import store as stream
@@ -29,8 +34,7 @@ async def create(
     made = Prediction(
         uuid7(), body.name, body.description, body.model.kind, definition, body.refresh_hours, now
     )
-    await stream.lock(session, workspace_id)
-    await store.add(session, workspace_id, made)
+    await _add(session, workspace_id, made)
     return made
 
 
@@ -42,9 +46,21 @@ async def cluster(
         raise InvalidRequest.at("#/traits", "Give traits, behaviour or preferences to compare by.")
     definition = {**body.model_dump(mode="json"), "kind": CLUSTERING}
     made = Prediction(uuid7(), body.name, "", CLUSTERING, definition, None, now)
-    await stream.lock(session, workspace_id)
-    await store.add(session, workspace_id, made)
+    await _add(session, workspace_id, made)
     return made, await request_run(session, workspace_id, made.prediction_id, now)
+
+
+async def _add(session: AsyncSession, workspace_id: UUID, made: Prediction) -> None:
+    await stream.lock(session, workspace_id)
+    if await computed.is_taken(session, workspace_id, made.name, prediction=True):
+        raise PredictionNameTaken(
+            f"A prediction, clustering or computed trait is called {made.name!r} or like a part of "
+            "it, or was until a moment ago."
+        )
+    await store.add(session, workspace_id, made)
+    await computed.add(
+        session, workspace_id, made.prediction_id, made.name, made.kind, description={}
+    )
 
 
 async def read(
@@ -84,12 +100,19 @@ async def delete(
 ) -> None:
     """It is gone at once; its values are taken from people in the background."""
     await stream.lock(session, workspace_id)
-    for definition in await rules.definitions(session, workspace_id):
-        if registry.reads_computed(definition, prediction.name):
-            raise PredictionInUse(
-                f"{definition.key} reads computed.{prediction.name}; change or delete it first."
-            )
-    await store.remove(session, workspace_id, prediction.prediction_id, now)
+    name, prediction_id = prediction.name, prediction.prediction_id
+    if (
+        reader := await registry.reader_of(session, workspace_id, name, parts_too=True)
+    ) is not None:
+        raise PredictionInUse(f"The {reader} reads computed.{name}; change or delete it first.")
+    await store.remove(session, workspace_id, prediction_id, now)
+    await computed.set_states(session, workspace_id, [prediction_id], "removing", 0.0)
+
+
+async def forget(session: AsyncSession, workspace_id: UUID, prediction_id: UUID) -> None:
+    """Nobody has a value of it any more: its name is free."""
+    await store.forget(session, workspace_id, prediction_id)
+    await computed.remove(session, workspace_id, [prediction_id])
 
 
 async def last_rfm(

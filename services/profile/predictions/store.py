@@ -8,10 +8,8 @@ from uuid import UUID
 
 from sqlalchemy import Select, delete, insert, select, update
 from sqlalchemy.dialects.postgresql import distinct_on
-from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from services.profile.errors import PredictionNameTaken
 from services.profile.predictions.model import RunState
 from services.profile.predictions.tables import PredictionRow, PredictionRunRow
 
@@ -64,12 +62,7 @@ def _runs(workspace_id: UUID) -> Select[Any]:
 
 async def add(session: AsyncSession, workspace_id: UUID, new: Prediction) -> None:
     values = {name: getattr(new, name) for name in Prediction.__slots__}
-    try:
-        await session.execute(insert(PredictionRow).values(workspace_id=workspace_id, **values))
-    except IntegrityError as error:
-        raise PredictionNameTaken(
-            f"A prediction or clustering is called {new.name!r}, or was until a moment ago."
-        ) from error
+    await session.execute(insert(PredictionRow).values(workspace_id=workspace_id, **values))
 
 
 async def find(session: AsyncSession, workspace_id: UUID, prediction_id: UUID) -> Prediction | None:
@@ -90,14 +83,6 @@ async def page(
         PredictionRow.prediction_id > after, PredictionRow.kind.in_(kinds)
     )
     return [Prediction(**r._mapping) for r in await session.execute(statement.limit(limit))]
-
-
-async def names(session: AsyncSession, workspace_id: UUID) -> set[str]:
-    """What rules may read as ``computed.<name>`` and ``computed.<name>.<part>``."""
-    statement = select(PredictionRow.name).where(
-        PredictionRow.workspace_id == workspace_id, PredictionRow.removed_at.is_(None)
-    )
-    return set((await session.execute(statement)).scalars())
 
 
 async def remove(

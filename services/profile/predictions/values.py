@@ -8,32 +8,17 @@ import msgspec
 import pyarrow as pa
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from services.contracts.changes import Change
-from services.profile.arrays import plain, quoted, statement
+from services.profile.arrays import statement
+from services.profile.computed import service as computed
+from services.profile.computed import states
+from services.profile.computed.service import Values
 from services.profile.feed import store as feed
-from services.profile.identity import store as identity
 from services.profile.rules import service as rules
 from services.profile.rules.service import News, RuleCache
 from services.profile.stream import store as stream
 
 AS_OF = "as_of"
 PAGE = 5_000
-
-Values = Mapping[str, Mapping[str, Any]]
-"""By profile id and name; None takes a name away."""
-
-_LOAD = statement("""
-SELECT p.profile_id::text AS profile_id, p.computed::text AS computed
-FROM unnest(CAST(:ids AS uuid[])) AS asked(profile_id)
-JOIN profile p ON p.workspace_id = :workspace_id AND p.profile_id = asked.profile_id
-""")
-
-_PUT = statement("""
-UPDATE profile p SET computed = (p.computed || CAST(new.said AS jsonb)) - CAST(new.gone AS text[])
-FROM unnest(CAST(:ids AS uuid[]), CAST(:said AS text[]), CAST(:gone AS text[]))
-  AS new(profile_id, said, gone)
-WHERE p.workspace_id = :workspace_id AND p.profile_id = new.profile_id
-""")
 
 _STALE = statement("""
 SELECT profile_id::text AS profile_id, computed::text AS computed FROM profile
@@ -43,58 +28,17 @@ ORDER BY profile_id LIMIT :limit
 """)
 
 
-async def put(session: AsyncSession, workspace_id: UUID, values: Values) -> dict[str, list[str]]:
-    """Add values to what is computed of profiles; by profile, the names whose value changed.
-
-    To be called under the workspace's lock.
-    """
-    parameters: dict[str, object] = {"workspace_id": workspace_id, "ids": plain(values)}
-    held = {
-        profile_id: msgspec.json.decode(computed)
-        for profile_id, computed in (await session.execute(_LOAD, parameters)).all()
-    }
-    changed = {
-        profile_id: [name for name, value in said.items() if held[profile_id].get(name) != value]
-        for profile_id, said in values.items()
-        if profile_id in held
-    }
-    written = {
-        profile_id: {name: values[profile_id][name] for name in names}
-        for profile_id, names in changed.items()
-        if names
-    }
-    if written:
-        said = [_without(each, None) for each in written.values()]
-        gone = [[n for n, value in each.items() if value is None] for each in written.values()]
-        parameters |= {
-            "ids": plain(written),
-            "said": quoted(msgspec.json.encode(each).decode() for each in said),
-            "gone": quoted(quoted(names) for names in gone),
-        }
-        await session.execute(_PUT, parameters)
-    return {profile_id: names for profile_id, names in changed.items() if names}
-
-
 async def write(
     session: AsyncSession, workspace_id: UUID, values: Values, now_ms: int, cache: RuleCache
 ) -> None:
-    """``put``, then ask the rules that read what changed and append it to the feed."""
+    """Write values, ask the rules that read what changed and tell the feed. Who was merged away
+    since is left out: tracking's map of identities may be behind ours, and says half of them."""
     place = await stream.lock(session, workspace_id)
-    living = await identity.canonical(session, workspace_id, list(values))
-    # Tracking's map of identities may be behind ours: what it says of a merged id is half of it.
-    changed = await put(
-        session, workspace_id, {p: v for p, v in values.items() if living.get(p) == p}
-    )
     known = await cache.get(session, workspace_id, place.rules_revision)
     news = News()
-    told = []
-    for profile_id, names in changed.items():
-        for name in names:
-            news.touched.read(known, ("computed", name), profile_id)
-            # That a value is now of a later time is no news while it stays the same.
-            if not name.endswith(f".{AS_OF}"):
-                data = {"name": name, "value": values[profile_id][name]}
-                told.append(Change("trait.computed", profile_id, now_ms, data))
+    told = await computed.publish(session, workspace_id, known, news, values, now_ms)
+    # That a value is now of a later time is no news while it stays the same.
+    told = [change for change in told if not change.data["name"].endswith(f".{AS_OF}")]
     settled = await rules.settle(session, workspace_id, known, news, now_ms)
     if told or settled.changes:
         await feed.append(session, workspace_id, [*told, *settled.changes])
@@ -141,18 +85,11 @@ async def stale(
 
 
 async def of_profile(session: AsyncSession, workspace_id: UUID, profile_id: str) -> dict[str, Any]:
-    """Everything that is computed of a profile, by name."""
-    parameters = {"workspace_id": workspace_id, "ids": plain([profile_id])}
-    found = (await session.execute(_LOAD, parameters)).one()
-    computed: dict[str, Any] = msgspec.json.decode(found.computed)
-    return computed
+    """Everything that is computed of a living profile, by name."""
+    return (await states.values(session, workspace_id, [profile_id]))[profile_id]
 
 
 def parts(computed: Mapping[str, Any], name: str) -> dict[str, Any]:
     """What belongs to the value of this name."""
     prefix = f"{name}."
     return {k.removeprefix(prefix): v for k, v in computed.items() if k.startswith(prefix)}
-
-
-def _without(said: Mapping[str, Any], value: object) -> dict[str, Any]:
-    return {name: each for name, each in said.items() if each is not value}

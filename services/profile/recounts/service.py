@@ -5,12 +5,18 @@ count live, and tracking is asked for all earlier ones by subject, which needs n
 """
 
 from collections.abc import Collection
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from uuid import UUID
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from services.kit.http import ServiceClient
+from services.profile.computed import aggregates
+from services.profile.computed import past as computed_past
+from services.profile.computed import service as computed
+from services.profile.computed import states as computed_states
+from services.profile.computed.aggregates import StoredAggregate
+from services.profile.computed.states import Key
 from services.profile.identity import store as identity
 from services.profile.merges import impact
 from services.profile.recounts import store
@@ -23,6 +29,7 @@ from services.profile.rules.service import News, Settled
 from services.profile.rules.store import PendingLeaf
 from services.profile.stream import store as stream
 from services.rules import leaf_of
+from services.rules.aggregates import State, aggregate_of
 
 AT_ONCE = 2
 """Profiles per round, as an unmerge makes them: at most 2,000 subjects in a query."""
@@ -30,12 +37,21 @@ AT_ONCE = 2
 
 @dataclass(frozen=True, slots=True)
 class Begun:
-    """Live counting goes on after ``start_offset``; the leaves' events up to it are missing."""
+    """Live counting goes on after ``start_offset``; all events up to it are missing."""
 
     start_offset: int
     subjects: dict[str, list[str]]
     """By profile."""
     leaves: list[PendingLeaf]
+    aggregates: list[StoredAggregate]
+
+
+@dataclass(frozen=True, slots=True)
+class Past:
+    """States from the events that are missing: of leaves by profile, of aggregates by subject."""
+
+    leaves: list[Row] = field(default_factory=list)
+    aggregates: list[computed_past.Row] = field(default_factory=list)
 
 
 async def due(session: AsyncSession, workspace_id: UUID) -> Begun | None:
@@ -46,6 +62,9 @@ async def due(session: AsyncSession, workspace_id: UUID) -> Begun | None:
     waiting = (await store.pending(session, workspace_id))[:AT_ONCE]
     if not waiting or await registered.pending_leaves(session, workspace_id):
         return None
+    counted = await aggregates.load(session, workspace_id)
+    if any(each.state != "ready" for each in counted):
+        return None
     place = await stream.place(session, workspace_id)
     ids = [each.profile_id for each in waiting]
     subjects: dict[str, list[str]] = {each: [] for each in ids}
@@ -55,7 +74,7 @@ async def due(session: AsyncSession, workspace_id: UUID) -> Begun | None:
         PendingLeaf(leaf.leaf_id, leaf.definition, place.log_offset)
         for leaf in await registered.leaves(session, workspace_id)
     ]
-    return Begun(place.log_offset, subjects, leaves)
+    return Begun(place.log_offset, subjects, leaves, counted)
 
 
 async def begin(session: AsyncSession, workspace_id: UUID) -> Begun | None:
@@ -64,19 +83,26 @@ async def begin(session: AsyncSession, workspace_id: UUID) -> Begun | None:
     begun = await due(session, workspace_id)
     if begun is not None:
         await states.take(session, workspace_id, begun.subjects)
+        known = {each.aggregate_id: aggregate_of(each.definition) for each in begun.aggregates}
+        keys = [(profile_id, key) for profile_id in begun.subjects for key in known]
+        await computed_states.take(session, workspace_id, keys, known)
         await store.begin(session, workspace_id, begun.subjects, begun.start_offset)
     return begun
 
 
-async def fetch(tracking: ServiceClient, workspace_id: UUID, begun: Begun) -> list[Row]:
+async def fetch(tracking: ServiceClient, workspace_id: UUID, begun: Begun) -> Past:
     """Raises ``Unavailable`` while ClickHouse has not loaded the log that far."""
-    rows: list[Row] = []
     if begun.start_offset == 0:
-        return rows
+        return Past()
+    rows: list[Row] = []
     for start in range(0, len(begun.leaves), LEAVES_PER_QUERY):
         leaves = begun.leaves[start : start + LEAVES_PER_QUERY]
         rows += await backfill.fetch(tracking, workspace_id, leaves, subjects=begun.subjects)
-    return rows
+    everybody = [UUID(each) for own in begun.subjects.values() for each in own]
+    counted = await computed_past.recount(
+        tracking, workspace_id, begun.aggregates, everybody, begun.start_offset
+    )
+    return Past(rows, counted)
 
 
 async def finish(
@@ -84,7 +110,7 @@ async def finish(
     workspace_id: UUID,
     rules: RuleSet,
     begun: Begun,
-    rows: list[Row],
+    past: Past,
     now_ms: int,
 ) -> Settled:
     """Add the past, then ask everything about these people; the lock is held.
@@ -103,16 +129,35 @@ async def finish(
         for leaf in begun.leaves
         if state.get(leaf.leaf_id) == "ready"
     }
-    counted = [row for row in rows if row[1] in merge_of and row[0] in wanted]
+    counted = [row for row in past.leaves if row[1] in merge_of and row[0] in wanted]
     await backfill.add_rows(session, workspace_id, wanted, counted)
     await store.finish(session, workspace_id, merge_of)
     touched = Touched()
     touched.everything(rules, merge_of)
-    settled = await service.settle(
-        session, workspace_id, rules, News(touched, new_rules=True), now_ms
+    news = News(touched, new_rules=True)
+    counted_anew = await _of_aggregates(session, workspace_id, begun, past, merge_of)
+    told = await computed.add_recounted(
+        session, workspace_id, rules, news, merge_of, counted_anew, now_ms
     )
+    settled = await service.settle(session, workspace_id, rules, news, now_ms)
     await impact.add_changes(session, workspace_id, merge_of, settled.changes)
-    return settled
+    return Settled(told.changes + settled.changes, settled.next_due).with_due(told.next_due)
+
+
+async def _of_aggregates(
+    session: AsyncSession, workspace_id: UUID, begun: Begun, past: Past, wanted: Collection[str]
+) -> dict[Key, list[State]]:
+    """States of the subjects under their profiles, of what is counted still."""
+    counted = await aggregates.load(session, workspace_id)
+    # One that was dropped and made anew has its whole past fetched for everybody.
+    known = {each.aggregate_id for each in counted if each in begun.aggregates}
+    owner_of = {subject: profile for profile, own in begun.subjects.items() for subject in own}
+    found: dict[Key, list[State]] = {}
+    for aggregate_id, subject_id, state in past.aggregates:
+        profile_id = owner_of[subject_id]
+        if profile_id in wanted and aggregate_id in known:
+            found.setdefault((profile_id, aggregate_id), []).append(state)
+    return found
 
 
 async def counting(session: AsyncSession, workspace_id: UUID, profile_ids: Collection[str]) -> bool:

@@ -30,12 +30,12 @@ async def rounds(
             begun = await service.begin(session, workspace_id)
         if begun is None:
             return
-        rows = await service.fetch(tracking, workspace_id, begun)
+        past = await service.fetch(tracking, workspace_id, begun)
         async with workspace_tx(maker, workspace_id) as session:
             place = await stream.lock(session, workspace_id)
             known = await cache.get(session, workspace_id, place.rules_revision)
             now_ms = to_ms(clock.now())
-            settled = await service.finish(session, workspace_id, known, begun, rows, now_ms)
+            settled = await service.finish(session, workspace_id, known, begun, past, now_ms)
             if settled.changes:
                 await feed.append(session, workspace_id, settled.changes)
         yield settled

@@ -8,7 +8,6 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from services.kit.problems import InvalidRequest
 from services.profile.computed import store as computed
-from services.profile.predictions import store as predictions
 from services.profile.rules import inner, store
 from services.profile.rules.ruleset import Definition, Read, RuleCycle, build, reads
 from services.profile.rules.store import PendingLeaf, StoredRule
@@ -93,34 +92,36 @@ async def unregister(session: AsyncSession, workspace_id: UUID, rule_id: UUID) -
     return True
 
 
-def reads_computed(definition: Definition, name: str) -> bool:
-    """Whether a rule reads the value of a prediction, or a part of it (``<name>.<part>``)."""
-    return any(
-        source == "computed" and (key == name or key.startswith(f"{name}."))
-        for _, tree in definition.trees
-        for source, key in reads(normalise(dict(tree)))
-    )
+async def reader_of(
+    session: AsyncSession, workspace_id: UUID, name: str, *, parts_too: bool = False
+) -> str | None:
+    """What somebody wrote that reads ``computed.<name>``, as in "segment <id>". ``parts_too``: or
+    ``computed.<name>.<part>``."""
+    for definition in await store.definitions(session, workspace_id):
+        read = {key for source, key in _read_by(definition) if source == "computed"}
+        if name in read or (parts_too and name in map(computed.head, read)):
+            kind = {"watch": "rule", "model": "stage model"}.get(definition.kind, definition.kind)
+            return f"{kind} {definition.key}"
+    return None
 
 
 def reads_segment(definition: Definition, segment_id: str) -> bool:
-    """Whether a rule that somebody wrote does, be it inside of what has held."""
-    return definition.kind != "held" and any(
-        ("segment", segment_id) in reads(part)
-        for _, tree in definition.trees
-        for part in parts(normalise(dict(tree)))
-    )
+    """Whether a rule that somebody wrote does."""
+    return ("segment", segment_id) in _read_by(definition)
+
+
+def _read_by(definition: Definition) -> set[Read]:
+    """What a rule that somebody wrote reads, inside of what has held too."""
+    if definition.kind == "held":
+        return set()
+    whole = (normalise(dict(tree)) for _, tree in definition.trees)
+    return {read for rule in whole for part in parts(rule) for read in reads(part)}
 
 
 async def check_computed(session: AsyncSession, workspace_id: UUID, found: Iterable[Read]) -> None:
-    """``InvalidRequest`` for a value that nothing computes; parts of predictions are
-    ``<name>.<part>``."""
+    """``InvalidRequest`` for a value that nothing computes."""
     read = {name for kind, name in found if kind == "computed"}
-    if not read:
-        return
-    traits = await computed.names(session, workspace_id)
-    predicted = await predictions.names(session, workspace_id)
-    unknown = {n for n in read - traits if n.partition(".")[0] not in predicted}
-    if unknown:
+    if read and (unknown := await computed.unknown(session, workspace_id, read)):
         detail = f"There is no computed trait or prediction {min(unknown)}."
         raise InvalidRequest.at("#/rule", detail)
 

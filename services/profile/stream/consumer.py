@@ -213,8 +213,9 @@ class Consumer:
                     # Timers of stages may have been set anew.
                     self._sooner.set()
                     continue
-                await self._count_anew()
+                # Who is counted anew is so for traits whose past is whole.
                 await self._compute_past()
+                await self._count_anew()
             except Unavailable as error:
                 log.info("backfill_waits", workspace_id=str(workspace_id), reason=error.detail)
                 await asyncio.sleep(self._retry_seconds)

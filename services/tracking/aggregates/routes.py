@@ -18,6 +18,7 @@ from services.kit.strict import StrictRoute
 from services.rules import RuleInvalid
 from services.rules.aggregates import Aggregate, aggregate_of
 from services.tracking.aggregates import store
+from services.tracking.identity.known import check_known
 from services.tracking.loader.store import loaded_offset
 
 ARROW = "application/vnd.apache.arrow.stream"
@@ -34,7 +35,10 @@ internal_router = APIRouter(
 async def query_aggregates(
     body: AggregateQuery, request: Request, caller: ServiceCaller
 ) -> StreamingResponse:
-    """503 while ClickHouse does not hold the log up to ``max_log_offset`` yet."""
+    """503 while ClickHouse does not hold the log up to ``max_log_offset`` yet, or what profile's
+    change feed says of identities up to ``min_feed_offset``.
+    """
+    await check_known(request.state.sessionmaker, caller.workspace_id, body.min_feed_offset)
     wanted = [_aggregate(key, definition) for key, definition in body.aggregates.items()]
     loaded = await loaded_offset(request.state.sessionmaker, caller.workspace_id)
     if body.max_log_offset is not None and loaded < body.max_log_offset:

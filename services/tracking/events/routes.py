@@ -11,14 +11,13 @@ from services.contracts.rules import EventNode, SequenceNode
 from services.contracts.tracking import EventScan, LeafQuery, StoredEvent
 from services.kit.auth import ServiceCaller, UserCaller
 from services.kit.pagination import Page, PagingParams, decode_cursor, encode_cursor
-from services.kit.postgres import workspace_tx
 from services.kit.problems import InvalidRequest, Unavailable, problem_responses
 from services.kit.strict import StrictRoute
 from services.rules import Leaf, RuleInvalid, normalise
 from services.tracking.errors import AccountNotFound
 from services.tracking.events import accounts, store
 from services.tracking.events.store import Position
-from services.tracking.identity import store as identity
+from services.tracking.identity.known import check_known
 from services.tracking.loader.store import loaded_offset
 
 ARROW = "application/vnd.apache.arrow.stream"
@@ -137,7 +136,7 @@ async def query_leaves(body: LeafQuery, request: Request, caller: ServiceCaller)
     """503 while ClickHouse does not hold the log up to ``max_log_offset`` yet, or what profile's
     change feed says of identities up to ``min_feed_offset``.
     """
-    await _identities(request, caller.workspace_id, body.min_feed_offset)
+    await check_known(request.state.sessionmaker, caller.workspace_id, body.min_feed_offset)
     loaded = await loaded_offset(request.state.sessionmaker, caller.workspace_id)
     if body.max_log_offset is not None and loaded < body.max_log_offset:
         raise Unavailable(f"ClickHouse holds the log up to {loaded} only.", retry_after_seconds=1)
@@ -153,15 +152,6 @@ async def query_leaves(body: LeafQuery, request: Request, caller: ServiceCaller)
         for leaf_id, node in body.leaves.items()
     ]
     return _arrow(pa.concat_tables(tables), {"X-Log-Offset": str(until)})
-
-
-async def _identities(request: Request, workspace_id: UUID, wanted: int | None) -> None:
-    if wanted:
-        async with workspace_tx(request.state.sessionmaker, workspace_id) as session:
-            known = await identity.known_offset(session, workspace_id)
-        if known < wanted:
-            detail = f"Identities are known as of row {known} of profile's feed only."
-            raise Unavailable(detail, retry_after_seconds=1)
 
 
 def _leaf(leaf_id: str, node: EventNode | SequenceNode) -> Leaf:

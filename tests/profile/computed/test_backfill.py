@@ -7,7 +7,7 @@ from fastapi import Response
 
 from services.kit.auth import TokenSigner
 from services.kit.http import ServiceClient
-from services.profile.computed import backfill
+from services.profile.computed import past as past_of
 from services.profile.computed.aggregates import StoredAggregate
 from services.rules.aggregates import aggregate_of, value_of
 from tests.profile.clock import FakeClock
@@ -112,7 +112,7 @@ async def test_what_subjects_did_can_be_counted_again_each_by_itself(
         "tracking", world.tracking.url, TokenSigner("profile", signing_key("profile"))
     )
     subjects = [UUID(event.subject_id) for event in events]
-    found = await backfill.recount(tracking, world.workspace_id, counted, subjects, 7)
+    found = await past_of.recount(tracking, world.workspace_id, counted, subjects, 7)
     await tracking.close()
     totals = {subject: value_of("sum", state, aggregate, 0) for _, subject, state in found}
     assert totals == {events[0].subject_id: 5, events[1].subject_id: 2}

@@ -1,13 +1,10 @@
 """Computed traits over HTTP: defined, listed, read by rules, refused."""
 
+import asyncio
 from typing import Any
 
 import pytest
-from sqlalchemy.ext.asyncio import create_async_engine
 
-from services.kit.ids import uuid7
-from services.kit.postgres import create_sessionmaker, workspace_tx
-from services.profile.computed import store
 from tests.profile.clock import FakeClock
 from tests.profile.computed.support import (
     ORDERS,
@@ -17,7 +14,6 @@ from tests.profile.computed.support import (
     order,
 )
 from tests.profile.conftest import World
-from tests.support.postgres import Database
 
 pytestmark = pytest.mark.anyio
 
@@ -84,14 +80,38 @@ async def test_a_name_is_taken_once(world: World) -> None:
     assert answer.json()["type"] == "/problems/computed-trait-name-taken"
 
 
-async def test_a_prediction_takes_a_name_that_rules_can_read_and_traits_cannot_take(
-    world: World, profile_database: Database
+async def test_a_prediction_and_a_computed_trait_never_share_a_name(world: World) -> None:
+    prediction = {"name": "churn", "model": {"kind": "rfm", "event": "Ordered", "value": "total"}}
+    made = await world.call("POST", "/api/v1/predictions", prediction)
+    assert made.status_code == 201, made.text
+    for name in ("churn", "churn.score"):
+        taken = await world.call("POST", "/api/v1/computed-traits", {"name": name, **ORDERS})
+        assert (taken.status_code, taken.json()["type"]) == (
+            409,
+            "/problems/computed-trait-name-taken",
+        )
+    for name, trait in (("orders", "orders"), ("revenue", "revenue.all")):
+        await create(world, trait, ORDERS)
+        taken = await world.call("POST", "/api/v1/predictions", {**prediction, "name": name})
+        assert (taken.status_code, taken.json()["type"]) == (409, "/problems/prediction-name-taken")
+    assert [t["name"] for t in (await world.get("/computed-traits"))["items"]] == [
+        "orders",
+        "revenue.all",
+    ]
+    await create_segment(world, "Leaving", "computed.churn.recency", ">", 3)
+    rule = {"rules": [{"field": "computed.orders.first", "operator": "notNull"}]}
+    refused = await world.call("POST", "/api/v1/segments", {"name": "S", "rule": rule})
+    assert refused.status_code == 422, "a computed trait has no parts"
+
+
+async def test_the_name_of_a_deleted_prediction_is_free_once_its_values_are_gone(
+    world: World,
 ) -> None:
-    engine = create_async_engine(profile_database.app_dsn)
-    async with workspace_tx(create_sessionmaker(engine), world.workspace_id) as session:
-        await store.add(session, world.workspace_id, uuid7(), "churn", "churn", description={})
-    await engine.dispose()
-    taken = await world.call("POST", "/api/v1/computed-traits", {"name": "churn", **ORDERS})
-    assert taken.json()["type"] == "/problems/computed-trait-name-taken"
-    assert (await world.get("/computed-traits"))["items"] == []
-    await create_segment(world, "Leaving", "computed.churn", ">", 0.5)
+    prediction = {"name": "churn", "model": {"kind": "rfm", "event": "Ordered", "value": "total"}}
+    made = await world.call("POST", "/api/v1/predictions", prediction)
+    await world.call("DELETE", f"/api/v1/predictions/{made.json()['id']}")
+    body = {"name": "churn", **ORDERS}
+    async with asyncio.timeout(10):
+        while (await world.call("POST", "/api/v1/computed-traits", body)).status_code == 409:
+            await world.feed(wait=0.02)
+    assert [t["name"] for t in (await world.get("/computed-traits"))["items"]] == ["churn"]

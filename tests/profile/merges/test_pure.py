@@ -4,9 +4,12 @@ import json
 from typing import Any
 
 from services.profile.consents.ledger import Consents, Decision, Held, Place
-from services.profile.merges.divide import Known, divide
+from services.profile.merges.divide import Known
+from services.profile.merges.divide import divide as divided
 from services.profile.merges.graph import Edge, Split, split
+from services.profile.merges.trait_sides import Sayings, divide_traits
 from services.profile.profiles.traits import Meta, Traits
+from services.profile.traits.ledger import Line
 
 
 def edges(*pairs: str) -> list[Edge]:
@@ -35,6 +38,11 @@ def test_where_the_merged_side_goes_on_the_survivor_lives_again() -> None:
 def test_the_id_that_died_in_the_merge_is_preferred_to_the_end_of_its_edge() -> None:
     """d had taken b, and came by b's identifier."""
     assert cut("ab", "a", "db", dead="d") == Split("d", frozenset("bd"))
+
+
+def divide(now: Known, ours: Known, theirs: Known) -> tuple[Known, Known]:
+    """Of people from before there was a history."""
+    return divided(now, ours, theirs, Sayings())
 
 
 def own(state: Any, at: int, asked_at: int | None = None) -> Held:
@@ -123,3 +131,36 @@ def test_times_of_being_seen_go_back_unless_an_event_has_moved_them_since() -> N
     ours, theirs = Known(seen=(5, 7)), Known(seen=(1, 9))
     assert [k.seen for k in divide(Known(seen=(1, 9)), ours, theirs)] == [(5, 7), (1, 9)]
     assert [k.seen for k in divide(Known(seen=(1, 12)), ours, theirs)] == [(5, 12), (1, 9)]
+
+
+def of_plan(value: str, seq: int, at: int | None = None) -> Traits:
+    return Traits({"plan": value}, {"plan": Meta(seq if at is None else at, 0, "", seq)})
+
+
+def line(value: str, seq: int, lost_to: int | None = None) -> Line:
+    return Line("p", "s", "plan", value, seq, "", 0, seq, lost_to)
+
+
+def test_a_value_goes_with_who_said_it_and_the_other_has_what_it_stood_against() -> None:
+    said = Sayings([line("pro", 1)], [line("free", 2), line("vip", 9)])
+    kept, revived = divide_traits(of_plan("vip", 9), of_plan("pro", 1), of_plan("free", 2), said)
+    assert (kept, revived) == (of_plan("pro", 1), of_plan("vip", 9))
+
+
+def test_what_the_history_does_not_hold_any_more_is_as_it_was_before_the_merge() -> None:
+    said = Sayings([], [line("vip", 9)])
+    kept, revived = divide_traits(of_plan("vip", 9), of_plan("pro", 1), of_plan("free", 2), said)
+    assert (kept, revived) == (of_plan("pro", 1), of_plan("vip", 9))
+
+
+def test_a_value_of_somebody_who_was_one_with_them_once_does_not_come_back() -> None:
+    said = Sayings([], [line("vip", 9)], {("plan", 1)})
+    kept, _ = divide_traits(of_plan("vip", 9), of_plan("pro", 1), Traits(), said)
+    assert kept == Traits()
+
+
+def test_a_repetition_that_made_a_value_newer_is_not_forgotten() -> None:
+    said = Sayings([line("pro", 1)], [line("free", 2, lost_to=1)])
+    now = of_plan("pro", 1, at=8)
+    kept, revived = divide_traits(now, of_plan("pro", 1, at=5), of_plan("free", 2), said)
+    assert (kept, revived) == (now, of_plan("free", 2))

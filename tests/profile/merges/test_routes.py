@@ -227,6 +227,46 @@ async def test_consents_go_back_and_a_withdrawal_since_counts_for_both(world: Wo
     } == {(one, p, s) for p, s in kept.items()} | {(other, p, s) for p, s in revived.items()}
 
 
+async def test_what_was_said_since_goes_with_who_said_it_and_so_does_its_history(
+    world: World,
+) -> None:
+    one, other = await two_known(world)
+    answer = await merge(world, one, other)
+    await world.post(
+        world.event(U2, type="identify", traits={"plan": "vip", "shoe": 44}, at=NOON + 5),
+        world.event(U1, type="identify", traits={"city": "Bonn"}, at=NOON + 6),
+        world.event(A2, type="identify", traits={"age": 8}, at=NOON + 7),
+    )
+    assert (await world.get(f"/profiles/{one}"))["traits"]["plan"] == "vip"
+    await undo(world, answer["id"])
+    found = [(await world.get(f"/profiles/{each}"))["traits"] for each in (one, other)]
+    assert found == [{"plan": "pro", "city": "Bonn"}, {"plan": "vip", "shoe": 44, "age": 8}]
+    plans = [
+        [
+            line["value"]
+            for line in (await world.get(f"/profiles/{each}/traits/plan/history"))["items"]
+        ]
+        for each in (one, other)
+    ]
+    assert plans == [["pro"], ["vip", "free"]]
+
+
+async def test_a_second_undo_brings_back_nothing_of_who_left_by_the_first(world: World) -> None:
+    one, other = await two_known(world)
+    first = await merge(world, one, other)
+    third = world.event(("user_id", "u3"), type="identify", traits={"hat": 1}, at=NOON)
+    await world.post(third)
+    second = await merge(world, one, third.subject_id)
+    await world.post(
+        world.event(("user_id", "u3"), type="identify", traits={"age": 9}, at=NOON + 9)
+    )
+    await undo(world, first["id"])
+    await undo(world, second["id"])
+    assert (await world.get(f"/profiles/{one}"))["traits"] == {"plan": "pro", "city": "Köln"}
+    assert (await world.get(f"/profiles/{other}"))["traits"] == {"plan": "free", "age": 7}
+    assert (await world.get(f"/profiles/{third.subject_id}"))["traits"] == {"hat": 1, "age": 9}
+
+
 async def test_a_repeated_call_with_its_idempotency_key_changes_nothing(world: World) -> None:
     one, other = await two_known(world)
     headers = world.user | {"Idempotency-Key": "k1"}

@@ -32,7 +32,7 @@ from services.profile.merges import service as merges
 from services.profile.merges.graph import Edge, reachable
 from services.profile.merges.service import Decision
 from services.profile.recounts import service as recounts
-from services.profile.recounts.service import Begun
+from services.profile.recounts.service import Begun, Past
 from services.profile.rules import registry
 from services.profile.rules.service import RuleCache
 from services.profile.rules.store import StoredRule
@@ -199,7 +199,9 @@ class People(RuleBasedStateMachine):
             place = await stream.lock(session, self.workspace_id)
             known = await self.home.cache.get(session, self.workspace_id, place.rules_revision)
             now_ms = to_ms(self.clock.now())
-            settled = await recounts.finish(session, self.workspace_id, known, begun, rows, now_ms)
+            settled = await recounts.finish(
+                session, self.workspace_id, known, begun, Past(rows), now_ms
+            )
             await feed.append(session, self.workspace_id, settled.changes)
 
         self.tx(finish)

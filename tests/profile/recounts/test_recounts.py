@@ -7,6 +7,15 @@ from uuid import uuid4
 import pytest
 
 from services.contracts.changes import Change
+from tests.profile.clock import FakeClock
+from tests.profile.computed.support import (
+    ORDERS,
+    REVENUE,
+    computed,
+    create,
+    create_segment,
+    order,
+)
 from tests.profile.conftest import World
 from tests.profile.merges.test_routes import U1, U2, merge, undo
 from tests.profile.tracking import arrow
@@ -24,6 +33,12 @@ async def segment(world: World, name: str, *rules: Any) -> str:
 
 def bought(times: int) -> Any:
     return {"event": "Bought", "did": True, "count": {"operator": ">=", "value": times}}
+
+
+async def counted_anew(world: World, merge_id: str) -> None:
+    async with asyncio.timeout(10):
+        while (await world.get(f"/merges/{merge_id}"))["recounting"]:
+            await world.feed(wait=0.02)
 
 
 def about(changes: list[Change], kind: str) -> set[tuple[str, str]]:
@@ -117,7 +132,54 @@ async def test_rules_about_events_of_somebody_half_counted_are_not_answered(worl
 
     assert [await facts(rule_id) for rule_id in rules] == [503, 200]
     world.tracking.counts = True
-    async with asyncio.timeout(10):
-        while (await world.get(f"/merges/{made['id']}"))["recounting"]:
-            await world.feed(wait=0.02)
+    await counted_anew(world, made["id"])
     assert [await facts(rule_id) for rule_id in rules] == [200, 200]
+
+
+async def test_computed_traits_are_counted_anew_for_both_and_rules_follow_them(
+    world: World, clock: FakeClock
+) -> None:
+    world.tracking.counts = True
+    buys = [order(world, clock, u, total=n) for u, n in ((U1, 1), (U1, 2), (U2, 4))]
+    await world.post(*buys)
+    for name, definition in (("orders", ORDERS), ("revenue", REVENUE)):
+        await create(world, name, definition)
+    many = await create_segment(world, "Many", "computed.orders", ">=", 3)
+    one, other = buys[0].subject_id, buys[2].subject_id
+    made = await merge(world, one, other)
+    await world.post(order(world, clock, U2, total=8))
+    assert await computed(world, one) == {"orders": 4, "revenue": 15}
+    # What happens while tracking cannot say changes no value.
+    world.tracking.counts = False
+    await undo(world, made["id"])
+    await world.post(order(world, clock, U2, total=16))
+    assert await computed(world, one) == {"orders": 4, "revenue": 15}
+    assert await computed(world, other) == {}
+    world.tracking.counts = True
+    await world.until(lambda c: c.type == "segment.exited" and c.profile_id == one)
+    assert await computed(world, one) == {"orders": 2, "revenue": 3}
+    assert await computed(world, other) == {"orders": 3, "revenue": 28}
+    latest = {(c.profile_id, *c.data.values()) for c in world.seen if c.type == "trait.computed"}
+    assert {(one, "orders", 2), (other, "orders", 3), (other, "revenue", 28)} <= latest
+    held = (await world.get(f"/profiles/{other}/segments"))["items"]
+    assert [s["segment_id"] for s in held] == [many]
+    await world.post(order(world, clock, U1, total=1))
+    assert await computed(world, one) == {"orders": 3, "revenue": 4}
+
+
+async def test_the_past_of_a_new_trait_waits_until_tracking_knows_of_the_undo(
+    world: World, clock: FakeClock
+) -> None:
+    world.tracking.counts = True
+    await world.post(*[order(world, clock, u) for u in (U1, U2)])
+    one, other = (world.event(u).subject_id for u in (U1, U2))
+    made = await merge(world, one, other)
+    await world.until(lambda c: c.type == "profile.merged")
+    before = world.offset
+    await undo(world, made["id"])
+    await world.until(lambda c: c.type == "profile.unmerged")
+    await create(world, "orders", ORDERS)
+    (query,) = [q for q in world.tracking.aggregate_queries if q.get("subject_ids") is None]
+    assert query["min_feed_offset"] > before
+    await counted_anew(world, made["id"])
+    assert [await computed(world, each) for each in (one, other)] == [{"orders": 1}] * 2

@@ -15,6 +15,7 @@ from services.contracts.rules import EventNode
 from services.identifiers import subject_id
 from services.kit.feeds import MEDIA_TYPE, FeedPage, FeedRow, encode_page, pack
 from services.rules import normalise
+from services.rules.aggregates import aggregate_of
 from services.tracking.identity.fold import Link, LinkData, fold
 from tests.support.clickhouse import on_every_clickhouse
 from tests.tracking.service import Running, Tracking, eventually, track
@@ -127,6 +128,13 @@ async def test_who_was_told_apart_is_not_counted_as_one_until_the_map_says_so(
         await people(tracking, 1)
         answer = await store.post("/internal/v1/rules/query", json=query)
         assert answer.status_code == 503, "row 2 of the feed is not read yet"
+        definition = {"kind": "count", "event": "Viewed"}
+        of_traits = {
+            "aggregates": {aggregate_of(definition).aggregate_id: definition},
+            "min_feed_offset": 2,
+        }
+        answer = await store.post("/internal/v1/aggregates/query", json=of_traits)
+        assert answer.status_code == 503, "nor for computed traits"
         undone = Change("profile.unmerged", str(u1), 0, {**data, "kept_subject_ids": [str(u1)]})
         profile.rows.append([undone, linked(u2, u2), linked(an1, u2)])
 
@@ -139,6 +147,9 @@ async def test_who_was_told_apart_is_not_counted_as_one_until_the_map_says_so(
         # The first answer there is must be right.
         totals = {row["profile_id"]: row["total"] for row in rows}
         assert totals == {str(u1): 1, str(u2): 2}
+        answer = await store.post("/internal/v1/aggregates/query", json=of_traits)
+        assert answer.status_code == 200
+        assert pa.ipc.open_stream(answer.content).read_all().num_rows == 2
 
 
 async def test_profile_being_down_is_waited_over_and_a_restart_goes_on(
