@@ -69,6 +69,9 @@ _SERVICES = {
         "stages",
         "consents",
         "subscription-groups",
+        "erasures",
+        "suppressions",
+        "profile-exports",
     ),
     "tracking": (
         "tracking-plans",

@@ -77,6 +77,7 @@ def plan(
             "SEEN_IDS_DIR": str(data_dir / "seen-ids"),
             "ERASURE_KEY": keys["tracking"].hash_key,
         },
+        "profile": {"ERASURE_KEY": keys["profile"].hash_key},
     }
 
     def child(name: str, service: str, number: int, **fixed: str) -> ChildSpec:

@@ -14,11 +14,16 @@ from services.kit.feeds import Bell, FeedClient
 from services.kit.guard import webhook_client
 from services.kit.http import ServiceClient
 from services.kit.problems import Unavailable
+from services.kit.seal import Seal
 from services.profile.account_segments import routes as account_segments
 from services.profile.accounts import member_routes as account_members
 from services.profile.accounts import routes as accounts
 from services.profile.clock import Clock, SystemClock
 from services.profile.computed import routes as computed
+from services.profile.erasure import routes as erasures
+from services.profile.erasure.personal import Person
+from services.profile.erasure.steps import Resources as ErasureResources
+from services.profile.erasure.worker import Eraser
 from services.profile.facts import routes as facts
 from services.profile.feed import public_routes as changes
 from services.profile.feed import routes as feed
@@ -55,7 +60,9 @@ class State(TypedDict):
     policies: PolicyCache
     tracking: ServiceClient
     ingest: ServiceClient
+    seal: Seal[Person]
     worker: asyncio.Task[None]
+    eraser: asyncio.Task[None]
 
 
 async def _database(request: Request) -> None:
@@ -68,6 +75,12 @@ async def _consumer(request: Request) -> None:
         raise Unavailable("The consumer of the log has stopped.")
 
 
+async def _eraser(request: Request) -> None:
+    eraser: asyncio.Task[None] = request.state.eraser
+    if eraser.done():
+        raise Unavailable("The eraser has stopped.")
+
+
 def create_app(settings: ProfileSettings | None = None, clock: Clock | None = None) -> FastAPI:
     settings = settings or ProfileSettings()
     clock = clock or SystemClock()
@@ -78,16 +91,24 @@ def create_app(settings: ProfileSettings | None = None, clock: Clock | None = No
         signer = TokenSigner("profile", settings.signing_key.get_secret_value())
         tracking = ServiceClient("tracking", settings.tracking_store_url, signer)
         ingest = ServiceClient("tracking", settings.tracking_ingest_url, signer)
+        orchestrator = ServiceClient("orchestrator", settings.orchestrator_url, signer)
+        seal = Seal(settings.erasure_key.get_secret_value(), Person)
         maker, bell, cache = postgres.create_sessionmaker(engine), Bell(), RuleCache()
         policies = PolicyCache()
         log = FeedClient(tracking, "/internal/v1/log")
         partners = webhook_client(allow_private=settings.allow_private_subscriptions)
         worker = asyncio.create_task(
             Worker(
-                Resources(engine, maker, tracking, log, bell, clock, cache, policies, partners),
+                Resources(
+                    *(engine, maker, tracking, log, bell, clock, cache, policies, partners, seal)
+                ),
                 discovery_seconds=settings.discovery_seconds,
                 block_rows=settings.block_rows,
             ).run()
+        )
+        erasing = ErasureResources(maker, seal, tracking, orchestrator, clock)
+        eraser = asyncio.create_task(
+            Eraser(erasing, bell, 60 * settings.erasure_rest_minutes).run()
         )
         yield State(
             sessionmaker=maker,
@@ -98,11 +119,15 @@ def create_app(settings: ProfileSettings | None = None, clock: Clock | None = No
             policies=policies,
             tracking=tracking,
             ingest=ingest,
+            seal=seal,
             worker=worker,
+            eraser=eraser,
         )
-        worker.cancel()
-        await asyncio.gather(worker, return_exceptions=True)
+        for task in (worker, eraser):
+            task.cancel()
+        await asyncio.gather(worker, eraser, return_exceptions=True)
         await tracking.close()
+        await orchestrator.close()
         await partners.aclose()
         await ingest.close()
         await engine.dispose()
@@ -113,7 +138,7 @@ def create_app(settings: ProfileSettings | None = None, clock: Clock | None = No
         title="Profile",
         description=DESCRIPTION,
         lifespan=lifespan,
-        checks={"database": _database, "consumer": _consumer},
+        checks={"database": _database, "consumer": _consumer, "eraser": _eraser},
     )
     for router in (
         profiles.router,
@@ -136,6 +161,7 @@ def create_app(settings: ProfileSettings | None = None, clock: Clock | None = No
         account_members.router,
         account_members.internal_router,
         account_segments.router,
+        erasures.router,
     ):
         app.include_router(router)
     return app

@@ -1,6 +1,6 @@
 """Settings of the profile service, prefix ``PROFILE_``."""
 
-from pydantic import Field
+from pydantic import Field, SecretStr
 from pydantic_settings import SettingsConfigDict
 
 from services.kit.settings import PostgresSettings
@@ -15,6 +15,21 @@ class ProfileSettings(PostgresSettings):
     tracking_ingest_url: str = Field(
         description="Base URL of tracking in the role ingest, which what is said through the API "
         "about traits is written to."
+    )
+    orchestrator_url: str = Field(
+        description="Base URL of the orchestrator, which is told whom to erase and asked for a "
+        "person's messages."
+    )
+    erasure_key: SecretStr = Field(
+        min_length=16,
+        description="Secret under which erased people are remembered by hashes alone. Never change "
+        "it and keep a copy: with another key their late events are taken again.",
+    )
+    erasure_rest_minutes: float = Field(
+        60,
+        ge=0,
+        description="At least so long after tables were written anew without erased rows they are "
+        "again: nothing of a table can be read or written meanwhile.",
     )
     discovery_seconds: float = Field(
         1.0, gt=0, description="How often tracking is asked for new partitions of its log."

@@ -87,6 +87,9 @@ class Stack:
         return {
             "PROFILE_POSTGRES_DSN": self.profiles.app_dsn,
             "PROFILE_TRACKING_STORE_URL": store.url,
+            "PROFILE_TRACKING_INGEST_URL": store.url,
+            "PROFILE_ORCHESTRATOR_URL": store.url,
+            "PROFILE_ERASURE_KEY": "a key of this benchmark",
             "PROFILE_SIGNING_KEY": signing_key("profile"),
             "PROFILE_TRUSTED_KEYS": json.dumps(trusted_keys()),
             "PROFILE_LOG_LEVEL": "WARNING",

@@ -57,6 +57,9 @@ def settings(database: Database, tracking: FakeTracking) -> ProfileSettings:
         trusted_keys=trusted_keys(),
         tracking_store_url=tracking.url,
         tracking_ingest_url=tracking.url,
+        orchestrator_url=tracking.url,
+        erasure_key=SecretStr("a key of this test run"),
+        erasure_rest_minutes=0,
         discovery_seconds=0.02,
         log_level="WARNING",
     )

@@ -12,7 +12,7 @@ from uuid import UUID
 
 import msgspec
 import uvicorn
-from fastapi import FastAPI, Request, Response
+from fastapi import APIRouter, FastAPI, Request, Response
 from starlette.middleware.base import RequestResponseEndpoint
 
 from services import identifiers
@@ -47,6 +47,8 @@ class FakeTracking:
     waiting: list[tuple[UUID, list[Event]]] = field(default_factory=list)
     received_at: int = 1_900_000_000_000
     """The clock of tracking, which moves by one ms for each request."""
+    more: list[APIRouter] = field(default_factory=list)
+    """What else is served at this address."""
     read: asyncio.Event = field(default_factory=asyncio.Event)
     """Set at each reading of the log, of which ``reads`` counts how many there were."""
 
@@ -82,6 +84,9 @@ class FakeTracking:
         @app.middleware("http")
         async def outage(request: Request, go_on: RequestResponseEndpoint) -> Response:
             return Response(status_code=503) if self.down else await go_on(request)
+
+        for router in self.more:
+            app.include_router(router)
 
         @app.get("/internal/v1/log/partitions")
         async def partitions() -> dict[str, list[str]]:

@@ -15,11 +15,14 @@ from services.kit.feeds import Bell, FeedClient, FeedPage, FeedRow
 from services.kit.http import ServiceClient
 from services.kit.postgres import SessionMaker, workspace_tx
 from services.kit.problems import Unavailable
+from services.kit.seal import Seal
 from services.profile.accounts import asking
 from services.profile.accounts import block as accounts
 from services.profile.clock import Clock, to_ms
 from services.profile.computed import backfill as computed_past
 from services.profile.computed import service as computed
+from services.profile.erasure import suppression
+from services.profile.erasure.personal import Person
 from services.profile.feed import store as feed
 from services.profile.rules import backfill
 from services.profile.rules import service as rules
@@ -48,6 +51,7 @@ class Resources:
     rules: RuleCache
     policies: PolicyCache
     partners: httpx2.AsyncClient
+    seal: Seal[Person]
 
 
 class Superseded(Exception):
@@ -131,6 +135,9 @@ class Consumer:
             place = await store.lock(session, workspace_id)
             if place.log_offset != after:
                 raise Superseded(f"{workspace_id} is at {place.log_offset}, not at {after}")
+            block = block.without(
+                await suppression.suppressed(session, resources.seal, workspace_id, block.events)
+            )
             now_ms = to_ms(resources.clock.now())
             known = await resources.rules.get(session, workspace_id, place.rules_revision)
             policy = await resources.policies.get(session, workspace_id, place.rules_revision)

@@ -106,6 +106,8 @@ async def profiles(database: NewDatabase, past: Past) -> AsyncIterator[httpx2.As
         trusted_keys=trusted_keys(),
         tracking_store_url=past.url,
         tracking_ingest_url=past.url,
+        orchestrator_url=past.url,
+        erasure_key=SecretStr("a key of this test run"),
         discovery_seconds=0.02,
         log_level="WARNING",
     )
