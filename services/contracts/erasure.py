@@ -60,9 +60,15 @@ class PersonRemoval(BaseModel):
 
 
 class Removed(BaseModel):
-    """What is gone. ``compacted``: no file holds the bytes any longer; else to be asked again."""
+    """What is gone from the tables."""
 
     stores: list[StoreReport]
+
+
+class Compacted(BaseModel):
+    """``POST /internal/v1/compact`` of the orchestrator: whether no file holds any longer what was
+    removed before; else to be asked again."""
+
     compacted: bool
 
 

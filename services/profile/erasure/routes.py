@@ -136,7 +136,8 @@ def _shown(row: ErasureRow) -> Erasure:
     lines: list[CertificateLine] = []
     for name, part in sorted(row.parts.items()):
         stores = part["stores"] or [StoreReport(store="all", erased=0).model_dump()]
-        lines += [CertificateLine(service=name, state=part["state"], **line) for line in stores]
+        state = "done" if part["state"] == "done" else "pending"
+        lines += [CertificateLine(service=name, state=state, **line) for line in stores]
     return Erasure(
         id=row.erasure_id,
         state="running" if row.finished_at is None else "finished",

@@ -10,6 +10,7 @@ import httpx2
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from services.contracts.erasure import (
+    Compacted,
     PersonErasure,
     PersonRemoval,
     Removed,
@@ -98,6 +99,7 @@ async def ask_tracking(resources: Resources, each: Open) -> None:
 
 
 async def ask_orchestrator(resources: Resources, each: Open) -> None:
+    """Has the orchestrator take the person out of its tables."""
     async with workspace_tx(resources.maker, each.workspace_id) as session:
         row, person = await _locked(resources, session, each)
         body = PersonRemoval(
@@ -109,11 +111,23 @@ async def ask_orchestrator(resources: Resources, each: Open) -> None:
     found = Removed.model_validate_json(answer.content)
     async with workspace_tx(resources.maker, each.workspace_id) as session:
         row, _ = await _locked(resources, session, each)
-        known = row.parts["orchestrator"]["stores"]
-        stores = _most(found.stores, known)
-        state = "done" if found.compacted else "pending"
-        verified = not any(each.left for each in stores)
-        row.parts = {**row.parts, "orchestrator": part(state, stores, verified=verified)}
+        verified = not any(each.left for each in found.stores)
+        told = part("removed", found.stores, verified=verified)
+        row.parts = {**row.parts, "orchestrator": told}
+
+
+async def compact_orchestrator(resources: Resources, erasures: Sequence[Open]) -> bool:
+    """Has it remove from its files what it took out of its tables, for all erasures at once."""
+    answer = await resources.orchestrator.request("POST", "/internal/v1/compact")
+    answer.raise_for_status()
+    if not Compacted.model_validate_json(answer.content).compacted:
+        return False
+    for each in erasures:
+        async with workspace_tx(resources.maker, each.workspace_id) as session:
+            row, _ = await _locked(resources, session, each)
+            told = {**row.parts["orchestrator"], "state": "done"}
+            row.parts = {**row.parts, "orchestrator": told}
+    return True
 
 
 async def verify(resources: Resources, each: Open) -> None:
@@ -188,12 +202,3 @@ def _counted(row: ErasureRow, name: str, more: int) -> dict[str, object]:
     known = lines.get(name, StoreReport(store=name, erased=0).model_dump())
     lines[name] = {**known, "erased": known["erased"] + more}
     return {**row.parts, OWN: {**row.parts[OWN], "stores": list(lines.values())}}
-
-
-def _most(found: Sequence[StoreReport], known: Sequence[dict[str, int]]) -> list[StoreReport]:
-    """Asked again, a service finds nothing more to erase: what it told first counts."""
-    before = {str(line["store"]): int(line["erased"]) for line in known}
-    return [
-        line.model_copy(update={"erased": max(line.erased, before.get(line.store, 0))})
-        for line in found
-    ]

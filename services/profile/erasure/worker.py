@@ -66,7 +66,7 @@ class Eraser:
         self, each: Open, name: str, step: Callable[[Resources, Open], Awaitable[None]]
     ) -> None:
         """A service that is away is asked again in the next round."""
-        if (await self._row(each)).parts[name]["state"] == "done":
+        if (await self._row(each)).parts[name]["state"] != "pending":
             return
         try:
             await step(self._resources, each)
@@ -74,10 +74,20 @@ class Eraser:
             log.warning("erasure_waits", service=name, error=type(error).__name__)
 
     async def _compact(self, found: list[Open]) -> None:
-        waiting = [each for each in found if (await self._row(each)).compacted_at is None]
+        """What waits for it here, and at the orchestrator; both rarely, as tables are locked."""
         now = asyncio.get_running_loop().time()
-        rested = self._compacted_at is None or now >= self._compacted_at + self._rest_seconds
-        if waiting and rested and await steps.compact(self._resources, waiting):
+        if self._compacted_at is not None and now < self._compacted_at + self._rest_seconds:
+            return
+        rows = [(each, await self._row(each)) for each in found]
+        own = [each for each, row in rows if row.compacted_at is None]
+        theirs = [each for each, row in rows if row.parts["orchestrator"]["state"] == "removed"]
+        done = bool(own) and await steps.compact(self._resources, own)
+        if theirs:
+            try:
+                done |= await steps.compact_orchestrator(self._resources, theirs)
+            except (Unavailable, httpx2.HTTPStatusError) as error:
+                log.warning("erasure_waits", service="orchestrator", error=type(error).__name__)
+        if done:
             self._compacted_at = now
 
     async def _row(self, each: Open) -> ErasureRow:

@@ -6,6 +6,7 @@ from uuid import UUID, uuid4
 from fastapi import APIRouter, Response
 
 from services.contracts.erasure import (
+    Compacted,
     PersonErasure,
     PersonExport,
     PersonRemoval,
@@ -67,7 +68,11 @@ class Neighbours:
             if "orchestrator" in self.away:
                 return Response(status_code=503)
             self.removals.append(body)
-            return Removed(stores=[StoreReport(store="message", erased=2)], compacted=True)
+            return Removed(stores=[StoreReport(store="message", erased=2)])
+
+        @router.post("/compact")
+        async def compact() -> Compacted:
+            return Compacted(compacted=True)
 
         @router.post("/export", response_model=None)
         async def export(body: PersonExport) -> dict[str, list[dict[str, str]]] | Response:
