@@ -75,6 +75,9 @@ _SERVICES = {
         "predictions",
         "clusterings",
         "rfm",
+        "erasures",
+        "suppressions",
+        "profile-exports",
     ),
     "tracking": (
         "tracking-plans",

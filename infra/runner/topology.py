@@ -77,7 +77,7 @@ def plan(
             "SEEN_IDS_DIR": str(data_dir / "seen-ids"),
             "ERASURE_KEY": keys["tracking"].hash_key,
         },
-        "profile": {"LINK_KEY": keys["profile"].hash_key},
+        "profile": {"LINK_KEY": keys["profile"].hash_key, "ERASURE_KEY": keys["profile"].hash_key},
         "orchestrator": {"PUBLIC_URL": f"http://{LOOPBACK}:{port}"},
     }
 

@@ -57,10 +57,12 @@ class FeedRow(msgspec.Struct):
 
     def entries(self, kind: type[T]) -> list[T]:
         """The entries that count, duplicates left out."""
-        found = unpack(self.data, kind)
-        if self.drop is None:
-            return found
-        return [e for i, e in enumerate(found) if not self.drop[i >> 3] >> (i & 7) & 1]
+        return unpack(self.data, kind) if self.drop is None else [e for _, e in self.places(kind)]
+
+    def places(self, kind: type[T]) -> list[tuple[int, T]]:
+        """The entries that count, each with its place in the block, which never changes."""
+        found, drop = enumerate(unpack(self.data, kind)), self.drop
+        return [(i, e) for i, e in found if drop is None or not drop[i >> 3] >> (i & 7) & 1]
 
 
 class FeedPage(msgspec.Struct):

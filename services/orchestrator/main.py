@@ -21,6 +21,7 @@ from services.orchestrator.channels import routes as channels
 from services.orchestrator.delivery.sender import Sender
 from services.orchestrator.engine.execute import Executor
 from services.orchestrator.engine.library import Library
+from services.orchestrator.erasure import routes as erasure
 from services.orchestrator.impact import routes as impact
 from services.orchestrator.journeys import routes as journeys
 from services.orchestrator.journeys.service import Neighbours
@@ -124,7 +125,10 @@ def create_app(
         lifespan=lifespan,
         checks={"postgres": _postgres},
     )
-    for routes in (journeys, replays, message_templates, channels, messages, gate, maps, impact):
+    for routes in (
+        *(journeys, replays, message_templates, channels, messages, gate, maps),
+        *(impact, erasure),
+    ):
         app.include_router(routes.router)
     return app
 

@@ -141,6 +141,14 @@ class TraitDefinitionNotFound(Problem):
     status = HTTPStatus.NOT_FOUND
 
 
+class ErasureNotFound(Problem):
+    """No erasure of this workspace has this id."""
+
+    type = "/problems/erasure-not-found"
+    title = "No such erasure"
+    status = HTTPStatus.NOT_FOUND
+
+
 class TooManyTraitDefinitions(Problem):
     """A workspace registers a bounded number of traits; delete some that are not used."""
 

@@ -15,6 +15,7 @@ from services.kit.garbage import spare_collections
 from services.kit.guard import webhook_client
 from services.kit.http import ServiceClient
 from services.kit.problems import Unavailable
+from services.kit.seal import Seal
 from services.profile.account_segments import routes as account_segments
 from services.profile.accounts import member_routes as account_members
 from services.profile.accounts import routes as accounts
@@ -25,6 +26,10 @@ from services.profile.consents import routes as consents
 from services.profile.consents import workspace_routes as consent_settings
 from services.profile.consents.links import LinkSigner
 from services.profile.consents.service import Desk
+from services.profile.erasure import routes as erasures
+from services.profile.erasure.personal import Person
+from services.profile.erasure.steps import Resources as ErasureResources
+from services.profile.erasure.worker import Eraser
 from services.profile.facts import routes as facts
 from services.profile.feed import public_routes as changes
 from services.profile.feed import routes as feed
@@ -76,7 +81,9 @@ class State(TypedDict):
     orchestrator: ServiceClient
     desk: Desk
     links: LinkSigner
+    seal: Seal[Person]
     worker: asyncio.Task[None]
+    eraser: asyncio.Task[None]
 
 
 async def _database(request: Request) -> None:
@@ -87,6 +94,12 @@ async def _consumer(request: Request) -> None:
     worker: asyncio.Task[None] = request.state.worker
     if worker.done():
         raise Unavailable("The consumer of the log has stopped.")
+
+
+async def _eraser(request: Request) -> None:
+    eraser: asyncio.Task[None] = request.state.eraser
+    if eraser.done():
+        raise Unavailable("The eraser has stopped.")
 
 
 def create_app(settings: ProfileSettings | None = None, clock: Clock | None = None) -> FastAPI:
@@ -100,16 +113,23 @@ def create_app(settings: ProfileSettings | None = None, clock: Clock | None = No
         tracking = ServiceClient("tracking", settings.tracking_store_url, signer)
         ingest = ServiceClient("tracking", settings.tracking_ingest_url, signer)
         orchestrator = ServiceClient("orchestrator", settings.orchestrator_url, signer)
+        seal = Seal(settings.erasure_key.get_secret_value(), Person)
         maker, bell, cache = postgres.create_sessionmaker(engine), Bell(), RuleCache()
         policies = PolicyCache()
         log = FeedClient(tracking, "/internal/v1/log")
         partners = webhook_client(allow_private=settings.allow_private_subscriptions)
         worker = asyncio.create_task(
             Worker(
-                Resources(engine, maker, tracking, log, bell, clock, cache, policies, partners),
+                Resources(
+                    *(engine, maker, tracking, log, bell, clock, cache, policies, partners, seal)
+                ),
                 discovery_seconds=settings.discovery_seconds,
                 block_rows=settings.block_rows,
             ).run()
+        )
+        erasing = ErasureResources(maker, seal, tracking, orchestrator, clock)
+        eraser = asyncio.create_task(
+            Eraser(erasing, bell, 60 * settings.erasure_rest_minutes).run()
         )
         spare_collections()
         yield State(
@@ -125,10 +145,13 @@ def create_app(settings: ProfileSettings | None = None, clock: Clock | None = No
             orchestrator=orchestrator,
             desk=Desk(Speaker(ingest, maker, bell), orchestrator, clock),
             links=LinkSigner(settings.link_key.get_secret_value()),
+            seal=seal,
             worker=worker,
+            eraser=eraser,
         )
-        worker.cancel()
-        await asyncio.gather(worker, return_exceptions=True)
+        for task in (worker, eraser):
+            task.cancel()
+        await asyncio.gather(worker, eraser, return_exceptions=True)
         for client in (tracking, ingest, orchestrator):
             await client.close()
         await partners.aclose()
@@ -140,7 +163,7 @@ def create_app(settings: ProfileSettings | None = None, clock: Clock | None = No
         title="Profile",
         description=DESCRIPTION,
         lifespan=lifespan,
-        checks={"database": _database, "consumer": _consumer},
+        checks={"database": _database, "consumer": _consumer, "eraser": _eraser},
     )
     for router in (
         profiles.router,
@@ -172,6 +195,7 @@ def create_app(settings: ProfileSettings | None = None, clock: Clock | None = No
         account_segments.router,
         predictions.router,
         clusterings.router,
+        erasures.router,
     ):
         app.include_router(router)
     return app

@@ -18,13 +18,25 @@ class ProfileSettings(PostgresSettings):
     )
     orchestrator_url: str = Field(
         description="Base URL of the orchestrator, whose send gate closes before a withdrawal is "
-        "answered, and which is asked what a merge did to journeys."
+        "answered, and which is asked what a merge did to journeys, for a person's messages, and "
+        "told whom to erase."
     )
     link_key: SecretStr = Field(
         min_length=16,
         description="Secret that signs the links of messages (unsubscribe, preferences, confirm). "
         "Never change it and keep a copy: with another key the links of mails already sent are "
         "dead.",
+    )
+    erasure_key: SecretStr = Field(
+        min_length=16,
+        description="Secret under which erased people are remembered by hashes alone. Never change "
+        "it and keep a copy: with another key their late events are taken again.",
+    )
+    erasure_rest_minutes: float = Field(
+        60,
+        ge=0,
+        description="At least so long after tables were written anew without erased rows they are "
+        "again: nothing of a table can be read or written meanwhile.",
     )
     discovery_seconds: float = Field(
         1.0, gt=0, description="How often tracking is asked for new partitions of its log."

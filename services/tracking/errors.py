@@ -111,7 +111,7 @@ class TooManyExports(Problem):
 
 class ErasureNotFound(Problem):
     type = "/problems/erasure-not-found"
-    title = "There is no such erasure"
+    title = "No such erasure"
     status = HTTPStatus.NOT_FOUND
 
 

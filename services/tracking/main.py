@@ -124,7 +124,7 @@ def _store(settings: TrackingSettings) -> FastAPI:
 
     app = _app(settings, "Tracking", STORE, lifespan, {"clickhouse": _clickhouse})
     public = (
-        *(log_routes, analytics, events, erasure, exports, plans_traffic, plans_routes),
+        *(log_routes, analytics, events, exports, plans_traffic, plans_routes),
         *(identity_policy, quarantine, retention, touchpoints, webhooks),
     )
     for routes in public:

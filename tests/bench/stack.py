@@ -89,6 +89,7 @@ class Stack:
             # Nobody withdraws a consent here.
             PROFILE_ORCHESTRATOR_URL=ingest.url,
             PROFILE_LINK_KEY="a key of this benchmark",
+            PROFILE_ERASURE_KEY="a key of this benchmark",
             PROFILE_SIGNING_KEY=signing_key("profile"),
             PROFILE_TRUSTED_KEYS=json.dumps(trusted_keys()),
             PROFILE_LOG_LEVEL="WARNING",

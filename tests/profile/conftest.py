@@ -59,6 +59,8 @@ def settings(database: Database, tracking: FakeTracking) -> ProfileSettings:
         tracking_ingest_url=tracking.url,
         orchestrator_url=tracking.url,
         link_key=SecretStr("a key of this test run"),
+        erasure_key=SecretStr("a key of this test run"),
+        erasure_rest_minutes=0,
         discovery_seconds=0.02,
         log_level="WARNING",
     )

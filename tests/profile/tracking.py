@@ -15,7 +15,7 @@ from uuid import UUID
 import msgspec
 import pyarrow as pa
 import uvicorn
-from fastapi import FastAPI, Request, Response
+from fastapi import APIRouter, FastAPI, Request, Response
 from starlette.middleware.base import RequestResponseEndpoint
 
 from services import identifiers
@@ -79,6 +79,9 @@ class FakeTracking:
     received_at: int = 1_900_000_000_000
     """The clock of tracking, which moves by one ms for each request: after all that the tests'
     clocks show, so that times stay."""
+    """The clock of tracking, which moves by one ms for each request."""
+    more: list[APIRouter] = field(default_factory=list)
+    """What else is served at this address."""
     read: asyncio.Event = field(default_factory=asyncio.Event)
     """Set at each reading of the log, of which ``reads`` counts how many there were."""
 
@@ -141,6 +144,13 @@ class FakeTracking:
             caller = self.verifier.verify(request.headers["authorization"].partition(" ")[2])
             return self.say(caller.workspace_id, source_id, whole, await request.body())
 
+        self._answers(app)
+        self._listens(app)
+        for router in self.more:
+            app.include_router(router)
+        return app
+
+    def _answers(self, app: FastAPI) -> None:
         @app.post("/internal/v1/rules/query")
         async def leaves(request: Request) -> Response:
             self.leaf_queries.append(await request.json())
@@ -154,9 +164,6 @@ class FakeTracking:
         async def aggregates(request: Request) -> Response:
             self.aggregate_queries.append(await request.json())
             return self._added_up(self.aggregate_queries[-1])
-
-        self._listens(app)
-        return app
 
     def _listens(self, app: FastAPI) -> None:
         @app.put("/internal/v1/identity-policy")

@@ -86,6 +86,15 @@ class Deliveries:
             found = self._portion(mine, list(entries(rows, mine.place, mine.types)))
             if found:
                 await self._deliver(mine, found, now)
+            elif mine.sent is not None:
+                # All that was sent has been erased since.
+                await self._keep(
+                    mine,
+                    offset=mine.sent.offset,
+                    entry=mine.sent.entry,
+                    sent_offset=None,
+                    sent_entry=None,
+                )
             elif rows and rows[-1].offset >= mine.offset:
                 # Nothing for this partner in there.
                 await self._keep(mine, offset=rows[-1].offset + 1, entry=-1)

@@ -40,7 +40,7 @@ class Entry:
 def entries(rows: Sequence[FeedRow], after: Place, types: Collection[str]) -> Iterator[Entry]:
     """Those of ``types`` (all, if empty) behind ``after``, in their order."""
     for row in rows:
-        for index, change in enumerate(row.entries(Change)):
+        for index, change in row.places(Change):
             place = Place(row.offset, index)
             if place > after and (not types or change.type in types):
                 yield _entry(place, change)

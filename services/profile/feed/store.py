@@ -58,6 +58,7 @@ async def read(
             FeedRow.count.label("entries"),
             (func.extract("epoch", FeedRow.at) * 1000).label("at"),
             FeedRow.data,
+            FeedRow.drop,
             func.sum(func.length(FeedRow.data)).over(order_by=FeedRow.offset).label("bytes"),
         )
         .where(
@@ -71,7 +72,7 @@ async def read(
     )
     fits = (statement.c.bytes <= feeds.MAX_PAGE_BYTES) | (statement.c.offset == after + 1)
     rows = await session.execute(select(statement).where(fits).order_by(statement.c.offset))
-    return [feeds.FeedRow(r.offset, r.entries, int(r.at), r.data) for r in rows]
+    return [feeds.FeedRow(r.offset, r.entries, int(r.at), r.data, r.drop) for r in rows]
 
 
 async def partitions(session: AsyncSession) -> list[str]:

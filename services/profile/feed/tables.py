@@ -10,7 +10,8 @@ from services.profile.tables import Table
 
 
 class FeedRow(Table):
-    """The change feed: blocks of packed entries (``services.kit.feeds``)."""
+    """The change feed: blocks of packed entries (``services.kit.feeds``). ``drop`` is the bitmap of
+    those that readers leave out: tombstones of erased people."""
 
     __tablename__ = "feed"
 
@@ -20,3 +21,4 @@ class FeedRow(Table):
     count: Mapped[int] = mapped_column(Integer)
     at: Mapped[datetime]
     data: Mapped[bytes]
+    drop: Mapped[bytes | None]

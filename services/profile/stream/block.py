@@ -24,6 +24,8 @@ class Block:
         return Block(self.end, self.events[start:end], self.seqs[start:end])
 
     def without(self, places: set[int]) -> "Block":
+        if not places:
+            return self
         kept = [i for i in range(len(self.events)) if i not in places]
         return Block(self.end, [self.events[i] for i in kept], [self.seqs[i] for i in kept])
 

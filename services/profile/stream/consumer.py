@@ -15,10 +15,13 @@ from services.kit.feeds import Bell, FeedClient, FeedPage, FeedRow
 from services.kit.http import ServiceClient
 from services.kit.postgres import SessionMaker, workspace_tx
 from services.kit.problems import Unavailable
+from services.kit.seal import Seal
 from services.profile.accounts import asking
 from services.profile.change_subscriptions.deliver import Deliveries
 from services.profile.clock import Clock, to_ms
 from services.profile.computed import backfill as computed_past
+from services.profile.erasure import suppression
+from services.profile.erasure.personal import Person
 from services.profile.feed import store as feed
 from services.profile.identity_policy import worker as identity_policy
 from services.profile.merges import store as merges
@@ -49,6 +52,7 @@ class Resources:
     rules: RuleCache
     policies: PolicyCache
     partners: httpx2.AsyncClient
+    seal: Seal[Person]
     computing: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(1))
     """Predictions take a core and much memory: one at a time, of whatever workspace."""
 
@@ -142,6 +146,9 @@ class Consumer:
             place = await store.lock(session, workspace_id)
             if place.log_offset != after:
                 raise Superseded(f"{workspace_id} is at {place.log_offset}, not at {after}")
+            block = block.without(
+                await suppression.suppressed(session, resources.seal, workspace_id, block.events)
+            )
             now_ms = to_ms(resources.clock.now())
             known = await resources.rules.get(session, workspace_id, place.rules_revision)
             policy = await resources.policies.get(session, workspace_id, place.rules_revision)

@@ -3,7 +3,7 @@
 from typing import Any
 
 Stores = list[dict[str, Any]]
-"""``model.StoreReport`` as JSON, by order of first mention."""
+"""``contracts.erasure.StoreReport`` as JSON, by order of first mention."""
 
 
 def counted(

@@ -1,14 +1,10 @@
-"""What may be kept of an erased person: keyed hashes, and sealed notes while work lasts. Pure."""
+"""The notes of an erasure, sealed while its work lasts. Pure."""
 
-import hashlib
-import secrets
 from uuid import UUID
 
 import msgspec
-from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
-_NONCE_BYTES = 12
-MARK_BYTES = 16
+from services.kit import seal
 
 
 class Work(msgspec.Struct):
@@ -18,27 +14,8 @@ class Work(msgspec.Struct):
     identifiers: list[str] = msgspec.field(default_factory=list)
 
 
-class Seal:
-    """Of one key (text of any length); without the key neither marks nor notes say anything."""
+class Seal(seal.Seal[Work]):
+    """Of tracking's key."""
 
     def __init__(self, key: str) -> None:
-        self._mark_key = hashlib.blake2b(key.encode(), person=b"mark").digest()
-        note_key = hashlib.blake2b(key.encode(), person=b"note", digest_size=32).digest()
-        self._notes = AESGCM(note_key)
-        self._encoder = msgspec.msgpack.Encoder()
-        self._decoder = msgspec.msgpack.Decoder(Work)
-
-    def mark(self, subject_id: UUID) -> bytes:
-        """The same for the same subject; subject ids themselves can be guessed from an email."""
-        return hashlib.blake2b(
-            subject_id.bytes, key=self._mark_key, digest_size=MARK_BYTES
-        ).digest()
-
-    def close(self, work: Work) -> bytes:
-        nonce = secrets.token_bytes(_NONCE_BYTES)
-        return nonce + self._notes.encrypt(nonce, self._encoder.encode(work), None)
-
-    def open(self, sealed: bytes) -> Work:
-        """Raises ``cryptography``'s ``InvalidTag`` when it was sealed with another key."""
-        plain = self._notes.decrypt(sealed[:_NONCE_BYTES], sealed[_NONCE_BYTES:], None)
-        return self._decoder.decode(plain)
+        super().__init__(key, Work)

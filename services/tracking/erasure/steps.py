@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from uuid import UUID
 
+from services.kit import compaction
 from services.kit.clickhouse import ClickHouse
 from services.kit.postgres import SessionMaker, workspace_tx
 from services.tracking.clickhouse.cluster import Cluster
@@ -107,9 +108,9 @@ async def purge(resources: Resources, tasks: Sequence[Task]) -> bool:
         await stored.purge(resources.clickhouse, resources.cluster, table)
     await _mutated(resources, tables)
     async with resources.maker.begin() as session:
-        since = await store.transaction_id(session)
+        since = await compaction.transaction_id(session)
     for name in store.COMPACTED + ((store.LOG,) if resources.log.rewritable else ()):
-        if not await store.compact(resources.maker, name, since):
+        if not await compaction.compact(resources.maker, name, since):
             return False
     now = await stored.clock(resources.clickhouse)
     for task in tasks:

@@ -6,10 +6,8 @@ from typing import Any
 from uuid import UUID
 
 from sqlalchemy import delete, func, insert, select, text, update
-from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from services.kit.postgres import SessionMaker
 from services.tracking.log.port import events_partition, outcomes_partition
 from services.tracking.tables import (
     ErasureRow,
@@ -23,9 +21,6 @@ COMPACTED = ("quarantine", "identity")
 LOG = "log"
 
 _OPEN = text("SELECT workspace_id, id, state FROM erasure_open()")
-_COMPACT = text("SELECT erasure_compact(:name, CAST(:since AS xid8))")
-_XID = text("SELECT pg_current_xact_id()")
-_LOCK_NOT_AVAILABLE = "55P03"
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,17 +69,6 @@ async def find(session: AsyncSession, workspace_id: UUID, erasure_id: UUID) -> E
         ErasureRow.workspace_id == workspace_id, ErasureRow.id == erasure_id
     )
     return (await session.scalars(statement)).one_or_none()
-
-
-async def page(
-    session: AsyncSession, workspace_id: UUID, before: UUID | None, limit: int
-) -> list[ErasureRow]:
-    """The newest first."""
-    statement = select(ErasureRow).where(ErasureRow.workspace_id == workspace_id)
-    if before is not None:
-        statement = statement.where(ErasureRow.id < before)
-    statement = statement.order_by(ErasureRow.id.desc()).limit(limit)
-    return list(await session.scalars(statement))
 
 
 async def change(session: AsyncSession, erasure_id: UUID, **values: Any) -> None:
@@ -148,24 +132,3 @@ async def identities(session: AsyncSession, workspace_id: UUID, subjects: Collec
         row.subject_id.in_(subjects) | row.profile_id.in_(subjects),
     )
     return int(await session.scalar(statement) or 0)
-
-
-async def transaction_id(session: AsyncSession) -> int:
-    """Of this transaction; later ones are higher."""
-    found: int = (await session.scalars(_XID)).one()
-    return found
-
-
-async def compact(maker: SessionMaker, name: str, since: int) -> bool:
-    """Writes a table anew without dead rows, in a transaction of its own.
-
-    False while somebody could still see rows that were removed before transaction ``since``, or
-    has the table locked: to be tried again.
-    """
-    try:
-        async with maker.begin() as session:
-            return bool(await session.scalar(_COMPACT, {"name": name, "since": since}))
-    except DBAPIError as error:
-        if getattr(error.orig, "sqlstate", None) != _LOCK_NOT_AVAILABLE:
-            raise
-        return False

@@ -25,7 +25,9 @@ from services.contracts.events import Event
 from services.kit.feeds import Bell
 from services.kit.ids import uuid7
 from services.kit.postgres import create_sessionmaker, workspace_tx
+from services.kit.seal import Seal
 from services.profile.clock import to_ms
+from services.profile.erasure.personal import Person
 from services.profile.errors import ProfilesAreOne
 from services.profile.feed import store as feed
 from services.profile.merges import service as merges
@@ -114,7 +116,7 @@ class People(RuleBasedStateMachine):
         nobody: Any = None
         resources = Resources(
             *(home.engine, self.maker, nobody, nobody, Bell(), self.clock),
-            *(home.cache, PolicyCache(), nobody),
+            *(home.cache, PolicyCache(), nobody, Seal("a key of this test run", Person)),
         )
         self.consumer = Consumer(resources, self.workspace_id, block_rows=1, retry_seconds=1)
         segment = StoredRule(uuid4(), "segment", "", EVERY_EVENT, True, "backfilling")

@@ -111,6 +111,7 @@ async def profiles(database: NewDatabase, past: Past) -> AsyncIterator[httpx2.As
         tracking_ingest_url=past.url,
         orchestrator_url=past.url,
         link_key=SecretStr("a key of this test run"),
+        erasure_key=SecretStr("a key of this test run"),
         discovery_seconds=0.02,
         log_level="WARNING",
     )

@@ -7,7 +7,7 @@ from uuid import UUID
 
 from services.contracts.events import Event
 from services.identifiers import subject_id
-from tests.support.app import user_headers
+from tests.support.app import service_headers
 from tests.tracking.service import Running, eventually
 
 
@@ -27,9 +27,9 @@ class World:
         assert answer.status_code == 200, answer.text
 
     async def call(self, method: str, path: str, body: Any = None) -> Any:
-        headers = user_headers("tracking", self.workspace_id)
+        headers = service_headers("profile", "tracking", self.workspace_id)
         return await self.both.store.request(
-            method, f"/api/v1/events{path}", json=body, headers=headers
+            method, f"/internal/v1{path}", json=body, headers=headers
         )
 
     async def erase(self, profile_id: UUID, until: str = "purged") -> dict[str, Any]:

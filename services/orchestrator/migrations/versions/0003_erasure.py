@@ -1,0 +1,10 @@
+"""Lets tables be written anew without the rows of erased people."""
+
+from services.kit.compaction import compactable
+
+revision = "0003"
+down_revision = "0003"
+
+
+def upgrade() -> None:
+    compactable()
