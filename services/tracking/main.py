@@ -123,7 +123,7 @@ def _store(settings: TrackingSettings) -> FastAPI:
     )
     for routes in public:
         app.include_router(routes.router)
-    for internal in (aggregates, analytics, events, erasure, evidence, log_routes):
+    for internal in (aggregates, analytics, events, erasure, evidence, exports, log_routes):
         app.include_router(internal.internal_router)
     return app
 
