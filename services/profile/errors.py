@@ -149,6 +149,23 @@ class ErasureNotFound(Problem):
     status = HTTPStatus.NOT_FOUND
 
 
+class ProfileExportNotFound(Problem):
+    """No export of this workspace has this id; they are deleted after seven days, and when the
+    person is erased."""
+
+    type = "/problems/profile-export-not-found"
+    title = "No such export of a profile"
+    status = HTTPStatus.NOT_FOUND
+
+
+class ProfileExportNotReady(Problem):
+    """The file is being made; read the export until its `state` is `ready`."""
+
+    type = "/problems/profile-export-not-ready"
+    title = "The export is not ready"
+    status = HTTPStatus.CONFLICT
+
+
 class TooManyTraitDefinitions(Problem):
     """A workspace registers a bounded number of traits; delete some that are not used."""
 

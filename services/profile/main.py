@@ -30,6 +30,9 @@ from services.profile.erasure import routes as erasures
 from services.profile.erasure.personal import Person
 from services.profile.erasure.steps import Resources as ErasureResources
 from services.profile.erasure.worker import Eraser
+from services.profile.exports import routes as profile_exports
+from services.profile.exports.bundle import Sources
+from services.profile.exports.worker import Exporter
 from services.profile.facts import routes as facts
 from services.profile.feed import public_routes as changes
 from services.profile.feed import routes as feed
@@ -84,6 +87,7 @@ class State(TypedDict):
     seal: Seal[Person]
     worker: asyncio.Task[None]
     eraser: asyncio.Task[None]
+    exporter: asyncio.Task[None]
 
 
 async def _database(request: Request) -> None:
@@ -100,6 +104,12 @@ async def _eraser(request: Request) -> None:
     eraser: asyncio.Task[None] = request.state.eraser
     if eraser.done():
         raise Unavailable("The eraser has stopped.")
+
+
+async def _exporter(request: Request) -> None:
+    exporter: asyncio.Task[None] = request.state.exporter
+    if exporter.done():
+        raise Unavailable("The exporter has stopped.")
 
 
 def create_app(settings: ProfileSettings | None = None, clock: Clock | None = None) -> FastAPI:
@@ -132,6 +142,9 @@ def create_app(settings: ProfileSettings | None = None, clock: Clock | None = No
             Eraser(erasing, bell, 60 * settings.erasure_rest_minutes).run()
         )
         spare_collections()
+        exporter = asyncio.create_task(
+            Exporter(Sources(maker, tracking, orchestrator), bell, clock).run()
+        )
         yield State(
             sessionmaker=maker,
             signer=signer,
@@ -148,10 +161,11 @@ def create_app(settings: ProfileSettings | None = None, clock: Clock | None = No
             seal=seal,
             worker=worker,
             eraser=eraser,
+            exporter=exporter,
         )
-        for task in (worker, eraser):
+        for task in (worker, eraser, exporter):
             task.cancel()
-        await asyncio.gather(worker, eraser, return_exceptions=True)
+        await asyncio.gather(worker, eraser, exporter, return_exceptions=True)
         for client in (tracking, ingest, orchestrator):
             await client.close()
         await partners.aclose()
@@ -163,7 +177,12 @@ def create_app(settings: ProfileSettings | None = None, clock: Clock | None = No
         title="Profile",
         description=DESCRIPTION,
         lifespan=lifespan,
-        checks={"database": _database, "consumer": _consumer, "eraser": _eraser},
+        checks={
+            "database": _database,
+            "consumer": _consumer,
+            "eraser": _eraser,
+            "exporter": _exporter,
+        },
     )
     for router in (
         profiles.router,
@@ -196,6 +215,7 @@ def create_app(settings: ProfileSettings | None = None, clock: Clock | None = No
         predictions.router,
         clusterings.router,
         erasures.router,
+        profile_exports.router,
     ):
         app.include_router(router)
     return app

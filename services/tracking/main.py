@@ -131,7 +131,7 @@ def _store(settings: TrackingSettings) -> FastAPI:
         app.include_router(routes.router)
     internals = (
         *(aggregates, analytics, behaviour, events, erasure, evidence),
-        *(identity_policy, log_routes),
+        *(exports, identity_policy, log_routes),
     )
     for internal in internals:
         app.include_router(internal.internal_router)

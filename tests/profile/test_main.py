@@ -12,7 +12,8 @@ pytestmark = pytest.mark.anyio
 async def test_a_running_service_is_ready(world: World) -> None:
     answer = await world.client.get("/readyz")
     assert answer.status_code == 200
-    assert answer.json()["checks"] == {"database": "ok", "consumer": "ok", "eraser": "ok"}
+    parts = ("database", "consumer", "eraser", "exporter")
+    assert answer.json()["checks"] == dict.fromkeys(parts, "ok")
 
 
 async def test_the_openapi_document_is_valid_and_shows_only_the_public_paths(world: World) -> None:
@@ -24,7 +25,7 @@ async def test_the_openapi_document_is_valid_and_shows_only_the_public_paths(wor
         *("accounts", "account-segments", "conflicts", "identity-policy"),
         *("predictions", "clusterings", "rfm"),
         *("changes", "change-subscriptions"),
-        *("erasures", "suppressions"),
+        *("erasures", "suppressions", "profile-exports"),
         *("trait-definitions", "trait-refusals", "trait-settings"),
         *("consents", "subscription-groups"),
     }

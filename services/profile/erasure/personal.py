@@ -23,6 +23,7 @@ from services.profile.computed.tables import (
 )
 from services.profile.consents.tables import ConsentLineRow, ConsentRow, PolicyRow, WordingRow
 from services.profile.erasure.tables import ConsentProofRow, ErasureRow, SuppressionRow
+from services.profile.exports.tables import ProfileExportPartRow, ProfileExportRow
 from services.profile.feed.tables import FeedRow
 from services.profile.identity.tables import AliasRow, ConflictRow, IdentifierRow, MergeRow
 from services.profile.identity_policy.tables import IdentityPolicyRow
@@ -120,6 +121,8 @@ PERSONAL: Sequence[Held] = (
     Held(SegmentChangeRow, (SegmentChangeRow.profile_id,)),
     Held(StageRow, (StageRow.profile_id,)),
     Held(StageChangeRow, (StageChangeRow.profile_id,)),
+    Held(ProfileExportRow, (ProfileExportRow.profile_id,)),
+    Held(ProfileExportPartRow, (ProfileExportPartRow.profile_id,)),
 )
 
 PACKED: Sequence[type[Table]] = (FeedRow, QuarantineRow)

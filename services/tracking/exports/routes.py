@@ -5,13 +5,14 @@ from typing import Annotated
 from fastapi import APIRouter, Query, Request
 from fastapi.responses import StreamingResponse
 
-from services.kit.auth import UserCaller
+from services.contracts.erasure import PersonExport
+from services.kit.auth import ServiceCaller, UserCaller
 from services.kit.problems import InvalidRequest, Unavailable, problem_responses
 from services.kit.strict import StrictRoute
 from services.tracking.errors import TooManyExports
 from services.tracking.events.routes import EventName, Since, Until, check_zones
 from services.tracking.exports.formats import MEDIA_TYPES, Format
-from services.tracking.exports.service import Exports
+from services.tracking.exports.service import Exports, unlimited
 from services.tracking.exports.store import Selection
 from services.tracking.streaming import PiecewiseAnswer
 
@@ -31,6 +32,12 @@ SourceId = Annotated[
         description="Only events of this source.",
     ),
 ]
+internal_router = APIRouter(
+    prefix="/internal/v1/exports",
+    tags=["internal"],
+    route_class=StrictRoute,
+    include_in_schema=False,
+)
 _BINARY = {"schema": {"type": "string", "format": "binary"}}
 
 
@@ -63,3 +70,13 @@ async def export_events(
     # What fails before the first piece is still a proper answer.
     headers = {"Content-Disposition": f'attachment; filename="events.{format}"'}
     return PiecewiseAnswer(await anext(file, b""), file, MEDIA_TYPES[format], headers)
+
+
+@internal_router.post("/person")
+async def export_person(
+    body: PersonExport, request: Request, caller: ServiceCaller
+) -> StreamingResponse:
+    """Every event of these subjects as CSV, beside whatever else is exported."""
+    wanted = Selection(subjects=(*body.profile_ids, *body.subject_ids))
+    file = unlimited(request.state.clickhouse, caller.workspace_id, wanted, "csv")
+    return PiecewiseAnswer(await anext(file, b""), file, MEDIA_TYPES["csv"], {})

@@ -33,15 +33,24 @@ class Exports:
             raise TooManyExports(f"{MAX_RUNNING} exports of other workspaces are running.")
         self._running.add(workspace_id)
         try:
-            encoder = ENCODERS[kind](SCHEMA)
-            async with aclosing(store.events(self._clickhouse, workspace_id, wanted)) as blocks:
-                async for columns in blocks:
-                    if piece := await asyncio.to_thread(_encoded, encoder, columns):
-                        yield piece
-            if piece := await asyncio.to_thread(encoder.end):
-                yield piece
+            async with aclosing(unlimited(self._clickhouse, workspace_id, wanted, kind)) as pieces:
+                async for piece in pieces:
+                    yield piece
         finally:
             self._running.discard(workspace_id)
+
+
+async def unlimited(
+    clickhouse: ClickHouse, workspace_id: UUID, wanted: Selection, kind: Format
+) -> AsyncGenerator[bytes, None]:
+    """The pieces of a file, never empty ones. Closing it early stops the query."""
+    encoder = ENCODERS[kind](SCHEMA)
+    async with aclosing(store.events(clickhouse, workspace_id, wanted)) as blocks:
+        async for columns in blocks:
+            if piece := await asyncio.to_thread(_encoded, encoder, columns):
+                yield piece
+    if piece := await asyncio.to_thread(encoder.end):
+        yield piece
 
 
 def _encoded(encoder: Encoder, columns: Columns) -> bytes:

@@ -42,6 +42,7 @@ class Selection:
     source_id: str | None = None
     since: datetime | None = None
     until: datetime | None = None
+    subjects: tuple[UUID, ...] = ()
 
 
 def events(
@@ -53,6 +54,7 @@ def events(
         "event": wanted.event or "",
         "source_id": wanted.source_id or "",
         "since_ms": to_ms(wanted.since, -1),
+        "subjects": list(wanted.subjects),
         "until_ms": to_ms(wanted.until, FAR_FUTURE_MS),
     }
     return clickhouse.stream(_EVENTS, values, _SETTINGS)

@@ -67,6 +67,7 @@ def _value(kind: TypeEngine[Any], marker: UUID) -> Any:
         Text: f"marker-{marker}",
         DateTime: _AT,
         ARRAY: [],
+        LargeBinary: b"",
         Boolean: False,
     }
     return next((value for each, value in made.items() if isinstance(kind, each)), 0)

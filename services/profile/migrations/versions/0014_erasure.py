@@ -1,4 +1,5 @@
-"""Erasures, the ledger of suppressed people, and rows of the feed that leave entries out."""
+"""Erasures, the ledger of suppressed people, rows of the feed that leave entries out, and copies of
+a person's data."""
 
 from alembic import op
 
@@ -39,6 +40,25 @@ CREATE TABLE consent_proof (
   keep_until timestamptz NOT NULL,
   CONSTRAINT pk_consent_proof PRIMARY KEY (workspace_id, proof_id));
 CREATE INDEX ix_consent_proof_workspace_id_erasure_id ON consent_proof (workspace_id, erasure_id);
+CREATE TABLE profile_export (
+  workspace_id uuid, export_id uuid,
+  profile_id uuid NOT NULL,
+  state text NOT NULL,
+  size_bytes bigint NOT NULL DEFAULT 0,
+  requested_at timestamptz NOT NULL,
+  finished_at timestamptz,
+  expires_at timestamptz NOT NULL,
+  CONSTRAINT pk_profile_export PRIMARY KEY (workspace_id, export_id));
+CREATE INDEX ix_profile_export_open ON profile_export (export_id) WHERE state = 'running';
+CREATE INDEX ix_profile_export_workspace_id_profile_id
+  ON profile_export (workspace_id, profile_id);
+CREATE TABLE profile_export_part (
+  workspace_id uuid, export_id uuid, number integer,
+  profile_id uuid NOT NULL,
+  data bytea NOT NULL,
+  CONSTRAINT pk_profile_export_part PRIMARY KEY (workspace_id, export_id, number));
+CREATE INDEX ix_profile_export_part_workspace_id_profile_id
+  ON profile_export_part (workspace_id, profile_id);
 ALTER TABLE feed ADD COLUMN "drop" bytea
 """
 
@@ -56,13 +76,35 @@ LANGUAGE sql SECURITY DEFINER SET search_path = pg_catalog, public, pg_temp AS $
   DELETE FROM public.consent_proof WHERE keep_until < before
 $$
 """
+EXPORTS = """
+CREATE FUNCTION profile_export_open() RETURNS TABLE (workspace_id uuid, export_id uuid)
+LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, public, pg_temp AS $$
+  SELECT e.workspace_id, e.export_id FROM public.profile_export e
+  WHERE e.state = 'running' ORDER BY e.export_id
+$$
+"""
+EXPIRE_EXPORTS = """
+CREATE FUNCTION profile_export_expire(before timestamptz) RETURNS void
+LANGUAGE sql SECURITY DEFINER SET search_path = pg_catalog, public, pg_temp AS $$
+  WITH gone AS (
+    DELETE FROM public.profile_export WHERE expires_at < before RETURNING workspace_id, export_id)
+  DELETE FROM public.profile_export_part p USING gone
+  WHERE p.workspace_id = gone.workspace_id AND p.export_id = gone.export_id
+$$
+"""
 
 
 def upgrade() -> None:
     for statement in TABLES.split(";\n"):
         op.execute(statement)
-    for table in ("erasure", "suppression", "consent_proof"):
+    for table in (
+        "erasure",
+        "suppression",
+        "consent_proof",
+        "profile_export",
+        "profile_export_part",
+    ):
         fence(table)
-    op.execute(OPEN)
-    op.execute(EXPIRE)
+    for function in (OPEN, EXPIRE, EXPORTS, EXPIRE_EXPORTS):
+        op.execute(function)
     compactable()
