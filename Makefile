@@ -28,13 +28,13 @@ demo: $(INSTALLED) ## Tell the whole story on an instance of its own (DATA=direc
 	@exec $(PY) -m infra.demo $(if $(DATA),--data "$(DATA)")
 
 test: $(INSTALLED) ## Run the tests (ARGS= for pytest).
-	@$(PY) -m pytest -n 2 --dist loadfile $(ARGS)
+	@$(PY) -m pytest -n 3 --dist loadfile $(ARGS)
 
 differential: $(INSTALLED) ## Ask random rules of memory, PostgreSQL and ClickHouse (CASES=20000).
 	@WAYMARK_RULE_CASES=$(or $(CASES),20000) $(PY) -m pytest tests/rules/test_differential.py -s $(ARGS)
 
 sdks: $(INSTALLED) tests/sdk/node_modules/.package-lock.json ## Run every client in every scenario (needs npm, chromium).
-	@SDK_MATRIX=full $(PY) -m pytest -n 2 --dist loadfile tests/sdk $(ARGS)
+	@SDK_MATRIX=full $(PY) -m pytest -n 3 --dist loadfile tests/sdk $(ARGS)
 
 lint: $(INSTALLED) ## Check style and format.
 	@$(BIN)/ruff check .
