@@ -90,7 +90,13 @@ class FakeTracking:
 
     def said(self, workspace_id: UUID, source_id: str, body: bytes) -> SaidAccepted:
         self.received_at += 1
-        origin = Origin(workspace_id, source_id, self.received_at, server_key=True, by_contact=True)
+        policy = identifiers.Policy(self.policies[-1]) if self.policies else identifiers.BUILT_IN
+        origin = Origin(
+            *(workspace_id, source_id, self.received_at),
+            server_key=True,
+            by_contact=True,
+            policy=policy,
+        )
         wanted = accept_batch(body, origin)
         if wanted.count:
             self.waiting.append((workspace_id, feeds.unpack(wanted.data, Event)))

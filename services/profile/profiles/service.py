@@ -8,8 +8,8 @@ from uuid import UUID
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from services import identifiers
 from services.contracts.tracking import SaidAccepted
+from services.identifiers import Policy
 from services.kit.feeds import Bell
 from services.kit.http import ServiceClient
 from services.kit.ids import uuid7
@@ -21,17 +21,17 @@ from services.profile.consents.ledger import Consents
 from services.profile.errors import ProfileNotFound
 from services.profile.identity import store as identity
 from services.profile.identity.store import Linked
+from services.profile.identity_policy.cache import Policies
 from services.profile.profiles import store
 from services.profile.traits import check
 from services.profile.traits.policy import API
-from services.profile.traits.sending import send
+from services.profile.traits.sending import naming, send
 from services.profile.traits.store import PolicyCache
 
 PATIENCE_SECONDS = 5.0
 """How long a change that is in the log is waited for."""
 _LOOK_SECONDS = 0.25
 """Another process may be the one that applies the log, and rings no bell here."""
-_CALL_IDS = {"user_id": "userId", "anonymous_id": "anonymousId"}
 _CONTACTS = ("email", "phone")
 
 
@@ -52,6 +52,7 @@ class Writer:
     ingest: ServiceClient
     bell: Bell
     policies: PolicyCache
+    identity_policies: Policies
 
 
 async def change_traits(
@@ -99,7 +100,8 @@ async def _call(
             key: None if value is None else check.merged(known.values.get(key), value)
             for key, value in said.items()
         }
-    named = _named(await identity.identifiers_of(session, workspace_id, [living]), said)
+    policy = await writer.identity_policies.of(session, workspace_id)
+    named = _named(await identity.identifiers_of(session, workspace_id, [living]), said, policy)
     found = check.objections(said, rules, known=known, granted=consents.current)
     check.refuse(found, "#/traits")
     call = {"type": "identify", "messageId": f"{API}-{uuid7()}", **named}
@@ -107,16 +109,21 @@ async def _call(
     return call, rules.priority(API)
 
 
-def _named(linked: Sequence[Linked], said: Mapping[str, Any]) -> dict[str, Any]:
-    """How a call names the person, in the order of priority but ids first: they are no traits."""
-    values = {link.namespace: link.value for link in linked}
-    for namespace, name in _CALL_IDS.items():
-        if namespace in values:
-            return {name: values[namespace]}
+def _named(linked: Sequence[Linked], said: Mapping[str, Any], policy: Policy) -> dict[str, Any]:
+    """How a call names the person, in the order of priority but ids first: they are no traits.
+    What the policy reads otherwise today names nobody."""
+    values = {
+        link.namespace: link.value
+        for link in linked
+        if policy.normalise(link.namespace, link.value) == link.value
+    }
+    for namespace in policy.names:
+        if namespace in values and namespace not in _CONTACTS:
+            return naming({namespace: values[namespace]})
     for contact in _CONTACTS:
         if contact in values:
             value = values[contact]
-            if identifiers.normalise(contact, said.get(contact, value)) != value:
+            if policy.normalise(contact, said.get(contact, value)) != value:
                 detail = f"The {contact} is all this person is known by: another would be another."
                 raise InvalidRequest.at(f"#/traits/{contact}", detail)
             return {"traits": {contact: value}}
