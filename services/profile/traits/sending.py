@@ -7,7 +7,6 @@ from uuid import UUID
 from services.contracts.tracking import SaidAccepted
 from services.kit.http import ServiceClient
 
-
 _CALL_IDS = {"user_id": "userId", "anonymous_id": "anonymousId"}
 
 
