@@ -104,7 +104,13 @@ class FakeTracking:
     def say(self, workspace_id: UUID, source_id: str, whole: bool, body: bytes) -> SaidAccepted:
         self.said += 1
         self.received_at += 1
-        origin = Origin(workspace_id, source_id, self.received_at, server_key=True, by_contact=True)
+        policy = identifiers.Policy(self.policies[-1]) if self.policies else identifiers.BUILT_IN
+        origin = Origin(
+            *(workspace_id, source_id, self.received_at),
+            server_key=True,
+            by_contact=True,
+            policy=policy,
+        )
         wanted = accept_batch(body, origin)
         if said.counts(wanted, whole):
             self.waiting.append((workspace_id, feeds.unpack(wanted.data, Event)))

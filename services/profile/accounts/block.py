@@ -11,7 +11,7 @@ from services.contracts.changes import Change
 from services.contracts.events import Event
 from services.profile.accounts import member_store, store
 from services.profile.accounts.calls import GroupCall, group_calls
-from services.profile.accounts.members import Key, Member, Members, fold
+from services.profile.accounts.members import Joined, Key, Member, Members, fold
 from services.profile.accounts.store import Account, said_at
 from services.profile.profiles.traits import Traits
 from services.profile.stream.block import Block
@@ -29,6 +29,8 @@ class Grouped:
     """Accounts and the traits that changed."""
     accounts: set[str] = field(default_factory=set)
     """All that changed in itself or in its members."""
+    joined: list[Joined] = field(default_factory=list)
+    """By merge, if anybody of the block is in any account."""
 
 
 async def apply(
@@ -60,6 +62,7 @@ async def apply(
     changed = dict.fromkeys((canonical(p), a) for p, a in members.changed)
     grouped = _told(accounts, {key: held[key] for key in changed}, now_ms)
     grouped.people |= {profile_id for profile_id, _ in called}
+    grouped.joined = members.joined
     # A merge may leave an account with one person less, or with one that is in other segments.
     grouped.accounts |= {a for p, a in before | set(held) if p in merged or p in heirs}
     return grouped
@@ -130,16 +133,3 @@ def member_changed(key: Key, member: Member, now_ms: int) -> Change:
         "roles": list(member.roles) if member.removed_at is None else [],
     }
     return Change("account.member_changed", key[0], now_ms, data)
-
-
-async def inherit(session: AsyncSession, workspace_id: UUID, became: Mapping[str, str]) -> Grouped:
-    """Losers (keys) of merges that no block made hand over their accounts to the survivors."""
-    found = await member_store.load_all(session, workspace_id, {*became, *became.values()})
-    members = Members()
-    for (profile_id, account_id), member in found.items():
-        members.held.setdefault(profile_id, {})[account_id] = member
-    for loser, winner in became.items():
-        members.merge(winner, loser)
-    await member_store.remove(session, workspace_id, became)
-    await member_store.put(session, workspace_id, _flat(members.held))
-    return Grouped(people=set(became.values()), accounts={account_id for _, account_id in found})

@@ -1,7 +1,7 @@
 """Who is in which account, and how group calls and merges of people change it. Pure."""
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from services.contracts.events import Event
 from services.profile.accounts.calls import GroupCall
@@ -60,6 +60,10 @@ class Member:
         self.roles_at = max(said, default=None)
 
 
+Joined = tuple[dict[str, Member], dict[str, Member]]
+"""What both sides of a merge were in just before it, by account id: survivor, merged."""
+
+
 @dataclass(slots=True)
 class Members:
     """Memberships by profile and account, and what a block changed of them."""
@@ -69,6 +73,8 @@ class Members:
     """Memberships that a call confirmed or changed, as the person was named then."""
     changed: dict[Key, None] = field(default_factory=dict)
     """Those of them in which anybody can see a difference."""
+    joined: list[Joined] = field(default_factory=list)
+    """By merge."""
 
     def join(self, profile_id: str, call: GroupCall, event: Event) -> None:
         key = (profile_id, call.account_id)
@@ -85,6 +91,8 @@ class Members:
 
     def merge(self, winner: str, loser: str) -> None:
         """All that ``loser`` belonged to, ``winner`` belongs to."""
+        survivor, merged = (self.held.get(each, {}) for each in (winner, loser))
+        self.joined.append(({a: replace(m) for a, m in survivor.items()}, dict(merged)))
         for account_id, member in self.held.pop(loser, {}).items():
             mine = self.held.setdefault(winner, {})
             if account_id in mine:

@@ -13,7 +13,8 @@ from services.profile.consents import store as consents
 from services.profile.consents.ledger import Consents
 from services.profile.identity import store as identity
 from services.profile.identity.resolve import Node
-from services.profile.merges import history_store, impact, store, undo_store
+from services.profile.identity.store import Linked
+from services.profile.merges import account_store, history_store, impact, store, undo_store
 from services.profile.merges.divide import Known, divide
 from services.profile.merges.graph import split
 from services.profile.merges.store import StoredMerge
@@ -43,8 +44,10 @@ async def part(session: AsyncSession, workspace_id: UUID, made: StoredMerge, now
     edges = await store.edges(session, workspace_id, ids)
     parts = split(list(map(str, ids)), edges, cut, living, str(made.merged_id))
     revived = parts.revived
-    sides = [Known.of(made.survivor), Known.of(made.snapshot)]
-    ours, theirs = sides if cut.merged in parts.theirs else reversed(sides)
+    snapshots = (made.survivor, made.snapshot)
+    if cut.merged not in parts.theirs:
+        snapshots = (made.snapshot, made.survivor)
+    ours, theirs = map(Known.of, snapshots)
 
     before = await store.node(session, workspace_id, UUID(living))
     now = await _known(session, workspace_id, living)
@@ -66,19 +69,10 @@ async def part(session: AsyncSession, workspace_id: UUID, made: StoredMerge, now
     await impact.record_unmerge(session, workspace_id, made.merge_id, met)
     await undo_store.copy_standing(session, workspace_id, living, revived)
     await recounts.ask(session, workspace_id, [living, revived], made.merge_id)
-    told = Change(
-        "profile.unmerged",
-        living,
-        now_ms,
-        {
-            "merge_id": str(made.merge_id),
-            "merged_id": revived,
-            "subject_ids": sorted({x.subject_id for x in taken}),
-            "kept_subject_ids": sorted({x.subject_id for x in rest}),
-        },
-    )
+    told = _unmerged(made.merge_id, living, revived, taken, rest, now_ms)
     changes = [told, *_linked(revived, taken)]
     changes += _facts(living, now, kept, now_ms) + _facts(revived, Known(), lives, now_ms)
+    changes += await account_store.part(session, workspace_id, living, revived, snapshots, now_ms)
     return Parted(
         living,
         revived,
@@ -126,6 +120,23 @@ def _user_id(identifiers: Iterable[tuple[str, str]], usual: str | None) -> str |
     """The one a side is known by: the one it had, if that is among its own, else its first."""
     own = [value for namespace, value in identifiers if namespace == "user_id"]
     return usual if usual in own else next(iter(own), None)
+
+
+def _unmerged(
+    merge_id: UUID,
+    living: str,
+    revived: str,
+    taken: Iterable[Taken],
+    rest: Iterable[Linked],
+    now_ms: int,
+) -> Change:
+    data = {
+        "merge_id": str(merge_id),
+        "merged_id": revived,
+        "subject_ids": sorted({x.subject_id for x in taken}),
+        "kept_subject_ids": sorted({x.subject_id for x in rest}),
+    }
+    return Change("profile.unmerged", living, now_ms, data)
 
 
 def _linked(profile_id: str, taken: Iterable[Taken]) -> list[Change]:

@@ -9,6 +9,7 @@ from fastapi import APIRouter, Query, Request
 from pydantic import BaseModel, Field
 
 from services.contracts.tracking import SaidAccepted
+from services.identifiers import Policy
 from services.kit import strict
 from services.kit.auth import UserCaller
 from services.kit.postgres import workspace_tx
@@ -96,10 +97,11 @@ async def import_profiles(
     """
     workspace_id = caller.workspace_id
     async with workspace_tx(request.state.sessionmaker, workspace_id) as session:
-        policy = await request.state.policies.current(session, workspace_id)
+        rules = (await request.state.policies.current(session, workspace_id)).latest
+        policy = await request.state.identity_policies.of(session, workspace_id)
     content_type = request.headers.get("content-type", "").partition(";")[0].strip().lower()
     body, ndjson = await request.body(), content_type in _NDJSON
-    calls, answers = await asyncio.to_thread(_read, body, ndjson, source_id, policy.latest)
+    calls, answers = await asyncio.to_thread(_read, body, ndjson, source_id, rules, policy)
     if calls:
         accepted = await append(request.state.ingest, workspace_id, source_id, [*calls.values()])
         _note(accepted, [*calls], answers)
@@ -116,7 +118,7 @@ def _note(accepted: SaidAccepted, numbers: list[int], answers: dict[int, ImportL
 
 
 def _read(
-    body: bytes, ndjson: bool, source_id: str, rules: Rules
+    body: bytes, ndjson: bool, source_id: str, rules: Rules, policy: Policy
 ) -> tuple[dict[int, dict[str, Any]], dict[int, ImportLine]]:
     """By number of the line the call it makes, and what becomes of it as far as can be told."""
     lines = list(_lines(body, ndjson))
@@ -128,7 +130,7 @@ def _read(
         try:
             if isinstance(raw, Refusal):
                 raise raw
-            calls[number] = imports.call(raw, source_id, rules)
+            calls[number] = imports.call(raw, source_id, rules, policy)
             answers[number] = ImportLine(line=number, status="accepted")
         except Refusal as refusal:
             answers[number] = _refused(number, refusal)

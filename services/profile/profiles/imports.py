@@ -13,17 +13,23 @@ from pydantic import (
     model_validator,
 )
 
-from services import identifiers
 from services.contracts.profile import ConsentState
+from services.identifiers import Policy
+from services.profile.stream.say import naming
 from services.profile.traits.check import escaped, objections
 from services.profile.traits.policy import Rules
 
 Text = Annotated[str, Field(min_length=1, max_length=255)]
-_CALL_IDS = {"user_id": "userId", "anonymous_id": "anonymousId"}
+_CONTACTS = ("email", "phone")
+MAX_IDENTIFIERS = 20
+"""Of one line: an event names nobody by more external ids."""
 
 
 class PersonIdentifiers(BaseModel):
-    model_config = ConfigDict(extra="forbid")
+    """By namespace; any of the workspace's identity policy is accepted."""
+
+    model_config = ConfigDict(extra="allow")
+    __pydantic_extra__: dict[str, Text] = Field(init=False)
 
     user_id: Text | None = None
     email: Text | None = None
@@ -32,8 +38,8 @@ class PersonIdentifiers(BaseModel):
 
     @model_validator(mode="after")
     def _named(self) -> Self:
-        if not self.model_dump(exclude_none=True):
-            raise ValueError("at least one identifier is needed")
+        if not 0 < len(self.model_dump(exclude_none=True)) <= MAX_IDENTIFIERS:
+            raise ValueError(f"1 to {MAX_IDENTIFIERS} identifiers are accepted")
         return self
 
 
@@ -51,7 +57,8 @@ class PersonImport(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
     identifiers: PersonIdentifiers = Field(
-        description="Whose traits these are. Email and phone become traits, too."
+        description="Whose traits these are, by any namespaces of the identity policy. Email and "
+        "phone become traits, too."
     )
     traits: dict[Annotated[str, Field(min_length=1, max_length=200)], Any] = Field(
         default_factory=dict, max_length=500, description="By name; null deletes a trait."
@@ -85,30 +92,35 @@ class Refusal(Exception):
         self.detail = detail
 
 
-def call(raw: Any, source_id: str, rules: Rules) -> dict[str, Any]:
+def call(raw: Any, source_id: str, rules: Rules, policy: Policy) -> dict[str, Any]:
     """The identify call of one decoded line; raises ``Refusal``."""
     person = _person(raw)
     named = person.identifiers.model_dump(exclude_none=True)
     traits: dict[str, Any] = dict(person.traits)
     for namespace, value in named.items():
-        normal = identifiers.normalise(namespace, value)
+        pointer = f"#/identifiers/{escaped(namespace)}"
+        if namespace not in policy.names:
+            raise Refusal(pointer, f"One of {', '.join(policy.names)} is accepted.")
+        normal = policy.normalise(namespace, value)
         if normal is None:
-            raise Refusal(f"#/identifiers/{namespace}", f"This is no usable {namespace}.")
-        if namespace in _CALL_IDS:
+            raise Refusal(pointer, f"This is no usable {namespace}.")
+        if namespace not in _CONTACTS:
             continue
-        if identifiers.normalise(namespace, traits.setdefault(namespace, value)) != normal:
+        if policy.normalise(namespace, traits.setdefault(namespace, value)) != normal:
             raise Refusal(f"#/traits/{namespace}", f"Not the {namespace} among the identifiers.")
     for name, detail in objections(traits, rules, source=source_id).items():
         raise Refusal(f"#/traits/{escaped(name)}", detail)
     states = {purpose: state == "granted" for purpose, state in person.consents.items()}
     at = person.at.isoformat()
+    who = naming({n: value for n, value in named.items() if n not in _CONTACTS})
+    consent = {"consent": {"categoryPreferences": states}} if states else {}
     said = {
         "type": "identify",
-        **{name: named[namespace] for namespace, name in _CALL_IDS.items() if namespace in named},
+        **who,
         "timestamp": at,
         "channel": "server",
         "traits": traits,
-        "context": {"consent": {"categoryPreferences": states}} if states else {},
+        "context": {**who.get("context", {}), **consent},
     }
     digest = hashlib.blake2b(msgspec.json.encode(said, order="deterministic"), digest_size=16)
     return {**said, "messageId": f"import-{digest.hexdigest()}"}

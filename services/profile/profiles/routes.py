@@ -147,7 +147,7 @@ async def patch_profile(
     merged instead: `{"traits": {"address": {"zip": "50667"}}}` leaves the city alone.
     """
     state, workspace_id = request.state, caller.workspace_id
-    writer = service.Writer(state.desk.speaker, state.policies)
+    writer = service.Writer(state.desk.speaker, state.policies, state.identity_policies)
     content_type = request.headers.get("content-type", "").partition(";")[0].strip().lower()
     merge = content_type == "application/merge-patch+json"
     if not await service.change_traits(writer, workspace_id, profile_id, body.traits, merge=merge):

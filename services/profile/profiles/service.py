@@ -7,7 +7,7 @@ from uuid import UUID
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from services import identifiers
+from services.identifiers import Policy
 from services.kit.ids import uuid7
 from services.kit.postgres import workspace_tx
 from services.kit.problems import InvalidRequest
@@ -16,13 +16,13 @@ from services.profile.consents.ledger import Consents
 from services.profile.errors import ProfileNotFound
 from services.profile.identity import store as identity
 from services.profile.identity.store import Linked
+from services.profile.identity_policy.cache import Policies
 from services.profile.profiles import store
-from services.profile.stream.say import Speaker
+from services.profile.stream.say import Speaker, naming
 from services.profile.traits import check
 from services.profile.traits.policy import API
 from services.profile.traits.store import PolicyCache
 
-_CALL_IDS = {"user_id": "userId", "anonymous_id": "anonymousId"}
 _CONTACTS = ("email", "phone")
 
 
@@ -41,6 +41,7 @@ class Writer:
 
     speaker: Speaker
     policies: PolicyCache
+    identity_policies: Policies
 
 
 async def change_traits(
@@ -74,7 +75,8 @@ async def _call(
             key: None if value is None else check.merged(known.values.get(key), value)
             for key, value in said.items()
         }
-    named = _named(await identity.identifiers_of(session, workspace_id, [living]), said)
+    policy = await writer.identity_policies.of(session, workspace_id)
+    named = _named(await identity.identifiers_of(session, workspace_id, [living]), said, policy)
     found = check.objections(said, rules, known=known, agreed=consents.current)
     check.refuse(found, "#/traits")
     call = {"type": "identify", "messageId": f"{API}-{uuid7()}", **named}
@@ -82,16 +84,21 @@ async def _call(
     return call
 
 
-def _named(linked: Sequence[Linked], said: Mapping[str, Any]) -> dict[str, Any]:
-    """How a call names the person, in the order of priority but ids first: they are no traits."""
-    values = {link.namespace: link.value for link in linked}
-    for namespace, name in _CALL_IDS.items():
-        if namespace in values:
-            return {name: values[namespace]}
+def _named(linked: Sequence[Linked], said: Mapping[str, Any], policy: Policy) -> dict[str, Any]:
+    """How a call names the person, in the order of priority but ids first: they are no traits.
+    What the policy reads otherwise today names nobody."""
+    values = {
+        link.namespace: link.value
+        for link in linked
+        if policy.normalise(link.namespace, link.value) == link.value
+    }
+    for namespace in policy.names:
+        if namespace in values and namespace not in _CONTACTS:
+            return naming({namespace: values[namespace]})
     for contact in _CONTACTS:
         if contact in values:
             value = values[contact]
-            if identifiers.normalise(contact, said.get(contact, value)) != value:
+            if policy.normalise(contact, said.get(contact, value)) != value:
                 detail = f"The {contact} is all this person is known by: another would be another."
                 raise InvalidRequest.at(f"#/traits/{contact}", detail)
             return {"traits": {contact: value}}

@@ -11,6 +11,7 @@ from uuid import UUID
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from services.kit.http import ServiceClient
+from services.profile.accounts import member_store
 from services.profile.computed import aggregates
 from services.profile.computed import past as computed_past
 from services.profile.computed import service as computed
@@ -134,7 +135,8 @@ async def finish(
     await store.finish(session, workspace_id, merge_of)
     touched = Touched()
     touched.everything(rules, merge_of)
-    news = News(touched, new_rules=True)
+    accounts = await member_store.accounts_of(session, workspace_id, merge_of)
+    news = News(touched, accounts=accounts, new_rules=True)
     counted_anew = await _of_aggregates(session, workspace_id, begun, past, merge_of)
     told = await computed.add_recounted(
         session, workspace_id, rules, news, merge_of, counted_anew, now_ms

@@ -9,7 +9,7 @@ from services.contracts.changes import Change
 from services.profile.accounts import asking
 from services.profile.accounts import block as accounts
 from services.profile.computed import service as computed
-from services.profile.merges import impact
+from services.profile.merges import account_store, impact
 from services.profile.rules import service as rules
 from services.profile.rules.ruleset import RuleSet
 from services.profile.stream.block import Block
@@ -36,6 +36,8 @@ async def follow(
 ) -> Effects:
     """Also of a merge that no event brought about: its block is empty."""
     grouped = await accounts.apply(session, workspace_id, block, applied, now_ms)
+    if grouped.joined:
+        await account_store.keep(session, workspace_id, applied.causes, grouped.joined)
     met = await impact.before(session, workspace_id, applied)
     news = await rules.of_block(session, workspace_id, known, block, applied)
     told = await computed.of_block(session, workspace_id, known, applied, news, now_ms)

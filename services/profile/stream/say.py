@@ -1,7 +1,7 @@
 """Says something for a person in tracking's log, so that a replay of the log says it again."""
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
@@ -19,6 +19,16 @@ PATIENCE_SECONDS = 5.0
 """How long a change that is in the log is waited for."""
 _LOOK_SECONDS = 0.2
 """Another process may be the one that applies the log, and rings no bell here."""
+
+
+_CALL_IDS = {"user_id": "userId", "anonymous_id": "anonymousId"}
+
+
+def naming(ids: Mapping[str, str]) -> dict[str, Any]:
+    """The parts of a call that name a person by these identifiers, by namespace."""
+    call: dict[str, Any] = {_CALL_IDS[n]: value for n, value in ids.items() if n in _CALL_IDS}
+    others = [{"type": n, "id": value} for n, value in ids.items() if n not in _CALL_IDS]
+    return {**call, "context": {"externalIds": others}} if others else call
 
 
 async def append(

@@ -8,18 +8,18 @@ from sqlalchemy import text
 from sqlalchemy.ext.asyncio import create_async_engine
 
 from services.contracts.events import Event
-from services.kit.postgres import create_sessionmaker, workspace_tx
-from services.profile.accounts import block
 from services.profile.main import create_app
 from tests.profile.accounts.support import GOLD, group, id_of, members, segment, told, user
 from tests.profile.clock import FakeClock
 from tests.profile.conftest import World, settings
+from tests.profile.merges.test_routes import merge, undo
 from tests.profile.tracking import FakeTracking
 from tests.support.app import running
-from tests.support.postgres import Database, NewDatabase
+from tests.support.postgres import NewDatabase
 
 pytestmark = pytest.mark.anyio
 
+MEMBER = "account.member_changed"
 ANONYMOUS = ("anonymous_id", "a1")
 
 
@@ -53,20 +53,58 @@ async def test_a_merge_brings_the_survivor_into_what_the_account_means(world: Wo
     assert [c.profile_id for c in left if c.type == "segment.exited"] == [known.subject_id]
 
 
-async def test_people_merged_by_hand_hand_over_their_accounts(
-    world: World, profile_database: Database
-) -> None:
+async def test_people_merged_by_hand_hand_over_their_accounts(world: World) -> None:
     winner, loser = group(world, 1, role="buyer"), group(world, 2, role="user")
     await world.post(winner, loser, group(world, 2, "beta"))
-    engine = create_async_engine(profile_database.app_dsn)
-    became = {loser.subject_id: winner.subject_id}
-    async with workspace_tx(create_sessionmaker(engine), world.workspace_id) as session:
-        grouped = await block.inherit(session, world.workspace_id, became)
-    await engine.dispose()
-    assert grouped.people == {winner.subject_id}
-    assert grouped.accounts == {id_of(world), id_of(world, "beta")}
+    await merge(world, winner.subject_id, loser.subject_id)
     assert await members(world) == {winner.subject_id: ["buyer", "user"]}
     assert list(await members(world, "beta")) == [winner.subject_id]
+
+
+@pytest.mark.parametrize("by_hand", [True, False])
+async def test_an_undone_merge_gives_accounts_and_roles_back(world: World, by_hand: bool) -> None:
+    """Acme is both people's, beta the one's, gamma the other's, delta came with both as one."""
+    known = group(world, 1, role="buyer")
+    other = anonymous_group(world, "acme", "user")
+    gold = group(world, 1, "beta", tier="gold", at=5)
+    await segment(world, GOLD)
+    await world.post(known, gold, other, anonymous_group(world, "gamma", "admin", at=11))
+    ids = [known.subject_id, other.subject_id]
+    if by_hand:
+        await merge(world, *ids)
+    else:
+        await world.post(world.event(user(1), ANONYMOUS))
+    await world.post(group(world, 1, "delta"))
+    assert (await members(world))[ids[0]] == ["buyer", "user"]
+    (made,) = (await world.get(f"/profiles/{ids[0]}/merges"))["items"]
+    await undo(world, made["id"])
+    changes = await world.until(lambda c: c.type == "account.member_changed")
+    assert await members(world) == {ids[0]: ["buyer"], ids[1]: ["user"]}
+    assert await members(world, "beta") == {ids[0]: []}
+    assert await members(world, "gamma") == {ids[1]: ["admin"]}
+    assert await members(world, "delta") == {ids[0]: []}
+    after = changes[[c.type for c in changes].index("profile.unmerged") :]
+    shown = [(p, d["account_id"], d["member"], d["roles"]) for p, d in told(after, MEMBER)]
+    assert sorted(shown) == sorted(
+        [
+            (ids[0], id_of(world), True, ["buyer"]),
+            (ids[0], id_of(world, "gamma"), False, []),
+            (ids[1], id_of(world), True, ["user"]),
+            (ids[1], id_of(world, "gamma"), True, ["admin"]),
+        ]
+    )
+
+
+async def test_who_was_taken_out_of_an_account_since_is_not_in_it_on_either_side(
+    world: World,
+) -> None:
+    one, other = group(world, 1, role="buyer"), group(world, 2, role="user")
+    await world.post(one, other)
+    made = await merge(world, one.subject_id, other.subject_id)
+    path = f"/api/v1/accounts/{id_of(world)}/members/{one.subject_id}"
+    assert (await world.call("DELETE", path)).status_code == 204
+    await undo(world, made["id"])
+    assert await members(world) == {}
 
 
 async def test_the_log_read_in_other_blocks_gives_equal_accounts(

@@ -23,6 +23,7 @@ from tests.profile.computed.support import (
     user,
 )
 from tests.profile.conftest import World, settings
+from tests.profile.merges.test_routes import merge
 from tests.profile.tracking import FakeTracking
 from tests.support.app import running
 from tests.support.postgres import NewDatabase
@@ -109,6 +110,16 @@ async def test_a_merge_adds_up_what_both_did(world: World, clock: FakeClock) -> 
     merged = await world.post(world.event(user(1), ANONYMOUS))
     assert sorted(told(merged)) == [("last_item", "book"), ("revenue", 12)]
     assert await computed(world, anonymous.subject_id) == {"last_item": "book", "revenue": 12}
+
+
+async def test_a_merge_by_hand_adds_up_what_both_did(world: World, clock: FakeClock) -> None:
+    await create(world, "orders", ORDERS)
+    one, other = order(world, clock), order(world, clock, user(2))
+    await world.post(one, other, order(world, clock, user(2)))
+    await merge(world, one.subject_id, other.subject_id)
+    assert await computed(world, other.subject_id) == {"orders": 3}
+    await world.post(order(world, clock, user(2)))
+    assert await computed(world, one.subject_id) == {"orders": 4}
 
 
 async def test_the_log_read_in_other_blocks_gives_equal_values_and_states(

@@ -73,6 +73,27 @@ async def test_an_email_or_a_phone_alone_names_a_person(world: World) -> None:
     assert len((await world.get("/profiles"))["items"]) == 2
 
 
+async def test_a_namespace_of_the_workspace_names_a_person_and_another_is_refused(
+    world: World,
+) -> None:
+    own = [{"name": n} for n in ("user_id", "loyalty_id", "anonymous_id")]
+    set_ = await world.call("PUT", "/api/v1/identity-policy", {"namespaces": own})
+    assert set_.status_code == 200, set_.text
+    named = [{"loyalty_id": "L7"}, {"loyalty_id": "L7", "user_id": "u1"}, {"card": "1"}]
+    consents = {"marketing": "granted"}
+    answer = await sent(world, *(person(identifiers=ids, consents=consents) for ids in named))
+    lines = answer.json()["lines"]
+    assert [line["status"] for line in lines] == ["accepted", "accepted", "refused"]
+    assert (lines[2]["pointer"], lines[2]["detail"]) == (
+        "#/identifiers/card",
+        "One of user_id, loyalty_id, anonymous_id is accepted.",
+    )
+    await world.until(lambda c: c.type == "event")
+    (profile,) = (await world.get("/profiles"))["items"]
+    assert {i["namespace"] for i in profile["identifiers"]} == {"user_id", "loyalty_id"}
+    assert (profile["traits"], profile["consents"]) == ({"plan": "pro"}, consents)
+
+
 async def test_the_same_line_sent_again_is_the_same_event(world: World) -> None:
     for _ in range(2):
         await sent(world, person(), person("u2"))

@@ -55,6 +55,18 @@ async def test_who_is_known_by_an_email_alone_is_named_by_it(world: World) -> No
     assert len((await world.get("/profiles"))["items"]) == 1
 
 
+async def test_who_is_known_by_a_namespace_of_the_workspace_alone_is_named_by_it(
+    world: World,
+) -> None:
+    own = [{"name": "user_id"}, {"name": "loyalty_id"}, {"name": "anonymous_id"}]
+    set_ = await world.call("PUT", "/api/v1/identity-policy", {"namespaces": own})
+    assert set_.status_code == 200, set_.text
+    path = await person(world, ("loyalty_id", "L7"), plan="free")
+    answer = await patched(world, path, plan="pro")
+    assert (answer.status_code, answer.json()["traits"]) == (200, {"plan": "pro"})
+    assert len((await world.get("/profiles"))["items"]) == 1
+
+
 async def test_a_merged_away_id_changes_the_survivor(world: World) -> None:
     path = await person(world, ANONYMOUS)
     await person(world, USER, ANONYMOUS, plan="free")

@@ -2,7 +2,7 @@
 
 from services.kit.compaction import compactable
 
-revision = "0003"
+revision = "0004"
 down_revision = "0003"
 
 
