@@ -67,7 +67,7 @@ def _stand_in(name: str) -> Any:
         return f"chdb://{Path.cwd()}"
     if name.endswith("_dsn"):
         return "postgresql+asyncpg://app@127.0.0.1/app"
-    return "http://127.0.0.1:9" if name.endswith("_url") else "stand-in"
+    return "http://127.0.0.1:9" if name.endswith("_url") else "a stand-in of any length"
 
 
 def main(package: str) -> None:
