@@ -1,7 +1,9 @@
 """Exports of events over HTTP, from a real ClickHouse."""
 
 import asyncio
+import csv
 import gc
+import io
 import tracemalloc
 from collections.abc import AsyncGenerator
 from contextlib import suppress
@@ -20,7 +22,7 @@ from services.tracking.exports import store
 from services.tracking.exports.service import Exports
 from services.tracking.exports.store import Selection
 from services.tracking.streaming import PiecewiseAnswer
-from tests.support.app import user_headers
+from tests.support.app import service_headers, user_headers
 from tests.tracking.events_table import StoredRow, store_events, store_mapping
 from tests.tracking.service import Running, eventually, track
 
@@ -51,6 +53,23 @@ async def test_events_are_exported_under_the_profile_they_belong_to(both: Runnin
     assert {row["subject_id"] for row in table} == {str(first), str(second)}
     assert [row["properties"] for row in table] == ['{"price": 7}'] * 2
     assert [row["occurred_at"] for row in table] == [START] * 2
+
+
+async def test_all_events_of_one_person_are_exported_for_profile(both: Running) -> None:
+    ada, bob, workspace_id = uuid4(), uuid4(), both.tracking.workspace_id
+    clickhouse = await ClickHouse.open(both.tracking.clickhouse_dsn)
+    rows = [StoredRow(s, n, START) for s, n in ((ada, BOMB), (ada, "Viewed"), (bob, "Sold"))]
+    await store_events(clickhouse, workspace_id, rows)
+    await clickhouse.close()
+    answer = await both.store.post(
+        "/internal/v1/exports/person",
+        json={"profile_ids": [str(ada)]},
+        headers=service_headers("profile", "tracking", workspace_id),
+    )
+    assert answer.status_code == 200, answer.text
+    lines = list(csv.DictReader(io.StringIO(answer.text)))
+    assert {line["event"] for line in lines} == {"'" + BOMB, "Viewed"}
+    assert {line["subject_id"] for line in lines} == {str(ada)}
 
 
 async def test_what_is_asked_for_is_exported(both: Running) -> None:
