@@ -20,6 +20,7 @@ from services.profile.accounts import routes as accounts
 from services.profile.change_subscriptions import routes as change_subscriptions
 from services.profile.clock import Clock, SystemClock
 from services.profile.computed import routes as computed
+from services.profile.evidence import routes as evidence
 from services.profile.facts import routes as facts
 from services.profile.feed import public_routes as changes
 from services.profile.feed import routes as feed
@@ -148,6 +149,7 @@ def create_app(settings: ProfileSettings | None = None, clock: Clock | None = No
         stages.internal_router,
         rules.router,
         facts.router,
+        evidence.internal_router,
         feed.router,
         changes.router,
         change_subscriptions.router,
