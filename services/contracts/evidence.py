@@ -1,7 +1,8 @@
 """What a service tells about its own use, for the maturity assessment to set beside claims.
 
 ``GET /internal/v1/evidence`` of every service that has any; the caller's token names the workspace.
-Indicators have the ids of the questionnaire, which also holds their windows and level points.
+Indicators have the ids of the questionnaire, which also holds their windows and level points; those
+it does not ask for tell of use all the same.
 """
 
 from datetime import datetime

@@ -30,6 +30,7 @@ from services.profile.erasure import routes as erasures
 from services.profile.erasure.personal import Person
 from services.profile.erasure.steps import Resources as ErasureResources
 from services.profile.erasure.worker import Eraser
+from services.profile.evidence import routes as evidence
 from services.profile.exports import routes as profile_exports
 from services.profile.exports.bundle import Sources
 from services.profile.exports.worker import Exporter
@@ -205,6 +206,7 @@ def create_app(settings: ProfileSettings | None = None, clock: Clock | None = No
         stages.internal_router,
         rules.router,
         facts.router,
+        evidence.internal_router,
         feed.router,
         changes.router,
         change_subscriptions.router,
