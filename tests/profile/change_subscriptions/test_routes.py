@@ -137,6 +137,25 @@ async def test_what_was_not_taken_comes_again_unchanged_before_anything_else(
     assert (await becomes(world, attempts=0))["failing_since"] is None
 
 
+async def test_what_was_erased_before_it_was_taken_does_not_hold_up_the_rest(
+    world: World, partner: Partner, clock: FakeClock
+) -> None:
+    partner.statuses = [500]
+    await subscribe(world, partner, types=["event"])
+    mine = world.event(USER, name="First")
+    await world.post(mine)
+    await becomes(world, attempts=1, last_answer="500")
+    path = f"/api/v1/profiles/{mine.subject_id}/erase"
+    assert (await world.call("POST", path, {"reason": "requested"})).status_code == 202
+    async with asyncio.timeout(10):
+        while (await world.get("/changes", type="event"))["items"]:
+            await world.feed(wait=0.02)
+    await world.post(world.event(("user_id", "u2"), name="Second"))
+    clock.advance(timedelta(seconds=6))
+    await partner.until(2)
+    assert [item["data"]["event"] for item in partner.items(1)] == ["Second"]
+
+
 async def test_after_three_days_it_is_left_alone_until_somebody_resumes_it(
     world: World, partner: Partner, clock: FakeClock
 ) -> None:
