@@ -16,6 +16,7 @@ from services.kit.postgres import create_sessionmaker, workspace_tx
 from services.profile.consents.tables import ConsentRow
 from services.profile.erasure.personal import PERSONAL, Held, Person
 from services.profile.feed import store as feed
+from services.profile.recounts.tables import RecountRow
 from services.profile.stream import store as stream
 from services.profile.tables import Table
 from tests.support.postgres import Database
@@ -36,8 +37,9 @@ async def plant(
         for held in PERSONAL:
             values, markers[held.table] = _values(held, workspace_id, person, uuid4())
             await session.execute(insert(held.row).values(values))
-        # Of an id, two words and a time: it has no room for a marker.
-        del markers[ConsentRow.__tablename__]
+        # Of ids, words and times: they have no room for a marker.
+        for row in (ConsentRow, RecountRow):
+            del markers[row.__tablename__]
         markers["feed"] = await _plant_in_feed(session, workspace_id, person)
         markers["quarantine"] = event.event
         await stream.quarantine(session, workspace_id, [(1 << 40, event)], "test")
