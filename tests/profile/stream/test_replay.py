@@ -91,6 +91,7 @@ async def process(
         "PROFILE_TRACKING_INGEST_URL": tracking.url,
         "PROFILE_ORCHESTRATOR_URL": tracking.url,
         "PROFILE_LINK_KEY": "a key of this test run",
+        "PROFILE_ERASURE_KEY": "a key of this test run",
         "PROFILE_DISCOVERY_SECONDS": "0.05",
         "PROFILE_BLOCK_ROWS": "20",
     }
