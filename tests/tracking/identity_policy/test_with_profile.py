@@ -39,6 +39,7 @@ async def profiles(
         tracking_ingest_url=url,
         orchestrator_url=url,
         link_key=SecretStr("a key of this test run"),
+        erasure_key=SecretStr("a key of this test run"),
         discovery_seconds=0.02,
         log_level="WARNING",
     )
