@@ -7,7 +7,7 @@ from uuid import UUID
 from fastapi import APIRouter, Request
 
 from services.contracts.erasure import StoreReport, SubjectsLift
-from services.identifiers import normalise, subject_id
+from services.identifiers import Policy, subject_id
 from services.kit.auth import UserCaller
 from services.kit.pagination import Page, PagingParams, encode_cursor
 from services.kit.postgres import Session, workspace_tx
@@ -100,8 +100,10 @@ async def lift_suppressions(body: Lift, request: Request, caller: UserCaller) ->
     for ever, so that an old export that is imported again brings nothing back.
     """
     state, workspace_id = request.state, caller.workspace_id
+    async with workspace_tx(state.sessionmaker, workspace_id) as session:
+        policy = await state.identity_policies.of(session, workspace_id)
     subjects = [
-        _subject(workspace_id, named, f"#/identifiers/{index}/value")
+        _subject(workspace_id, policy, named, f"#/identifiers/{index}")
         for index, named in enumerate(body.identifiers)
     ]
     told = SubjectsLift(subject_ids=subjects).model_dump(mode="json")
@@ -116,10 +118,13 @@ async def lift_suppressions(body: Lift, request: Request, caller: UserCaller) ->
     return Lifted(lifted=lifted)
 
 
-def _subject(workspace_id: UUID, named: NamedIdentifier, pointer: str) -> UUID:
-    value = normalise(named.namespace, named.value)
+def _subject(workspace_id: UUID, policy: Policy, named: NamedIdentifier, pointer: str) -> UUID:
+    if named.namespace not in policy.names:
+        accepted = ", ".join(policy.names)
+        raise InvalidRequest.at(f"{pointer}/namespace", f"One of {accepted} is accepted.")
+    value = policy.normalise(named.namespace, named.value)
     if value is None:
-        raise InvalidRequest.at(pointer, f"This is no usable {named.namespace}.")
+        raise InvalidRequest.at(f"{pointer}/value", f"This is no usable {named.namespace}.")
     return subject_id(workspace_id, named.namespace, value)
 
 

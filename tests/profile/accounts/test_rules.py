@@ -129,6 +129,6 @@ async def test_the_members_of_a_large_account_are_asked_in_parts(
     assert len({person for _, person in entered}) == 5000
     assert (await world.get(f"/segments/{segment_id}"))["members"] == 5000
     # The transaction of the log asks only whom it named; no part asks more than it may.
-    assert asked[0] == 1
+    assert 1 in asked
     assert max(asked) <= asking.MEMBERS_AT_ONCE
     assert len(await members(world, limit=500)) == 500

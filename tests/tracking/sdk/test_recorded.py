@@ -113,6 +113,9 @@ def posthog(request: dict[str, Any]) -> Iterator[Row]:
             context["page"] = {"url": "http://x/"}
         if names[0] in ("track", "identify") and traits:
             context["traits"] = traits
+        if names[0] == "group" and event["properties"]["$lib"] == "posthog-python":
+            # It speaks of the account alone: its anonymous id is one of the server.
+            context["account"] = {"member": False}
         yield (event["uuid"], *ids, at, at, "original", traits, properties, context)
 
 
