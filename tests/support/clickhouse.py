@@ -24,17 +24,22 @@ from tests.support.waiting import until
 
 START_SECONDS = 60.0
 
+KINDS = ("chdb", "http", "cluster")
 on_every_clickhouse = pytest.mark.every_clickhouse
+embedded_and_cluster = pytest.mark.every_clickhouse("chdb", "cluster")
+"""For tests that take long because ClickHouse does: a cluster is reached over HTTP as well."""
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    config.addinivalue_line("markers", "every_clickhouse: run on each kind of ClickHouse")
+    config.addinivalue_line(
+        "markers", "every_clickhouse: run on each kind of ClickHouse, or on those"
+    )
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     marked = metafunc.definition.get_closest_marker("every_clickhouse")
     if marked and "clickhouse_kind" in metafunc.fixturenames:
-        metafunc.parametrize("clickhouse_kind", ["chdb", "http", "cluster"])
+        metafunc.parametrize("clickhouse_kind", marked.args or KINDS)
 
 
 class ClickHouseServer:

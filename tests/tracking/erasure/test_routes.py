@@ -9,7 +9,7 @@ from services.contracts.events import Outcome
 from services.kit.clickhouse import ClickHouse
 from services.kit.feeds import pack
 from tests.support.app import service_headers
-from tests.support.clickhouse import on_every_clickhouse
+from tests.support.clickhouse import embedded_and_cluster
 from tests.tracking.erasure.world import World, lines
 from tests.tracking.events_table import store_mapping
 from tests.tracking.service import KAFKA, eventually, track
@@ -23,7 +23,7 @@ def sent(user: str, message_id: str, **fields: Any) -> dict[str, Any]:
     return track(user, messageId=message_id, **fields)
 
 
-@on_every_clickhouse
+@embedded_and_cluster
 async def test_only_the_person_goes_and_everybody_else_keeps_their_place(world: World) -> None:
     await world.post(sent("bob", "b1"), sent("ada", "a1"), sent("bob", "b2"))
     await world.post(sent("ada", "a2"))
@@ -163,7 +163,7 @@ async def test_profile_asks_with_the_subjects_it_knows(world: World) -> None:
     assert (await world.call("POST", "/erasures", {})).status_code == 422
 
 
-@on_every_clickhouse
+@embedded_and_cluster
 async def test_a_certificate_tells_of_everything_but_who_it_is_about(world: World) -> None:
     ada = world.subject("ada-lovelace")
     await world.post(sent("ada-lovelace", "a1"))
@@ -229,7 +229,7 @@ async def test_a_log_that_cannot_be_rewritten_hides_the_person_and_is_never_call
     assert nobody["verified"] is False
 
 
-@on_every_clickhouse
+@embedded_and_cluster
 async def test_the_map_in_clickhouse_forgets_the_person(world: World) -> None:
     clickhouse = await world.both.tracking.open_clickhouse(readers=1)
     phone = world.subject("old-phone", "anonymous_id")

@@ -17,7 +17,7 @@ from services.tracking.retention import worker
 from services.tracking.retention.compile import Policy
 from services.tracking.retention.worker import Expiry
 from tests.support.app import user_headers
-from tests.support.clickhouse import on_every_clickhouse
+from tests.support.clickhouse import embedded_and_cluster
 from tests.tracking.events_table import StoredRow, store_events
 from tests.tracking.service import Running, Tracking, eventually
 
@@ -69,7 +69,7 @@ MOST_SPECIFIC_FIRST: list[dict[str, Any]] = [
 ]
 
 
-@on_every_clickhouse
+@embedded_and_cluster
 async def test_each_event_lives_as_long_as_the_most_specific_policy_says(
     both: Running, maker: SessionMaker, clickhouse_cluster: Cluster | None
 ) -> None:
