@@ -111,7 +111,17 @@ def test_events_that_a_killed_store_left_in_its_scratch_directory_are_gone(
 ) -> None:
     scratch = running.data_dir / "tmp"
     left = scratch / "tmpabc.raw"
-    left.write_text("events")
+
+    def written() -> bool:
+        # A store that a test before this one killed may be on its way back.
+        try:
+            left.write_text("events")
+        except FileNotFoundError:
+            return False
+        return True
+
+    until(lambda: _ready(running), within=60.0, what="everything runs")
+    until(written, within=60.0, what="the scratch directory is there")
     killed = running.running("tracking-store")
     killed.kill()
     until(lambda: not left.exists(), within=60.0, what="the scratch directory is emptied")

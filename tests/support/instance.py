@@ -16,7 +16,8 @@ from infra.runner.processes import Identity, find
 from tests.support.waiting import until
 
 REPOSITORY = Path(__file__).parents[2]
-START_SECONDS = 120.0
+START_SECONDS = 240.0
+"""Longer than the runner itself waits, which knows better what did not come up."""
 RUNNER = (sys.executable, "-m", "infra.runner")
 
 

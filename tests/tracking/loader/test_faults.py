@@ -167,7 +167,9 @@ async def test_while_clickhouse_is_slow_events_are_accepted_and_blocks_grow_to_t
     server.heal()
     await both.loaded(101)
     blocks = server.state()["rows"][before:]
-    assert sorted(blocks) == [1, 20, 40, 40]
+    # The one that was read ahead meanwhile is as large as the log was then.
+    assert (sum(blocks), max(blocks)) == (101, 40)
+    assert len(blocks) <= 5
 
 
 async def test_a_clickhouse_that_was_killed_is_waited_for(
