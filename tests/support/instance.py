@@ -101,10 +101,19 @@ class Instance:
                 process is not None and process.poll() is not None
             )
 
-        until(ready_or_dead, within=START_SECONDS, what="Waymark is ready")
+        try:
+            until(ready_or_dead, within=START_SECONDS, what="Waymark is ready")
+        except AssertionError as error:
+            raise AssertionError(f"{error}\n{self.output}\n{self._last_words()}") from None
         assert process is not None
         assert process.poll() is None, self.output
         return self
+
+    def _last_words(self, lines: int = 10) -> str:
+        """The ends of its processes' logs."""
+        logs = sorted((self.data_dir / "logs").glob("*.log"))
+        ends = {log.name: log.read_text(errors="replace").splitlines()[-lines:] for log in logs}
+        return "\n".join(f"{name}: {line}" for name, end in ends.items() for line in end)
 
     def stop(self, signum: signal.Signals = signal.SIGTERM, within: float = 15.0) -> int:
         """Send `signum`, wait for the end, return the exit code."""
