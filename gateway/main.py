@@ -24,7 +24,7 @@ from gateway.settings import GatewaySettings
 from gateway.sources import routes as sources
 from gateway.workspaces import routes as workspaces
 from services.kit import app as kit
-from services.kit import postgres
+from services.kit import connect, postgres
 from services.kit.auth import TokenSigner
 from services.kit.garbage import spare_collections
 
@@ -82,7 +82,7 @@ def _transport() -> httpx2.AsyncHTTPTransport:
     limits = httpx2.Limits(
         max_connections=1000, max_keepalive_connections=100, keepalive_expiry=IDLE_SECONDS
     )
-    return httpx2.AsyncHTTPTransport(limits=limits, trust_env=False)
+    return connect.transport(limits)
 
 
 def _context(

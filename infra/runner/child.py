@@ -65,6 +65,7 @@ class Child:
         self.spec = spec
         self.log = log
         self.due = 0.0
+        self.unready = "not asked yet"
         self._backoff = Backoff()
         self._process: subprocess.Popen[bytes] | None = None
         self._started = 0.0
@@ -109,12 +110,17 @@ class Child:
             self._process.send_signal(signum)
 
     def ready(self) -> bool:
-        """Whether ``/readyz`` answers 200."""
+        """Whether ``/readyz`` answers 200; where it does not, ``unready`` says why."""
         connection = HTTPConnection(LOOPBACK, self.spec.port, timeout=5.0)
         try:
             connection.request("GET", "/readyz")
-            return connection.getresponse().status == 200
-        except (OSError, HTTPException):
+            answer = connection.getresponse()
+            self.unready = (
+                "" if answer.status == 200 else answer.read(1000).decode(errors="replace")
+            )
+            return answer.status == 200
+        except (OSError, HTTPException) as error:
+            self.unready = f"no answer ({type(error).__name__})"
             return False
         finally:
             connection.close()

@@ -138,8 +138,8 @@ class Supervisor:
                 if child.poll() is not None or (waiting and monotonic() > deadline):
                     child = child if not child.running else waiting[0]
                     raise StartFailed(
-                        f"{child.spec.name} did not become ready, see {child.log}:\n"
-                        f"{child.last_words()}"
+                        f"{child.spec.name} did not become ready ({child.unready}), "
+                        f"see {child.log}:\n{child.last_words()}"
                     )
             if waiting:
                 self._signals.pause(0.1)

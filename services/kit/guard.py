@@ -12,6 +12,8 @@ from typing import Any
 import httpcore2
 import httpx2
 
+from services.kit import connect
+
 # All that is handed out for the public; `is_global` knows only what is reserved, and so leaves open
 # the old spellings of IPv4 (`::127.0.0.1`, `::ffff:0:127.0.0.1`) and site-local addresses.
 _UNICAST_V6 = ip_network("2000::/3")
@@ -51,7 +53,7 @@ def allowed(address: IPv4Address | IPv6Address) -> bool:
     )
 
 
-class GuardedBackend(httpcore2.AnyIOBackend):
+class GuardedBackend(connect.Backend):
     """Connects to the very address it has checked, so that a second look-up cannot differ."""
 
     async def connect_tcp(
@@ -77,13 +79,11 @@ class GuardedBackend(httpcore2.AnyIOBackend):
 
 def webhook_client(*, allow_private: bool) -> httpx2.AsyncClient:
     """A client for requests to addresses that tenants choose. It follows no redirects."""
-    transport = httpx2.AsyncHTTPTransport(
-        trust_env=False, limits=httpx2.Limits(max_connections=50, max_keepalive_connections=20)
-    )
-    if not allow_private:
-        transport._pool._network_backend = GuardedBackend()
     return httpx2.AsyncClient(
-        transport=transport,
+        transport=connect.transport(
+            httpx2.Limits(max_connections=50, max_keepalive_connections=20),
+            connect.Backend() if allow_private else GuardedBackend(),
+        ),
         timeout=httpx2.Timeout(15.0, connect=5.0),
         follow_redirects=False,
         trust_env=False,

@@ -8,6 +8,7 @@ from uuid import UUID
 import httpx2
 import structlog
 
+from services.kit import connect
 from services.kit.auth import TokenSigner
 from services.kit.problems import Unavailable
 
@@ -29,7 +30,9 @@ class ServiceClient:
         self._client = httpx2.AsyncClient(
             base_url=base_url,
             timeout=httpx2.Timeout(30.0, connect=2.0),
-            limits=httpx2.Limits(max_connections=100, max_keepalive_connections=20),
+            transport=connect.transport(
+                httpx2.Limits(max_connections=100, max_keepalive_connections=20)
+            ),
             trust_env=False,
         )
 

@@ -1,6 +1,5 @@
 """Wires the profile service. Run: ``uvicorn services.profile.main:create_app --factory``."""
 
-import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import TypedDict
@@ -14,8 +13,8 @@ from services.kit.feeds import Bell, FeedClient
 from services.kit.garbage import spare_collections
 from services.kit.guard import webhook_client
 from services.kit.http import ServiceClient
-from services.kit.problems import Unavailable
 from services.kit.seal import Seal
+from services.kit.workers import Workers
 from services.profile.account_segments import routes as account_segments
 from services.profile.accounts import member_routes as account_members
 from services.profile.accounts import routes as accounts
@@ -86,31 +85,16 @@ class State(TypedDict):
     desk: Desk
     links: LinkSigner
     seal: Seal[Person]
-    worker: asyncio.Task[None]
-    eraser: asyncio.Task[None]
-    exporter: asyncio.Task[None]
+    workers: Workers
 
 
 async def _database(request: Request) -> None:
     await postgres.ping(request.state.sessionmaker)
 
 
-async def _consumer(request: Request) -> None:
-    worker: asyncio.Task[None] = request.state.worker
-    if worker.done():
-        raise Unavailable("The consumer of the log has stopped.")
-
-
-async def _eraser(request: Request) -> None:
-    eraser: asyncio.Task[None] = request.state.eraser
-    if eraser.done():
-        raise Unavailable("The eraser has stopped.")
-
-
-async def _exporter(request: Request) -> None:
-    exporter: asyncio.Task[None] = request.state.exporter
-    if exporter.done():
-        raise Unavailable("The exporter has stopped.")
+async def _workers(request: Request) -> None:
+    workers: Workers = request.state.workers
+    workers.check()
 
 
 def create_app(settings: ProfileSettings | None = None, clock: Clock | None = None) -> FastAPI:
@@ -129,23 +113,22 @@ def create_app(settings: ProfileSettings | None = None, clock: Clock | None = No
         policies = PolicyCache()
         log = FeedClient(tracking, "/internal/v1/log")
         partners = webhook_client(allow_private=settings.allow_private_subscriptions)
-        worker = asyncio.create_task(
-            Worker(
-                Resources(
-                    *(engine, maker, tracking, log, bell, clock, cache, policies, partners, seal)
-                ),
-                discovery_seconds=settings.discovery_seconds,
-                block_rows=settings.block_rows,
-            ).run()
+        resources = Resources(
+            *(engine, maker, tracking, log, bell, clock, cache, policies, partners, seal)
+        )
+        consumers = Worker(
+            resources,
+            discovery_seconds=settings.discovery_seconds,
+            block_rows=settings.block_rows,
         )
         erasing = ErasureResources(maker, seal, tracking, orchestrator, clock)
-        eraser = asyncio.create_task(
-            Eraser(erasing, bell, 60 * settings.erasure_rest_minutes).run()
-        )
+        eraser = Eraser(erasing, bell, 60 * settings.erasure_rest_minutes)
+        exporter = Exporter(Sources(maker, tracking, orchestrator), bell, clock)
+        workers = Workers()
+        workers.start("consumers", consumers.run)
+        workers.start("eraser", eraser.run)
+        workers.start("exporter", exporter.run)
         spare_collections()
-        exporter = asyncio.create_task(
-            Exporter(Sources(maker, tracking, orchestrator), bell, clock).run()
-        )
         yield State(
             sessionmaker=maker,
             signer=signer,
@@ -160,13 +143,9 @@ def create_app(settings: ProfileSettings | None = None, clock: Clock | None = No
             desk=Desk(Speaker(ingest, maker, bell), orchestrator, clock),
             links=LinkSigner(settings.link_key.get_secret_value()),
             seal=seal,
-            worker=worker,
-            eraser=eraser,
-            exporter=exporter,
+            workers=workers,
         )
-        for task in (worker, eraser, exporter):
-            task.cancel()
-        await asyncio.gather(worker, eraser, exporter, return_exceptions=True)
+        await workers.stop()
         for client in (tracking, ingest, orchestrator):
             await client.close()
         await partners.aclose()
@@ -178,12 +157,7 @@ def create_app(settings: ProfileSettings | None = None, clock: Clock | None = No
         title="Profile",
         description=DESCRIPTION,
         lifespan=lifespan,
-        checks={
-            "database": _database,
-            "consumer": _consumer,
-            "eraser": _eraser,
-            "exporter": _exporter,
-        },
+        checks={"database": _database, "workers": _workers},
     )
     for router in (
         profiles.router,

@@ -19,6 +19,7 @@ from services.kit.auth import TokenSigner
 from services.kit.feeds import Bell, FeedClient
 from services.kit.garbage import spare_collections
 from services.kit.http import ServiceClient
+from services.kit.workers import Wake, Workers
 from services.tracking.aggregates import routes as aggregates
 from services.tracking.analytics import routes as analytics
 from services.tracking.archive.archive import Archive
@@ -59,7 +60,6 @@ from services.tracking.touchpoints import routes as touchpoints
 from services.tracking.webhooks import endpoint as webhook_endpoint
 from services.tracking.webhooks import routes as webhooks
 from services.tracking.webhooks.cache import Webhooks
-from services.tracking.workers import Wake, Workers
 
 INGEST = """
 Events in, by the paths the Segment SDKs call. An answer of 200 means durable: the event is in the

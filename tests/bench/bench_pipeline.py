@@ -22,6 +22,7 @@ from services.kit.clickhouse import ClickHouse
 from services.kit.feeds import Bell
 from services.kit.garbage import spare_collections
 from services.kit.postgres import create_sessionmaker
+from services.kit.workers import Wake, Workers
 from services.tracking.clickhouse import migrate
 from services.tracking.erasure.seal import Seal
 from services.tracking.loader.block import entries, table
@@ -32,7 +33,6 @@ from services.tracking.log.postgres import PostgresLog
 from services.tracking.sequencer.ids import SeenIds
 from services.tracking.sequencer.manifest import Covered
 from services.tracking.sequencer.worker import Sequencer
-from services.tracking.workers import Wake, Workers
 from tests.bench import load, stack
 from tests.bench.bench_ingest import BATCH, event
 from tests.bench.load import Plan

@@ -10,6 +10,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
+import psutil
+
 from infra.runner import keys as instance_keys
 from infra.runner.ports import LOOPBACK
 from tests.chaos.world import World
@@ -82,9 +84,14 @@ class Links:
     def _service(self, name: str) -> Address | None:
         if not (self._data_dir / "run/processes.json").exists():
             return None
-        process = self._instance.processes.get(name)
-        # `serve` is told its port in the argument before the last one.
-        return (LOOPBACK, int(process.cmdline()[-2])) if process else None
+        try:
+            process = self._instance.processes.get(name)
+            arguments = process.cmdline() if process else []
+        except psutil.NoSuchProcess:
+            # Killed between the two looks.
+            return None
+        # `serve` is told its port in the argument before the last one; a corpse has none.
+        return (LOOPBACK, int(arguments[-2])) if arguments else None
 
     def _postgres(self) -> Address | None:
         record = self._data_dir / "postgres/socket"

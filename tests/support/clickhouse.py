@@ -2,7 +2,7 @@
 
 chDB takes one directory per process for as long as it lives and never survives a fork, so the
 directory is the worker's and every test has a database of its own. The server is a process by
-spawn on another directory. A module that marks itself with ``on_both`` runs on either.
+spawn on another directory. Modules and tests say by a mark on which of them they run.
 """
 
 import json
@@ -26,8 +26,9 @@ START_SECONDS = 60.0
 
 KINDS = ("chdb", "http", "cluster")
 on_every_clickhouse = pytest.mark.every_clickhouse
+"""For tests of the schema itself."""
 embedded_and_cluster = pytest.mark.every_clickhouse("chdb", "cluster")
-"""For tests that take long because ClickHouse does: a cluster is reached over HTTP as well."""
+"""For all others: a cluster is reached over HTTP, as a single server is."""
 
 
 def pytest_configure(config: pytest.Config) -> None:

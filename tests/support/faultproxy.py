@@ -97,13 +97,18 @@ class FaultProxy:
                 pair.reset()
 
     async def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        address = None if self.faults.refused else self._upstream()
+        back = None
         try:
-            if address is None:
-                raise ConnectionRefusedError
-            there, back = await _connect(address)
+            address = None if self.faults.refused else self._upstream()
+            if address is not None:
+                there, back = await _connect(address)
         except OSError:
-            _reset(writer)
+            # It does not listen at the moment; any other error is one of the test's, and shown.
+            pass
+        finally:
+            if back is None:
+                _reset(writer)
+        if back is None:
             return
         pair = _Pair(self, writer, back)
         self._pairs.add(pair)

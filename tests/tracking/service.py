@@ -18,12 +18,12 @@ from services.contracts.events import Event
 from services.kit.clickhouse import ClickHouse
 from services.kit.feeds import FeedPage, FeedRow, decode_page, unpack
 from services.kit.postgres import SessionMaker, create_sessionmaker
+from services.kit.workers import Workers
 from services.tracking.clickhouse.cluster import Cluster
 from services.tracking.log import adapters
 from services.tracking.log.port import Log, LogAppender
 from services.tracking.main import create_app
 from services.tracking.settings import TrackingSettings
-from services.tracking.workers import Workers
 from tests.support.app import running, service_headers, signing_key, trusted_keys, user_headers
 from tests.support.postgres import Database
 

@@ -14,6 +14,8 @@ from tests.tracking.service import eventually
 async def serving(app: ASGIApp) -> AsyncIterator[str]:
     """The base URL under which ``app`` answers."""
     config = uvicorn.Config(app, host="127.0.0.1", port=0, log_level="critical", lifespan="on")
+    # A reader that waits for news would be waited for.
+    config.timeout_graceful_shutdown = 1
     server = uvicorn.Server(config)
     task = asyncio.create_task(server.serve())
 

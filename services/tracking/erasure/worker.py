@@ -6,11 +6,11 @@ import structlog
 
 from services.kit.clickhouse import ClickHouseError
 from services.kit.problems import Unavailable
+from services.kit.workers import Wake, Workers
 from services.tracking.erasure import steps, store
 from services.tracking.erasure.steps import Resources, Task
 from services.tracking.erasure.store import Open
 from services.tracking.erasure.verify import verify
-from services.tracking.workers import Wake, Workers
 
 log = structlog.get_logger(__name__)
 

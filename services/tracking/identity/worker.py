@@ -19,12 +19,12 @@ from services.kit.clickhouse import ClickHouse, ClickHouseError
 from services.kit.feeds import FeedClient, FeedPage
 from services.kit.postgres import SessionMaker, workspace_tx
 from services.kit.problems import Unavailable
+from services.kit.workers import Workers
 from services.tracking.erasure import service as erasure
 from services.tracking.erasure.seal import Seal
 from services.tracking.identity import store
 from services.tracking.identity.fold import Link, fold
 from services.tracking.log.store import advance, position
-from services.tracking.workers import Workers
 
 log = structlog.get_logger(__name__)
 

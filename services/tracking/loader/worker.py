@@ -19,13 +19,13 @@ from services.kit.clickhouse import ClickHouse, ClickHouseError, DatabaseError
 from services.kit.feeds import FeedRow
 from services.kit.ids import uuid7
 from services.kit.postgres import SessionMaker, workspace_tx
+from services.kit.workers import Wake, Workers
 from services.tracking import metrics
 from services.tracking.loader import store as blocks
 from services.tracking.loader.block import Entry, entries, split, table
 from services.tracking.log import store
 from services.tracking.log.port import Log
 from services.tracking.log.store import LOADER, OpenBlock, Partition
-from services.tracking.workers import Wake, Workers
 
 log = structlog.get_logger(__name__)
 

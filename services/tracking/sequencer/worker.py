@@ -10,6 +10,7 @@ import structlog
 
 from services.kit.feeds import Bell
 from services.kit.postgres import SessionMaker, workspace_tx
+from services.kit.workers import Wake
 from services.tracking import metrics
 from services.tracking.erasure import suppression
 from services.tracking.erasure.seal import Seal
@@ -19,7 +20,6 @@ from services.tracking.log.store import SEQUENCER, Partition
 from services.tracking.sequencer.ids import KEEP_WEEKS, WEEK_SECONDS, SeenIds
 from services.tracking.sequencer.manifest import Covered
 from services.tracking.sequencer.verdict import bitmaps, block_keys, united
-from services.tracking.workers import Wake
 
 log = structlog.get_logger(__name__)
 

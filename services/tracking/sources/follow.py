@@ -17,11 +17,11 @@ from services.contracts.tracking import PlanMode
 from services.kit.postgres import SessionMaker
 from services.kit.problems import Unavailable
 from services.kit.waiting import came
+from services.kit.workers import Workers
 from services.tracking import metrics
 from services.tracking.identity_policy import store as policies
 from services.tracking.sources import store
 from services.tracking.sources.store import Change
-from services.tracking.workers import Workers
 
 log = structlog.get_logger(__name__)
 

@@ -187,8 +187,15 @@ async def test_a_prediction_deleted_while_it_runs_writes_nothing(
 
 
 def _computing() -> list[psutil.Process]:
-    children = psutil.Process().children(recursive=True)
-    return [child for child in children if MODULE in child.cmdline()]
+    return [child for child in psutil.Process().children(recursive=True) if _computes(child)]
+
+
+def _computes(process: psutil.Process) -> bool:
+    try:
+        return MODULE in process.cmdline()
+    except psutil.NoSuchProcess:
+        # It ended between the two looks.
+        return False
 
 
 async def test_a_refresh_runs_again_when_its_time_has_come(

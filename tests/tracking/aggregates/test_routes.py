@@ -11,7 +11,7 @@ import pytest
 from services.kit.clickhouse import ClickHouse
 from services.rules.aggregates import EMPTY, Aggregate, State, aggregate_of, from_json, update
 from services.tracking.aggregates import store
-from tests.support.clickhouse import on_every_clickhouse
+from tests.support.clickhouse import embedded_and_cluster
 from tests.tracking.events_table import StoredRow, store_events, store_mapping
 from tests.tracking.service import Running, Tracking, track
 
@@ -60,7 +60,7 @@ async def found(
     return {row["profile_id"]: from_json(row["state"], aggregate) for row in rows}
 
 
-@on_every_clickhouse
+@embedded_and_cluster
 @pytest.mark.parametrize("definition", [REVENUE, ITEMS])
 async def test_people_have_the_states_that_live_counting_gives_them(
     events: tuple[ClickHouse, UUID], definition: dict[str, Any]
@@ -79,7 +79,7 @@ async def test_people_have_the_states_that_live_counting_gives_them(
     assert (await found(events, aggregate, 2))[str(person)] == live(aggregate, until_two)
 
 
-@on_every_clickhouse
+@embedded_and_cluster
 async def test_subjects_are_counted_each_by_itself_whoever_they_belong_to(
     events: tuple[ClickHouse, UUID],
 ) -> None:

@@ -23,10 +23,10 @@ from services.contracts.tracking import (
 from services.kit.clickhouse import ClickHouse
 from services.kit.problems import InvalidRequest
 from services.tracking.analytics import service
-from tests.support.clickhouse import on_every_clickhouse
+from tests.support.clickhouse import embedded_and_cluster
 from tests.tracking.events_table import StoredRow, store_events, store_mapping
 
-pytestmark = [pytest.mark.anyio, on_every_clickhouse]
+pytestmark = [pytest.mark.anyio, embedded_and_cluster]
 
 START = datetime(2024, 3, 29, tzinfo=UTC)
 END = START + timedelta(days=5)

@@ -8,7 +8,7 @@ import httpx2
 import pyarrow as pa
 import pytest
 
-from tests.support.clickhouse import on_every_clickhouse
+from tests.support.clickhouse import embedded_and_cluster
 from tests.tracking.events.test_routes import store_with
 from tests.tracking.events_table import StoredRow
 from tests.tracking.service import Tracking
@@ -33,7 +33,7 @@ async def ask(api: httpx2.AsyncClient, **query: Any) -> list[dict[str, Any]]:
     return sorted(rows, key=str)
 
 
-@on_every_clickhouse
+@embedded_and_cluster
 async def test_orders_of_one_day_are_one_purchase_and_merged_people_one_person(
     tracking: Tracking,
 ) -> None:
@@ -68,7 +68,7 @@ async def test_orders_of_one_day_are_one_purchase_and_merged_people_one_person(
     assert {r["first_day"] for r in shifted} == {DAY - 1}
 
 
-@on_every_clickhouse
+@embedded_and_cluster
 async def test_activity_and_hours_leave_out_what_was_done_to_people(tracking: Tracking) -> None:
     person = uuid4()
     rows = [
@@ -88,7 +88,7 @@ async def test_activity_and_hours_leave_out_what_was_done_to_people(tracking: Tr
     assert [r["hour"] for r in shanghai] == [17, 7]
 
 
-@on_every_clickhouse
+@embedded_and_cluster
 async def test_a_message_opened_twice_counts_once_for_its_channel(tracking: Tracking) -> None:
     person = uuid4()
     rows = [

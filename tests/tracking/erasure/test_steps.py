@@ -16,12 +16,12 @@ from services.identifiers import subject_id
 from services.kit import compaction
 from services.kit.clickhouse import ClickHouse
 from services.kit.postgres import SessionMaker, create_sessionmaker, workspace_tx
+from services.kit.workers import Wake, Workers
 from services.tracking.erasure import logged, service, steps, store, stored
 from services.tracking.erasure.seal import Seal
 from services.tracking.erasure.steps import Resources
 from services.tracking.erasure.worker import Eraser
 from services.tracking.log.port import Log
-from services.tracking.workers import Wake, Workers
 from tests.support.postgres import DatabaseServer
 from tests.tracking.erasure.world import World
 from tests.tracking.service import Running, Tracking, track

@@ -12,7 +12,7 @@ import pytest
 from fastapi import FastAPI, Response
 
 from services.contracts.profile import AccountSpan, AccountSpans
-from tests.support.clickhouse import on_every_clickhouse
+from tests.support.clickhouse import embedded_and_cluster
 from tests.tracking.events_table import StoredRow, store_events, store_mapping
 from tests.tracking.service import Tracking
 from tests.tracking.sockets import serving
@@ -104,7 +104,7 @@ def seen(page: list[dict[str, Any]]) -> list[tuple[str, int]]:
     return [(e["event"], e["properties"]["i"]) for e in page]
 
 
-@on_every_clickhouse
+@embedded_and_cluster
 async def test_people_are_seen_in_the_timeline_while_they_are_in_the_account(
     tracking: Tracking,
 ) -> None:
@@ -129,7 +129,7 @@ async def test_people_are_seen_in_the_timeline_while_they_are_in_the_account(
     assert {e["profile_id"] for e in page if e["event"] != "Leaves"} == {str(stays)}
 
 
-@on_every_clickhouse
+@embedded_and_cluster
 async def test_events_that_name_the_account_are_its_own_whoever_did_them(
     tracking: Tracking,
 ) -> None:
@@ -143,7 +143,7 @@ async def test_events_that_name_the_account_are_its_own_whoever_did_them(
     assert {e["profile_id"] for e in page if e["event"] == "Named"} == {str(stranger)}
 
 
-@on_every_clickhouse
+@embedded_and_cluster
 async def test_pages_come_newest_first_without_gap_or_repeat(tracking: Tracking) -> None:
     one, two = uuid4(), uuid4()
     rows = hourly(one, "Named", 5, "acme") + hourly(two, "Member", 4, log_index=1)
@@ -157,7 +157,7 @@ async def test_pages_come_newest_first_without_gap_or_repeat(tracking: Tracking)
     assert times == sorted(times, reverse=True)
 
 
-@on_every_clickhouse
+@embedded_and_cluster
 async def test_an_account_that_nobody_knows_is_not_found(tracking: Tracking) -> None:
     account = AccountSpans(group_id="acme", members=[])
     async with store_with(tracking, hourly(uuid4(), "Other", 1), {}, account) as (api, path):
@@ -166,7 +166,7 @@ async def test_an_account_that_nobody_knows_is_not_found(tracking: Tracking) -> 
     assert (answer.status_code, answer.json()["type"]) == (404, "/problems/account-not-found")
 
 
-@on_every_clickhouse
+@embedded_and_cluster
 async def test_without_a_profile_service_there_is_no_timeline_of_accounts(
     tracking: Tracking,
 ) -> None:

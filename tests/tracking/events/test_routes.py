@@ -14,7 +14,7 @@ from services.contracts.rules import EventNode, SequenceNode
 from services.kit.clickhouse import ClickHouse
 from services.rules import EMPTY, LeafState, event_node, leaf_of, update
 from services.tracking.events import store
-from tests.support.clickhouse import on_every_clickhouse
+from tests.support.clickhouse import embedded_and_cluster
 from tests.tracking.events_table import StoredRow, store_events, store_mapping
 from tests.tracking.service import Tracking
 
@@ -55,7 +55,7 @@ async def pages(api: httpx2.AsyncClient, path: str, **params: Any) -> list[list[
         params["cursor"] = answer["next_cursor"]
 
 
-@on_every_clickhouse
+@embedded_and_cluster
 async def test_search_pages_newest_first_without_gap_or_repeat(tracking: Tracking) -> None:
     rows = hourly(uuid4(), "View", 5) + hourly(uuid4(), "Buy", 2)
     async with store_with(tracking, rows, {}) as api:
@@ -70,7 +70,7 @@ async def test_search_pages_newest_first_without_gap_or_repeat(tracking: Trackin
         assert sorted(e["event"] for e in windowed[0]) == ["Buy", "View"]
 
 
-@on_every_clickhouse
+@embedded_and_cluster
 async def test_a_timeline_joins_what_happened_before_and_after_a_merge(tracking: Tracking) -> None:
     anonymous, known, stranger = uuid4(), uuid4(), uuid4()
     rows = hourly(anonymous, "View", 2) + hourly(known, "Buy", 2) + hourly(stranger, "View", 1)
@@ -83,7 +83,7 @@ async def test_a_timeline_joins_what_happened_before_and_after_a_merge(tracking:
             assert {e["profile_id"] for e in page} == {str(known)}
 
 
-@on_every_clickhouse
+@embedded_and_cluster
 async def test_a_scan_gives_every_event_in_order_of_time(tracking: Tracking) -> None:
     person, merged = uuid4(), uuid4()
     rows = hourly(person, "View", 3) + hourly(merged, "Buy", 3) + hourly(person, "Other", 3)
@@ -109,7 +109,7 @@ LEAVES = (
 )
 
 
-@on_every_clickhouse
+@embedded_and_cluster
 @pytest.mark.parametrize("node", LEAVES)
 async def test_leaf_states_count_what_the_log_offset_allows(
     tracking: Tracking, node: EventNode | SequenceNode
@@ -137,7 +137,7 @@ async def test_leaf_states_count_what_the_log_offset_allows(
         assert ahead.headers["retry-after"] == "1"
 
 
-@on_every_clickhouse
+@embedded_and_cluster
 @pytest.mark.parametrize("node", LEAVES)
 async def test_leaf_states_are_those_of_the_rule_library(
     tracking: Tracking, events_table: ClickHouse, node: EventNode | SequenceNode
@@ -159,7 +159,7 @@ async def test_leaf_states_are_those_of_the_rule_library(
     )
 
 
-@on_every_clickhouse
+@embedded_and_cluster
 async def test_leaf_states_of_named_subjects_are_counted_whatever_the_map_says(
     tracking: Tracking, events_table: ClickHouse
 ) -> None:

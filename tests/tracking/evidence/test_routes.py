@@ -7,11 +7,11 @@ import pytest
 
 from services.contracts.evidence import Evidence
 from tests.support.app import service_headers, user_headers
-from tests.support.clickhouse import on_every_clickhouse
+from tests.support.clickhouse import embedded_and_cluster
 from tests.tracking.plans.test_routes import in_force
 from tests.tracking.service import Running, track
 
-pytestmark = [pytest.mark.anyio, on_every_clickhouse]
+pytestmark = [pytest.mark.anyio, embedded_and_cluster]
 
 PATH = "/internal/v1/evidence"
 

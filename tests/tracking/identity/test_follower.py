@@ -17,11 +17,11 @@ from services.kit.feeds import MEDIA_TYPE, FeedPage, FeedRow, encode_page, pack
 from services.rules import normalise
 from services.rules.aggregates import aggregate_of
 from services.tracking.identity.fold import Link, LinkData, fold
-from tests.support.clickhouse import on_every_clickhouse
+from tests.support.clickhouse import embedded_and_cluster
 from tests.tracking.service import Running, Tracking, eventually, track
 from tests.tracking.sockets import serving
 
-pytestmark = [pytest.mark.anyio, on_every_clickhouse]
+pytestmark = [pytest.mark.anyio, embedded_and_cluster]
 
 
 def change(kind: ChangeType, profile_id: UUID, **data: Any) -> Change:

@@ -10,7 +10,7 @@ from services.contracts.events import Event
 from services.contracts.identity import IdentityPolicy, Namespace
 from services.identifiers import subject_id
 from tests.support.app import service_headers
-from tests.support.clickhouse import on_every_clickhouse
+from tests.support.clickhouse import embedded_and_cluster
 from tests.tracking.service import Running, eventually, track
 
 pytestmark = pytest.mark.anyio
@@ -144,7 +144,7 @@ async def test_a_policy_that_cannot_be_run_is_refused(both: Running) -> None:
     assert (answer.status_code, answer.json()["type"]) == (422, "/problems/invalid-request")
 
 
-@on_every_clickhouse
+@embedded_and_cluster
 async def test_undeclared_external_ids_are_on_record_and_their_events_stay(both: Running) -> None:
     for user in ("u1", "u2"):
         await send(both, user=user, context={"externalIds": [CARD, CARD]})

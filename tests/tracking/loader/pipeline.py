@@ -9,12 +9,12 @@ import pyarrow as pa
 from services.kit.clickhouse import ClickHouse, OperationalError
 from services.kit.feeds import Bell
 from services.kit.postgres import SessionMaker
+from services.kit.workers import Wake, Workers
 from services.tracking.erasure.seal import Seal
 from services.tracking.loader.worker import Loader
 from services.tracking.log.port import Log
 from services.tracking.sequencer.ids import SeenIds
 from services.tracking.sequencer.worker import Sequencer
-from services.tracking.workers import Wake, Workers
 from tests.tracking.service import Tracking, track
 
 

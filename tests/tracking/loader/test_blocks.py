@@ -4,11 +4,11 @@ import pytest
 
 from services.kit.clickhouse import ClickHouseError, OperationalError
 from services.tracking.loader.store import loaded_offset
-from tests.support.clickhouse import on_every_clickhouse
+from tests.support.clickhouse import embedded_and_cluster
 from tests.tracking.loader.pipeline import Pipeline, events
 from tests.tracking.service import Running, each_log, track
 
-pytestmark = [pytest.mark.anyio, on_every_clickhouse]
+pytestmark = [pytest.mark.anyio, embedded_and_cluster]
 
 VIEW = """
 CREATE MATERIALIZED VIEW days ENGINE = SummingMergeTree ORDER BY day

@@ -10,10 +10,10 @@ import pytest
 
 from services.kit.feeds import pack, unpack
 from services.kit.problems import Unavailable
+from services.kit.workers import Workers
 from services.tracking.log import commit
 from services.tracking.log.commit import GroupCommit, asyncpg_dsn
 from services.tracking.log.port import Append, Quarantined, events_partition
-from services.tracking.workers import Workers
 from tests.support.postgres import Database, DatabaseServer, NewDatabase
 
 pytestmark = pytest.mark.anyio

@@ -8,7 +8,7 @@ import httpx2
 import pytest
 
 from tests.support.app import service_headers, user_headers
-from tests.support.clickhouse import on_every_clickhouse
+from tests.support.clickhouse import embedded_and_cluster
 from tests.tracking.service import Running, eventually, track
 
 pytestmark = pytest.mark.anyio
@@ -83,7 +83,7 @@ async def test_an_idempotency_key_makes_one_plan_and_a_name_is_unique(both: Runn
     )
 
 
-@on_every_clickhouse
+@embedded_and_cluster
 async def test_observing_accepts_and_the_violation_is_found(both: Running) -> None:
     plan_id = await create(both.store)
     await activate(both, plan_id, "observe")
@@ -196,7 +196,7 @@ async def test_changes_at_the_same_time_are_all_seen_in_order(both: Running) -> 
     await in_force(both)
 
 
-@on_every_clickhouse
+@embedded_and_cluster
 async def test_a_draft_is_inferred_and_can_be_made_a_plan(both: Running) -> None:
     batch = [track(event="Order", properties={"total": i, "sku": "s"}) for i in range(3)]
     await both.ingest.post("/v1/batch", json={"batch": [*batch, track(event="Seen")]})

@@ -11,12 +11,12 @@ from hypothesis import strategies as st
 from services.contracts.events import Event
 from services.kit.feeds import Bell, FeedRow, pack
 from services.kit.postgres import workspace_tx
+from services.kit.workers import Wake
 from services.tracking.erasure.seal import Seal
 from services.tracking.log import store
 from services.tracking.sequencer.ids import SeenIds
 from services.tracking.sequencer.verdict import bitmaps
 from services.tracking.sequencer.worker import LogSetBack, Sequencer
-from services.tracking.workers import Wake
 from tests.tracking.service import Running, Tracking, each_log, track
 
 pytestmark = pytest.mark.anyio

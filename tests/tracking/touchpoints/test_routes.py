@@ -6,7 +6,7 @@ from uuid import uuid4
 import pytest
 
 from tests.support.app import user_headers
-from tests.support.clickhouse import on_every_clickhouse
+from tests.support.clickhouse import embedded_and_cluster
 from tests.tracking.service import Running, track
 
 pytestmark = pytest.mark.anyio
@@ -33,7 +33,7 @@ async def planned(both: Running) -> None:
     await both.loaded(3)
 
 
-@on_every_clickhouse
+@embedded_and_cluster
 async def test_the_inventory_tells_seen_missing_and_unplanned(both: Running) -> None:
     await planned(both)
     hotline = {"name": "Hotline", "channel": "call_centre"}

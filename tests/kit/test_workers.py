@@ -4,10 +4,9 @@ import asyncio
 
 import pytest
 
+from services.kit import workers
 from services.kit.problems import Unavailable
-from services.tracking import workers
-from services.tracking.workers import Wake, Workers
-from tests.tracking.service import eventually
+from services.kit.workers import Wake, Workers
 
 pytestmark = pytest.mark.anyio
 
@@ -28,15 +27,16 @@ async def test_a_failed_worker_is_seen_and_started_again(monkeypatch: pytest.Mon
     team = Workers()
     team.start("frail", run)
 
-    async def seen_failing() -> bool:
-        try:
-            team.check()
-        except Unavailable as problem:
-            return "frail: LookupError" in problem.detail
-        return False
-
-    await eventually(seen_failing)
-    await wanted.wait()
+    reason = ""
+    async with asyncio.timeout(10):
+        while not reason:
+            try:
+                team.check()
+            except Unavailable as problem:
+                reason = problem.detail
+            await asyncio.sleep(0)
+        assert reason == "frail: LookupError"
+        await wanted.wait()
     team.check()
     await team.stop()
 
