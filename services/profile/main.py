@@ -39,6 +39,8 @@ from services.profile.feed import routes as feed
 from services.profile.identity import routes as identity
 from services.profile.identity_policy import routes as identity_policy
 from services.profile.identity_policy.cache import Policies
+from services.profile.lookup import door as lookup
+from services.profile.lookup.lookups import Lookups
 from services.profile.merges import routes as merges
 from services.profile.predictions import clustering_routes as clusterings
 from services.profile.predictions import routes as predictions
@@ -79,6 +81,7 @@ class State(TypedDict):
     rules: RuleCache
     policies: PolicyCache
     identity_policies: Policies
+    lookups: Lookups
     tracking: ServiceClient
     ingest: ServiceClient
     orchestrator: ServiceClient
@@ -110,7 +113,7 @@ def create_app(settings: ProfileSettings | None = None, clock: Clock | None = No
         orchestrator = ServiceClient("orchestrator", settings.orchestrator_url, signer)
         seal = Seal(settings.erasure_key.get_secret_value(), Person)
         maker, bell, cache = postgres.create_sessionmaker(engine), Bell(), RuleCache()
-        policies = PolicyCache()
+        policies, identity_policies = PolicyCache(), Policies()
         log = FeedClient(tracking, "/internal/v1/log")
         partners = webhook_client(allow_private=settings.allow_private_subscriptions)
         resources = Resources(
@@ -136,7 +139,8 @@ def create_app(settings: ProfileSettings | None = None, clock: Clock | None = No
             clock=clock,
             rules=cache,
             policies=policies,
-            identity_policies=Policies(),
+            identity_policies=identity_policies,
+            lookups=Lookups(maker, identity_policies, clock),
             tracking=tracking,
             ingest=ingest,
             orchestrator=orchestrator,
@@ -194,4 +198,5 @@ def create_app(settings: ProfileSettings | None = None, clock: Clock | None = No
         profile_exports.router,
     ):
         app.include_router(router)
+    lookup.install(app)
     return app

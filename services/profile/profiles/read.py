@@ -10,6 +10,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from services.contracts.profile import Profile
 from services.profile.computed import values
 from services.profile.consents.store import OVERALL
+from services.profile.identity.nodes import Identifier
 
 _READ = text(f"""
 WITH masked AS MATERIALIZED (
@@ -41,8 +42,10 @@ ORDER BY profile_id LIMIT :limit
 """)
 
 _FIND = text("""
-SELECT profile_id FROM identifier
-WHERE workspace_id = :workspace_id AND namespace = :namespace AND value = :value
+SELECT i.namespace, i.value, i.profile_id
+FROM unnest(CAST(:namespaces AS text[]), CAST(:values AS text[])) AS asked(namespace, value)
+JOIN identifier i ON i.workspace_id = :workspace_id AND i.namespace = asked.namespace
+  AND i.value = asked.value
 """)
 
 _COUNT = text("SELECT count(*) FROM profile WHERE workspace_id = :workspace_id")
@@ -85,11 +88,16 @@ async def page(session: AsyncSession, workspace_id: UUID, after: UUID, limit: in
 
 
 async def find(
-    session: AsyncSession, workspace_id: UUID, namespace: str, value: str
-) -> UUID | None:
-    """The profile an identifier (normalised) belongs to."""
-    parameters = {"workspace_id": workspace_id, "namespace": namespace, "value": value}
-    return (await session.execute(_FIND, parameters)).scalar_one_or_none()
+    session: AsyncSession, workspace_id: UUID, wanted: Collection[Identifier]
+) -> dict[Identifier, UUID]:
+    """The profiles that these identifiers (normalised) belong to; unknown ones are left out."""
+    parameters = {
+        "workspace_id": workspace_id,
+        "namespaces": [namespace for namespace, _ in wanted],
+        "values": [value for _, value in wanted],
+    }
+    found = await session.execute(_FIND, parameters)
+    return {(namespace, value): profile_id for namespace, value, profile_id in found}
 
 
 async def count(session: AsyncSession, workspace_id: UUID) -> int:

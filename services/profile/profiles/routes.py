@@ -200,8 +200,8 @@ async def _by_identifier(
     normal = policy.normalise(namespace, value)
     if normal is None:
         return []
-    found = await read.find(session, workspace_id, namespace, normal)
-    return [] if found is None else [found]
+    found = await read.find(session, workspace_id, [(namespace, normal)])
+    return list(found.values())
 
 
 def _cursor_id(text: str) -> UUID:
