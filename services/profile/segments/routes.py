@@ -170,7 +170,9 @@ async def list_segments(
 async def preview_segment(
     body: SegmentPreview, request: Request, caller: UserCaller
 ) -> PreviewResult:
-    """Saves nothing. Events that no segment counts yet are read from the analytics store."""
+    """Saves nothing. Events that no segment counts yet are read from the analytics store, where
+    they arrive about a second after they were accepted.
+    """
     found = await service.preview(
         request.state.sessionmaker,
         request.state.tracking,

@@ -115,7 +115,9 @@ async def preview(
 ) -> Preview:
     """Whom the rule holds for now.
 
-    Event leaves that nothing counts yet are asked of tracking, outside any transaction.
+    Event leaves that nothing counts yet are asked of tracking, outside any transaction, as far as
+    ClickHouse has loaded the log: under traffic it is always a little behind this service, and an
+    answer about a second old is better than none.
     """
     rule = registry.parse(tree, "#/rule")
     async with workspace_tx(maker, workspace_id) as session:
@@ -133,7 +135,7 @@ async def preview(
     ]
     past: list[Row] = []
     for leaves in backfill.batches(missing) if place.log_offset else ():
-        past += await backfill.fetch(tracking, workspace_id, leaves)
+        past += await backfill.fetch(tracking, workspace_id, leaves, exact=False)
     async with workspace_tx(maker, workspace_id) as session:
         skip = {leaf.leaf_id for leaf in missing}
         return await preview_store.preview(session, workspace_id, rule, past, skip, now_ms)
