@@ -9,22 +9,29 @@ from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 from services.contracts.rules import Group
 from services.kit.pagination import Page
 
-EXAMPLE: dict[str, Any] = {
-    "name": "Gold accounts whose buyers are convinced",
-    "description": "",
-    "rule": {
-        "combinator": "and",
-        "rules": [{"field": "account.tier", "operator": "=", "value": "gold"}],
-    },
-    "members": [
-        {
-            "quantifier": "every",
-            "role": "buyer",
-            "segment_id": "01890a5d-ac96-774b-bcce-b302099a8057",
-        },
-        {"quantifier": "at_least", "count": 1, "role": "decider"},
-    ],
+_GOLD: dict[str, Any] = {
+    "combinator": "and",
+    "rules": [{"field": "account.tier", "operator": "=", "value": "gold"}],
 }
+EXAMPLES: list[dict[str, Any]] = [
+    {
+        "name": "Gold accounts with a decider",
+        "description": "Somebody there can say yes",
+        "rule": _GOLD,
+        "members": [{"quantifier": "at_least", "count": 1, "role": "decider"}],
+    },
+    {
+        "name": "Gold accounts whose buyers are convinced",
+        "rule": _GOLD,
+        "members": [
+            {
+                "quantifier": "every",
+                "role": "buyer",
+                "segment_id": "01890a5d-ac96-774b-bcce-b302099a8057",
+            },
+        ],
+    },
+]
 
 
 class MembersCondition(BaseModel):
@@ -54,7 +61,7 @@ class MembersCondition(BaseModel):
 class AccountSegmentCreate(BaseModel):
     """A name, and what holds for the accounts in it: the rule and all of `members`."""
 
-    model_config = ConfigDict(extra="forbid", json_schema_extra={"examples": [EXAMPLE]})
+    model_config = ConfigDict(extra="forbid", json_schema_extra={"examples": [*EXAMPLES]})
 
     name: str = Field(
         min_length=1, max_length=200, pattern=r"\S", description="Unique in the workspace."

@@ -31,15 +31,30 @@ router = APIRouter(
     responses=problem_responses(InvalidRequest),
 )
 
-EXAMPLE: dict[str, Any] = {
-    "name": "revenue_90d",
-    "description": {"en": "Spent within 90 days", "zh": "90 天内消费额"},
-    "kind": "sum",
-    "event": "Order Completed",
-    "property": "total",
-    "where": {"rules": [{"field": "properties.currency", "operator": "=", "value": "CNY"}]},
-    "window": {"last_days": 90},
-}
+EXAMPLES: list[dict[str, Any]] = [
+    {
+        "name": "revenue_90d",
+        "description": {"en": "Spent within 90 days", "zh": "90 天内消费额"},
+        "kind": "sum",
+        "event": "Order Completed",
+        "property": "total",
+        "where": {"rules": [{"field": "properties.currency", "operator": "=", "value": "CNY"}]},
+        "window": {"last_days": 90},
+    },
+    {
+        "name": "days_since_order",
+        "description": {"en": "Days since the last order", "zh": "距上次下单天数"},
+        "kind": "days_since_last",
+        "event": "Order Completed",
+    },
+    {
+        "name": "favourite_category",
+        "description": {"en": "Favourite category", "zh": "最常购买的品类"},
+        "kind": "most_frequent",
+        "event": "Order Completed",
+        "property": "category",
+    },
+]
 
 
 class Description(BaseModel):
@@ -52,7 +67,7 @@ class Description(BaseModel):
 class ComputedTraitWrite(Aggregate):
     """A name and what is calculated under it."""
 
-    model_config = ConfigDict(json_schema_extra={"examples": [EXAMPLE]})
+    model_config = ConfigDict(json_schema_extra={"examples": [*EXAMPLES]})
 
     name: str = Field(
         min_length=1,

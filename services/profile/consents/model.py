@@ -108,10 +108,17 @@ class ConsentCreate(BaseModel):
                     "purpose": "marketing",
                     "channel": "email",
                     "state": "granted",
-                    "wording": {"id": "newsletter", "version": 3},
+                    "evidence": {"form": "checkout"},
+                },
+                {
+                    "purpose": "marketing",
+                    "channel": "email",
+                    "contact_point": "ada@example.com",
+                    "state": "granted",
+                    "wording": {"id": "newsletter", "version": 1},
                     "language": "en",
                     "evidence": {"form": "checkout"},
-                }
+                },
             ]
         },
     )

@@ -116,25 +116,33 @@ Model = Annotated[
     Clv | Rfm | Propensity | SendTime | ChannelPreference, Field(discriminator="kind")
 ]
 
-PREDICTION_EXAMPLE: dict[str, Any] = {
-    "name": "clv_90d",
-    "description": "What customers will spend in the next 90 days",
-    "refresh_hours": 24,
-    "model": {
-        "kind": "clv",
-        "event": "Order Completed",
-        "value": "total",
-        "currency": {"property": "currency", "code": "CNY"},
-        "timezone": "Asia/Shanghai",
-        "horizon_days": 90,
-    },
+_PURCHASES: dict[str, Any] = {
+    "event": "Order Completed",
+    "value": "total",
+    "currency": {"property": "currency", "code": "CNY"},
+    "timezone": "Asia/Shanghai",
 }
+PREDICTION_EXAMPLES: list[dict[str, Any]] = [
+    {
+        "name": "clv_90d",
+        "description": "What customers will spend in the next 90 days",
+        "refresh_hours": 24,
+        "model": {"kind": "clv", **_PURCHASES, "horizon_days": 90},
+    },
+    {"name": "rfm", "model": {"kind": "rfm", **_PURCHASES}},
+    {"name": "will_buy", "model": {"kind": "purchase", **_PURCHASES, "horizon_days": 30}},
+    {"name": "will_leave", "model": {"kind": "churn", **_PURCHASES, "horizon_days": 60}},
+    {"name": "best_hour", "model": {"kind": "send_time", "timezone": "Asia/Shanghai"}},
+    {"name": "best_channel", "model": {"kind": "channel_preference"}},
+]
 
 
 class PredictionCreate(_Body):
     """A name and what to predict."""
 
-    model_config = ConfigDict(extra="forbid", json_schema_extra={"examples": [PREDICTION_EXAMPLE]})
+    model_config = ConfigDict(
+        extra="forbid", json_schema_extra={"examples": [*PREDICTION_EXAMPLES]}
+    )
 
     name: Name
     description: str = Field("", max_length=2000)

@@ -37,11 +37,12 @@ class PreferencesPatch(BaseModel):
         extra="forbid",
         json_schema_extra={
             "examples": [
+                {"purposes": {"marketing": False}},
                 {
                     "groups": {"019a4f1e-7d0a-7c55-9b1e-0e3f6c2d9a11": False},
                     "purposes": {"marketing": True},
                     "non_personalised": True,
-                }
+                },
             ]
         },
     )

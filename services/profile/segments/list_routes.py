@@ -63,7 +63,12 @@ class PersonNamed(BaseModel):
 
 
 class PeopleNamed(BaseModel):
-    model_config = ConfigDict(extra="forbid")
+    model_config = ConfigDict(
+        extra="forbid",
+        json_schema_extra={
+            "examples": [{"members": [{"namespace": "email", "value": "ada@example.com"}]}]
+        },
+    )
 
     members: list[PersonNamed] = Field(min_length=1, max_length=MAX_PEOPLE)
 

@@ -20,6 +20,7 @@ from services.profile.clock import to_ms
 from services.profile.errors import SegmentInUse, SegmentNameTaken, SegmentNotFound
 from services.profile.rules.store import LIST
 from services.profile.segments import service, store
+from services.profile.segments.examples import EXAMPLES, RULE
 from services.profile.segments.store import StoredSegment
 from services.profile.stream.consumer import rules_bell
 
@@ -36,29 +37,12 @@ internal_router = APIRouter(
     include_in_schema=False,
 )
 
-RULE: dict[str, Any] = {
-    "combinator": "and",
-    "rules": [
-        {"field": "traits.plan", "operator": "=", "value": "pro"},
-        {
-            "event": "Order Completed",
-            "count": {"operator": ">=", "value": 2},
-            "window": {"last_days": 30},
-        },
-    ],
-}
-EXAMPLE: dict[str, Any] = {
-    "name": "Active on the pro plan",
-    "description": "Two orders within 30 days",
-    "rule": RULE,
-}
-
 
 class SegmentCreate(BaseModel):
     """A name and the rule that says who is in; a list, whose members are put in by hand, has no
     rule."""
 
-    model_config = ConfigDict(extra="forbid", json_schema_extra={"examples": [EXAMPLE]})
+    model_config = ConfigDict(extra="forbid", json_schema_extra={"examples": [*EXAMPLES]})
 
     name: str = Field(
         min_length=1, max_length=200, pattern=r"\S", description="Unique in the workspace."
