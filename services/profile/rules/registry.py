@@ -118,8 +118,20 @@ def _read_by(definition: Definition) -> set[Read]:
     return {read for rule in whole for part in parts(rule) for read in reads(part)}
 
 
-async def check_computed(session: AsyncSession, workspace_id: UUID, found: Iterable[Read]) -> None:
-    """``InvalidRequest`` for a value that nothing computes."""
+async def check_reads(session: AsyncSession, workspace_id: UUID, found: Iterable[Read]) -> None:
+    """``InvalidRequest`` for what a rule reads and does not exist."""
+    _check_segments(await store.definitions(session, workspace_id), found)
+    await _check_computed(session, workspace_id, found)
+
+
+def _check_segments(known: Iterable[Definition], found: Iterable[Read]) -> None:
+    segments = {d.key for d in known if d.kind == "segment"}
+    for kind, segment_id in found:
+        if kind == "segment" and segment_id not in segments:
+            raise InvalidRequest.at("#/rule", f"There is no segment {segment_id}.")
+
+
+async def _check_computed(session: AsyncSession, workspace_id: UUID, found: Iterable[Read]) -> None:
     read = {name for kind, name in found if kind == "computed"}
     if read and (unknown := await computed.unknown(session, workspace_id, read)):
         detail = f"There is no computed trait or prediction {min(unknown)}."
@@ -133,7 +145,6 @@ async def _revised(
     timed = await inner.keep(session, workspace_id, definitions)
     definitions = await store.definitions(session, workspace_id)
     of_inner = {key: normalise(dict(tree)).leaves for key, tree in timed.items()}
-    segments = {d.key for d in definitions if d.kind == "segment"}
     try:
         rules = build(definitions)
     except RuleCycle as error:
@@ -141,10 +152,8 @@ async def _revised(
     if len(rules.leaves) > MAX_LEAVES:
         detail = f"A workspace counts at most {MAX_LEAVES} different event conditions."
         raise InvalidRequest.at("#/rule", detail)
-    for kind, segment_id in rules.all_reads:
-        if kind == "segment" and segment_id not in segments:
-            raise InvalidRequest.at("#/rule", f"There is no segment {segment_id}.")
-    await check_computed(session, workspace_id, rules.all_reads)
+    _check_segments(definitions, rules.all_reads)
+    await _check_computed(session, workspace_id, rules.all_reads)
     counted = await store.leaf_ids(session, workspace_id)
     wanted = [*new, *(leaf for leaves in of_inner.values() for leaf in leaves)]
     missing = {leaf.leaf_id: leaf for leaf in wanted if leaf.leaf_id not in counted}

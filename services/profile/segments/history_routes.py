@@ -15,6 +15,7 @@ from services.kit.problems import InvalidRequest, problem_responses
 from services.kit.strict import StrictRoute
 from services.profile.errors import ProfileNotFound, SegmentNotFound
 from services.profile.profiles.service import canonical
+from services.profile.rules.store import LIST
 from services.profile.segments import history, service, store
 from services.profile.segments.history import Interval
 from services.profile.segments.routes import Segment, shown
@@ -35,7 +36,7 @@ class SegmentVersion(BaseModel):
     version: int
     name: str
     description: str
-    rule: dict[str, Any]
+    rule: dict[str, Any] | None = Field(description="Null for a list.")
     made_by: str = Field(description="Who made it, as the audit log names them.")
     made_at: datetime
 
@@ -68,7 +69,7 @@ class SegmentHistory(BaseModel):
 async def list_versions(
     segment_id: UUID, session: Session, caller: UserCaller, paging: PagingParams
 ) -> Page[SegmentVersion]:
-    await service.read(session, caller.workspace_id, segment_id)
+    segment = await service.read(session, caller.workspace_id, segment_id)
     key = paging.after(int)
     before = _NEWEST if key is None else int(key[0])
     found = await store.versions(session, caller.workspace_id, segment_id, before, paging.limit + 1)
@@ -79,7 +80,7 @@ async def list_versions(
                 version=each.version,
                 name=each.name,
                 description=each.description,
-                rule=each.definition,
+                rule=None if segment.kind == LIST else each.definition,
                 made_by=each.made_by,
                 made_at=each.made_at,
             )

@@ -118,9 +118,10 @@ async def upload_members(
     request: Request,
     after: BackgroundTasks,
 ) -> MembersChanged:
-    """A file in UTF-8 with a header. The first column that is called `profile_id` or like a
-    namespace of identifiers names the people; other columns are left alone. At most 10,000 rows
-    and 1 MiB; `unknown` counts rows from 0, without the header.
+    """A file in UTF-8 with a header, its cells apart by commas, semicolons or tabs. The first
+    column that is called `profile_id` or like a namespace of identifiers, in letters of any case,
+    names the people; other columns are left alone. At most 10,000 rows and 1 MiB; `unknown` counts
+    rows from 0, without the header.
     """
     policy = await request.state.identity_policies.of(session, caller.workspace_id)
     people = _rows(await request.body(), policy)
@@ -169,18 +170,31 @@ def _people(body: PeopleNamed) -> list[Named]:
 def _rows(body: bytes, policy: Policy) -> list[Named]:
     accepted = (_ID, *policy.names)
     try:
-        # Spreadsheets write a byte order mark before the first name.
-        rows = list(csv.DictReader(io.StringIO(body.decode("utf-8-sig")), strict=True))
+        # Spreadsheets write a byte order mark before the first name and, where the comma is the
+        # decimal sign, semicolons between cells.
+        text = body.decode("utf-8-sig")
+        header = text.partition("\n")[0]
+        delimiter = next((sign for sign in ";\t" if sign in header and "," not in header), ",")
+        rows = list(csv.DictReader(io.StringIO(text), strict=True, delimiter=delimiter))
     except (UnicodeDecodeError, csv.Error) as error:
         raise InvalidRequest.at("#/body", f"The file is not CSV in UTF-8: {error}") from error
     names = rows[0].keys() if rows else ()
-    column = next((name for name in names if name in accepted), None)
-    if column is None or len(rows) > MAX_PEOPLE:
+    found = next(((name, n) for name in names if (n := _namespace(name, accepted))), None)
+    if found is None or len(rows) > MAX_PEOPLE:
         raise InvalidRequest.at(
             "#/body",
             f"A header with one of {', '.join(accepted)} and 1 to {MAX_PEOPLE} rows are accepted.",
         )
-    return [Named(column, _cell(row[column], column, index)) for index, row in enumerate(rows)]
+    column, name = found
+    return [Named(name, _cell(row[column], name, index)) for index, row in enumerate(rows)]
+
+
+def _namespace(column: str | None, accepted: tuple[str, ...]) -> str | None:
+    """Which of ``accepted`` a column means; None is that of cells beyond the header."""
+    wanted = (column or "").strip()
+    if wanted in accepted:
+        return wanted
+    return next((name for name in accepted if name.lower() == wanted.lower()), None)
 
 
 def _cell(value: str | None, column: str, index: int) -> str:

@@ -121,7 +121,7 @@ async def preview(
     """
     rule = registry.parse(tree, "#/rule")
     async with workspace_tx(maker, workspace_id) as session:
-        await registry.check_computed(session, workspace_id, reads(rule))
+        await registry.check_reads(session, workspace_id, reads(rule))
         place = await stream.place(session, workspace_id)
         counted = await rules.leaf_ids(session, workspace_id)
     missing = [

@@ -91,6 +91,24 @@ async def test_a_csv_names_people_by_the_first_column_that_does(world: World) ->
 
 
 @pytest.mark.parametrize(
+    "content", ["Name,Email\nAda,ada@example.com\n", "Name; EMAIL\nAda;ada@example.com\n"]
+)
+async def test_a_csv_is_read_as_spreadsheets_write_it(world: World, content: str) -> None:
+    await world.post(world.event(user(1), ("email", "ada@example.com"), type="identify"))
+    answer = await world.client.post(
+        f"/api/v1/segments/{await make(world)}/members/upload",
+        content=content.encode(),
+        headers={**world.user, "Content-Type": "text/csv"},
+    )
+    assert answer.json() == {"changed": 1, "unchanged": 0, "unknown": []}
+
+
+async def test_versions_of_a_list_show_no_rule(world: World) -> None:
+    versions = await world.get(f"/segments/{await make(world)}/versions")
+    assert [version["rule"] for version in versions["items"]] == [None]
+
+
+@pytest.mark.parametrize(
     ("content", "pointer"),
     [
         (b"", "#/body"),

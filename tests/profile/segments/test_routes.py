@@ -277,6 +277,12 @@ async def test_a_preview_waits_for_no_event_that_is_still_being_loaded(
     assert (answer.status_code, answer.json().get("total")) == (200, 1)
 
 
+async def test_a_preview_of_a_segment_that_does_not_exist_says_so(world: World) -> None:
+    rule = group({"field": "segment", "operator": "=", "value": "Active"})
+    answer = await world.call("POST", "/api/v1/segments/preview", {"rule": rule})
+    assert (answer.status_code, answer.json()["detail"]) == (422, "There is no segment Active.")
+
+
 async def test_segments_and_members_come_in_pages(world: World) -> None:
     ids = [await create(world, group(PRO), name) for name in ("One", "Two", "Three")]
     await world.post(*(identify(world, n, plan="pro") for n in range(3)))
