@@ -129,6 +129,7 @@ async def list_profile_accounts(
             ProfileAccount(
                 account_id=b.account_id,
                 group_id=b.group_id,
+                name=b.name,
                 roles=b.roles,
                 since=b.since,
                 primary=index == 0,

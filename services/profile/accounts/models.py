@@ -123,6 +123,7 @@ class AccountMemberPage(Page[AccountMember]):
 class ProfileAccount(BaseModel):
     account_id: UUID
     group_id: str
+    name: str | None = Field(description="The account's trait `name`, if it has one.")
     roles: list[str]
     since: datetime
     primary: bool = Field(description="Whether rules read this one as `account.…`.")

@@ -36,7 +36,7 @@ ORDER BY profile_id LIMIT :limit
 """)
 
 _OF_PROFILE = text("""
-SELECT a.account_id, a.group_id, m.roles, m.since
+SELECT a.account_id, a.group_id, a.traits ->> 'name' AS name, m.roles, m.since
 FROM account_member m
 JOIN account a ON a.workspace_id = m.workspace_id AND a.account_id = m.account_id
 WHERE m.workspace_id = :workspace_id AND m.profile_id = :profile_id AND m.removed_at IS NULL
@@ -71,10 +71,11 @@ class StoredMember:
 
 @dataclass(frozen=True, slots=True)
 class Belonging:
-    """An account a person is in."""
+    """An account a person is in; ``name`` as its trait says."""
 
     account_id: UUID
     group_id: str
+    name: str | None
     roles: list[str]
     since: datetime
 

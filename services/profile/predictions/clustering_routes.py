@@ -87,6 +87,9 @@ class RfmMatrix(BaseModel):
     name: str
     as_of: datetime
     customers: int
+    currency: str | None = Field(
+        description="Of all `value`s; null where the prediction counts purchases of any currency."
+    )
     cells: list[RfmCell] = Field(description="25: recency 1 to 5, in each frequency 1 to 5.")
     tiers: list[ValueTier] = Field(description="The fifth that spent most, 30 %, the other half.")
 
@@ -208,6 +211,7 @@ async def read_rfm(
         name=found.name,
         as_of=run.as_of,
         customers=run.metrics["customers"],
+        currency=found.currency,
         cells=[RfmCell.model_validate(cell) for cell in cells],
         tiers=[ValueTier.model_validate(tier) for tier in run.metrics["tiers"]],
     )

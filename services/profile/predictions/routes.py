@@ -44,6 +44,10 @@ class ProfilePrediction(BaseModel):
         description="`clv`: money. `purchase`, `churn`: a probability. `rfm`: the cell's key. "
         "`send_time`: the hour of the week, 0 is Monday 00:00. `channel_preference`: the channel."
     )
+    currency: str | None = Field(
+        description="Of the money a `clv` is; null where it counts purchases of any currency, and "
+        "for other kinds."
+    )
     parts: dict[str, Any] = Field(
         description="What belongs to it, `low` and `high` (the ends of its interval) among them; "
         "`computed.<name>.<part>` in rules."
@@ -185,6 +189,7 @@ async def read_profile_predictions(
                 name=each.name,
                 kind=each.kind,
                 value=computed[each.name],
+                currency=each.currency if each.kind == "clv" else None,
                 as_of=parts.pop(values.AS_OF),
                 parts=parts,
             )

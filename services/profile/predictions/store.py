@@ -27,6 +27,12 @@ class Prediction:
     refresh_hours: int | None
     created_at: datetime
 
+    @property
+    def currency(self) -> str | None:
+        """That of the purchases it counts; None where it counts those of any, or no money."""
+        only = self.definition.get("currency")
+        return only["code"] if only else None
+
 
 @dataclass(frozen=True, slots=True)
 class Run:

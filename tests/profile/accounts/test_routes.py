@@ -43,6 +43,7 @@ async def test_a_group_call_makes_an_account_and_puts_its_person_in(world: World
     assert await members(world) == {call.subject_id: ["buyer"]}
     (mine,) = (await world.get(f"/profiles/{call.subject_id}/accounts"))["items"]
     assert (mine["group_id"], mine["roles"], mine["primary"]) == ("acme", ["buyer"], True)
+    assert mine["name"] == "Acme Ltd"
     # The traits of a group call are the account's, not the person's.
     assert (await world.get(f"/profiles/{call.subject_id}"))["traits"] == {}
 

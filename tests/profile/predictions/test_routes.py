@@ -21,6 +21,7 @@ from tests.support.postgres import Database
 
 pytestmark = pytest.mark.anyio
 
+CNY = {"event": "Ordered", "value": "total", "currency": {"property": "currency", "code": "CNY"}}
 RFM = {"kind": "rfm", "event": "Ordered", "value": "total"}
 
 
@@ -94,6 +95,7 @@ async def test_rfm_is_written_to_people_told_on_the_feed_and_read_by_segments(
     matrix = await world.get("/rfm", prediction="rfm")
     assert sum(cell["people"] for cell in matrix["cells"]) == matrix["customers"] == 10
     assert sum(cell["value"] for cell in matrix["cells"]) == 550
+    assert matrix["currency"] is None
     (best,) = [c for c in matrix["cells"] if (c["recency"], c["frequency"]) == (5, 5)]
     assert best["name"] == {"en": "Champions", "zh": "冠军客户"}
     assert [tier["people"] for tier in matrix["tiers"]] == [2, 3, 5]
@@ -238,8 +240,8 @@ async def test_every_other_kind_runs_to_its_end(
     today = day_number(clock.now(), "UTC")
     tracking.answer = lambda query: _shop(query, ids, today)
     models: dict[str, dict[str, Any]] = {
-        "clv": {"kind": "clv", "event": "Ordered", "value": "total", "horizon_days": 30},
-        "will_buy": {"kind": "purchase", "event": "Ordered", "value": "total"},
+        "clv": {"kind": "clv", **CNY, "horizon_days": 30},
+        "will_buy": {"kind": "purchase", **CNY},
         "churn": {"kind": "churn", "event": "Ordered"},
         "best_hour": {"kind": "send_time"},
         "best_channel": {"kind": "channel_preference"},
@@ -255,6 +257,9 @@ async def test_every_other_kind_runs_to_its_end(
     assert items.keys() == models.keys()
     for item in items.values():
         assert item["parts"]["low"] <= item["parts"]["high"]
+    assert {name: item["currency"] for name, item in items.items() if item["currency"]} == {
+        "clv": "CNY"
+    }
     assert items["best_channel"]["value"] == "sms"
     assert items["best_hour"]["value"] == 19
     assert (items["best_hour"]["parts"]["weekday"], items["best_hour"]["parts"]["hour"]) == (1, 19)
