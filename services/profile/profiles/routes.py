@@ -38,6 +38,7 @@ Now = Annotated[int, Depends(_now_ms)]
 """The time of the request in ms since 1970."""
 
 FIRST = UUID(int=0)
+MOST_IDS = 100
 
 
 class ProfilePatch(BaseModel):
@@ -88,10 +89,25 @@ async def list_profiles(
         str | None,
         Query(max_length=1000, description="Normalised as events are.", examples=["Ada@x.org"]),
     ] = None,
+    ids: Annotated[
+        list[UUID] | None,
+        Query(
+            alias="id",
+            max_length=MOST_IDS,
+            description="Only these, such as the members of a segment; `id=…&id=…`. Ids of merged "
+            "profiles give the one they became part of, unknown ones nothing.",
+        ),
+    ] = None,
     *,
     reveal: Reveal,
 ) -> Page[Profile]:
-    """All profiles in order of id; with `namespace` and `value` the one they name, if any."""
+    """All profiles in order of id; with `namespace` and `value` the one they name, if any; with
+    `id` those named, in one page.
+    """
+    if ids:
+        living = await service.living(session, caller.workspace_id, ids)
+        items = await read.read(session, caller.workspace_id, living, now_ms, reveal=reveal)
+        return Page(items=items)
     if namespace is not None or value is not None:
         policy = await request.state.identity_policies.of(session, caller.workspace_id)
         found = await _by_identifier(session, caller.workspace_id, policy, namespace, value)

@@ -1,6 +1,6 @@
 """What may happen to a profile besides what events tell of it."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
@@ -33,6 +33,14 @@ async def canonical(session: AsyncSession, workspace_id: UUID, profile_id: UUID)
     if found is None:
         raise not_found(profile_id)
     return UUID(found)
+
+
+async def living(session: AsyncSession, workspace_id: UUID, ids: Collection[UUID]) -> set[UUID]:
+    """The living profiles behind ids; there are none behind unknown ones."""
+    asked = [str(each) for each in ids]
+    return {
+        UUID(each) for each in (await identity.canonical(session, workspace_id, asked)).values()
+    }
 
 
 @dataclass(frozen=True, slots=True)

@@ -99,6 +99,20 @@ async def test_profiles_come_in_pages(world: World) -> None:
     assert ids == sorted(e.subject_id for e in events)
 
 
+async def test_people_are_read_together_by_any_of_their_ids(world: World) -> None:
+    anonymous, other = world.event(("anonymous_id", "a1")), world.event(("user_id", "u2"))
+    both = world.event(("user_id", "u1"), ("anonymous_id", "a1"))
+    await world.post(anonymous, other, both, world.event(("user_id", "u3")))
+    mine = (await world.get(f"/profiles/{both.subject_id}"))["id"]
+    asked = [anonymous.subject_id, both.subject_id, other.subject_id, str(uuid4())]
+    page = await world.get("/profiles", id=asked)
+    assert page["next_cursor"] is None
+    assert [p["id"] for p in page["items"]] == sorted([mine, other.subject_id])
+    assert (await world.get("/profiles", id=[str(uuid4())]))["items"] == []
+    many = "&".join(f"id={uuid4()}" for _ in range(101))
+    assert (await world.call("GET", f"/api/v1/profiles?{many}")).status_code == 422
+
+
 async def test_a_person_is_found_by_any_identifier_however_it_is_written(world: World) -> None:
     event = world.event(USER, ("email", "ada@example.org"))
     await world.post(event)
