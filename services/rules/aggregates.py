@@ -119,7 +119,8 @@ def _path(definition: wire.Aggregate, family: Family) -> tuple[str, ...]:
     path = tuple(text.split(".")) if text else ()
     if not path or not all(path) or len(path) > MAX_PATH or "\0" in (text or ""):
         raise RuleInvalid(
-            "/property", f"{definition.kind} needs a path of 1 to {MAX_PATH} keys joined by dots"
+            "/property",
+            f"{definition.kind} needs a property of the event, 1 to {MAX_PATH} keys joined by dots",
         )
     return path
 

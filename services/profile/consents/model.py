@@ -16,7 +16,8 @@ Channel = Annotated[
     str,
     Field(
         pattern=r"^(\*|[a-z][a-z0-9_]{0,31})$",
-        description="`email`, `sms`, `push`, `wecom` or a channel of your own; `*`: all of them.",
+        description="`email`, `sms`, `push`, `wecom` or a channel of your own, taken as it is "
+        "named; `*`: all of them.",
         examples=["email"],
     ),
 ]

@@ -32,8 +32,8 @@ class CertificateLine(StoreReport):
         examples=["identifier"],
     )
     state: Literal["pending", "done"] = Field(
-        description="`pending` until the service has removed the bytes from its files and looked "
-        "for what is left."
+        description="`pending` until the service has removed the bytes from its files, which it "
+        "does for all erasures at once and at most once an hour, and looked for what is left."
     )
 
 
