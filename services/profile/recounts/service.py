@@ -21,12 +21,13 @@ from services.profile.computed.states import Key
 from services.profile.identity import store as identity
 from services.profile.merges import impact
 from services.profile.recounts import store
-from services.profile.rules import backfill, service, states
+from services.profile.rules import backfill, states
 from services.profile.rules import store as registered
 from services.profile.rules.advance import Touched
 from services.profile.rules.backfill import LEAVES_PER_QUERY, Row
 from services.profile.rules.ruleset import RuleSet
 from services.profile.rules.service import News, Settled
+from services.profile.rules.settle import settle
 from services.profile.rules.store import PendingLeaf
 from services.profile.stream import store as stream
 from services.rules import leaf_of
@@ -141,7 +142,7 @@ async def finish(
     told = await computed.add_recounted(
         session, workspace_id, rules, news, merge_of, counted_anew, now_ms
     )
-    settled = await service.settle(session, workspace_id, rules, news, now_ms)
+    settled = await settle(session, workspace_id, rules, news, now_ms)
     await impact.add_changes(session, workspace_id, merge_of, settled.changes)
     return Settled(told.changes + settled.changes, settled.next_due).with_due(told.next_due)
 

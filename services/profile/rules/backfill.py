@@ -17,10 +17,11 @@ from services.profile.computed import states as computed_states
 from services.profile.identity import store as identity
 from services.profile.merges import store as merges
 from services.profile.profiles import read as profiles
-from services.profile.rules import service, since, states, store
+from services.profile.rules import since, states, store
 from services.profile.rules.advance import Touched
 from services.profile.rules.ruleset import Definition, RuleSet
 from services.profile.rules.service import News, Settled
+from services.profile.rules.settle import settle
 from services.profile.rules.states import Held, Key
 from services.profile.rules.store import PendingLeaf
 from services.profile.stages import stalls
@@ -185,7 +186,7 @@ async def sweep(
             touched.nodes[index] = dict.fromkeys(map(str, ids))
     news = News(touched, new_rules=True)
     scheduled = await computed.schedule(session, workspace_id, rules, news, ids, now_ms)
-    settled = await service.settle(session, workspace_id, rules, news, now_ms)
+    settled = await settle(session, workspace_id, rules, news, now_ms)
     settled = settled.with_due(scheduled.next_due)
     asked, more = asked + len(ids), len(ids) == CHUNK
     await store.swept(session, workspace_id, map(UUID, keys), asked, all_=not more)
@@ -222,5 +223,5 @@ async def expire(
     changes = stalled + told.changes
     if not overdue and not lasted and not news.touched.nodes:
         return changes, more
-    settled = await service.settle(session, workspace_id, rules, news, now_ms)
+    settled = await settle(session, workspace_id, rules, news, now_ms)
     return changes + settled.changes, more

@@ -1,6 +1,6 @@
 """SQL of leaf states: read for a set of people, written back at once."""
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
@@ -97,21 +97,24 @@ async def load(
     return dict(map(_held, found.all()))
 
 
-async def load_keys(
-    session: AsyncSession, workspace_id: UUID, keys: Collection[Key]
-) -> dict[Key, Held]:
-    """Those of the states that there are."""
+async def read(session: AsyncSession, workspace_id: UUID, keys: Collection[Key]) -> Sequence[Any]:
+    """The rows of those of the states that there are, for ``held``."""
     if not keys:
-        return {}
+        return ()
     found = await session.execute(
         _LOAD_KEYS,
         {
             "workspace_id": workspace_id,
-            "ids": plain(profile_id for profile_id, _ in keys),
-            "leaf_ids": plain(leaf_id for _, leaf_id in keys),
+            "ids": plain([profile_id for profile_id, _ in keys]),
+            "leaf_ids": plain([leaf_id for _, leaf_id in keys]),
         },
     )
-    return dict(map(_held, found.all()))
+    return found.all()
+
+
+def held(rows: Iterable[Any]) -> dict[Key, Held]:
+    """Rows as states; apart from ``read`` so that a thread can do it."""
+    return dict(map(_held, rows))
 
 
 async def take(
@@ -125,24 +128,36 @@ async def take(
 
 
 async def save(session: AsyncSession, workspace_id: UUID, states: Mapping[Key, Held]) -> None:
+    await write(session, columns(workspace_id, states))
+
+
+def columns(workspace_id: UUID, states: Mapping[Key, Held]) -> dict[str, object]:
+    """What ``write`` takes; apart from it so that a thread can make it."""
     if not states:
-        return
-    held = list(states.values())
-    await session.execute(
-        _SAVE,
-        {
-            "workspace_id": workspace_id,
-            "ids": plain(profile_id for profile_id, _ in states),
-            "leaf_ids": plain(leaf_id for _, leaf_id in states),
-            "totals": plain(h.state.total for h in held),
-            "first": plain(h.state.first for h in held),
-            "last": plain(h.state.last for h in held),
-            "recent": quoted(plain(h.state.recent) for h in held),
-            "indexes": quoted(plain(i for i, _ in h.state.buckets) for h in held),
-            "counts": quoted(plain(n for _, n in h.state.buckets) for h in held),
-            "due": plain(h.due for h in held),
-        },
-    )
+        return {}
+    held = [(h.state, h.due) for h in states.values()]
+    return {
+        "workspace_id": workspace_id,
+        "ids": plain([profile_id for profile_id, _ in states]),
+        "leaf_ids": plain([leaf_id for _, leaf_id in states]),
+        "totals": plain([state.total for state, _ in held]),
+        "first": plain([state.first for state, _ in held]),
+        "last": plain([state.last for state, _ in held]),
+        "recent": _lists([state.recent for state, _ in held]),
+        "indexes": _lists([[i for i, _ in state.buckets] for state, _ in held]),
+        "counts": _lists([[n for _, n in state.buckets] for state, _ in held]),
+        "due": plain([due for _, due in held]),
+    }
+
+
+async def write(session: AsyncSession, columns: dict[str, object]) -> None:
+    if columns:
+        await session.execute(_SAVE, columns)
+
+
+def _lists(values: list[Any]) -> str:
+    """Arrays of numbers as an array of their texts."""
+    return quoted([plain(value) if value else "{}" for value in values])
 
 
 async def due(session: AsyncSession, workspace_id: UUID, now_ms: int, limit: int) -> list[Key]:

@@ -12,6 +12,7 @@ from services.profile.computed import service as computed
 from services.profile.merges import account_store, impact
 from services.profile.rules import service as rules
 from services.profile.rules.ruleset import RuleSet
+from services.profile.rules.settle import settle
 from services.profile.stream.block import Block
 from services.profile.stream.service import Applied
 
@@ -42,7 +43,7 @@ async def follow(
     news = await rules.of_block(session, workspace_id, known, block, applied)
     told = await computed.of_block(session, workspace_id, known, applied, news, now_ms)
     asks_members = await asking.touch(session, workspace_id, known, news, grouped)
-    settled = await rules.settle(session, workspace_id, known, news, now_ms)
+    settled = await settle(session, workspace_id, known, news, now_ms)
     await impact.record(session, workspace_id, applied, met, settled.changes)
     settled = settled.with_due(told.next_due)
     changes = [*grouped.changes, *told.changes, *settled.changes]
