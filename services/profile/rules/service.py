@@ -1,6 +1,5 @@
 """Keeps rule state, segments, watched rules and stages true while people change."""
 
-import asyncio
 from collections import OrderedDict
 from dataclasses import dataclass, field
 from uuid import UUID
@@ -14,11 +13,10 @@ from services.profile.consents.policy import LAW_TRAITS
 from services.profile.recounts import store as recounts
 from services.profile.rules import memberships, states, store
 from services.profile.rules.advance import Touched
-from services.profile.rules.count import count
+from services.profile.rules.count import Counted
 from services.profile.rules.memberships import Pair
 from services.profile.rules.ruleset import RuleSet, build
 from services.profile.rules.states import Key
-from services.profile.stream.block import Block
 from services.profile.stream.service import Applied
 from services.rules import LeafState
 from services.rules.partials import Sample
@@ -78,14 +76,11 @@ class Settled:
 
 
 async def of_block(
-    session: AsyncSession, workspace_id: UUID, rules: RuleSet, block: Block, applied: Applied
+    session: AsyncSession, workspace_id: UUID, rules: RuleSet, applied: Applied, counted: Counted
 ) -> News:
-    """What a block of events, already applied to profiles, means for rules."""
-    news = News()
-    if rules.by_event or rules.aggregates_by_event:
-        owners = map(applied.resolution.canonical, applied.resolution.owners)
-        found = await asyncio.to_thread(count, rules, block.events, owners)
-        news.counted, news.sampled = found.times, found.samples
+    """What a block of events, already applied to profiles, means for rules. ``counted``: by the
+    rules, of its events."""
+    news = News(counted=counted.times, sampled=counted.samples)
     if gone := [loser for loser in applied.became if loser in applied.existing]:
         became = {loser: applied.became[loser] for loser in gone}
         await memberships.inherit(session, workspace_id, became)

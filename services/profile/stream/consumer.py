@@ -29,7 +29,7 @@ from services.profile.recounts import worker as recounts
 from services.profile.rules import backfill
 from services.profile.rules import store as registered
 from services.profile.rules.service import RuleCache
-from services.profile.stream import effects, poison, service, store
+from services.profile.stream import blocks, poison, store
 from services.profile.stream.block import Block, decode
 from services.profile.stream.effects import Effects
 from services.profile.traits.store import PolicyCache
@@ -120,7 +120,7 @@ class Consumer:
         )
         async for page in pages:
             for rows in _blocks(page):
-                await ahead.put(await asyncio.to_thread(decode, rows))
+                await ahead.put(await asyncio.to_thread(_prepared, rows))
 
     async def _apply(self, after: int, block: Block) -> None:
         try:
@@ -152,9 +152,7 @@ class Consumer:
             now_ms = to_ms(resources.clock.now())
             known = await resources.rules.get(session, workspace_id, place.rules_revision)
             policy = await resources.policies.get(session, workspace_id, place.rules_revision)
-            applied = await service.apply(session, workspace_id, block, now_ms, policy)
-            followed = await effects.follow(session, workspace_id, known, block, applied, now_ms)
-            await feed.append(session, workspace_id, applied.changes + followed.changes)
+            followed = await blocks.apply(session, workspace_id, block, known, policy, now_ms)
             await store.quarantine(session, workspace_id, refused, reason)
             await store.advance(session, workspace_id, block.end)
             if not keep:
@@ -308,3 +306,7 @@ def _blocks(page: FeedPage) -> Iterator[list[FeedRow]]:
         events += row.count
     if rows:
         yield rows
+
+
+def _prepared(rows: list[FeedRow]) -> Block:
+    return decode(rows).prepare()
