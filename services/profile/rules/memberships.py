@@ -149,8 +149,8 @@ async def save(
 def _pairs(workspace_id: UUID, pairs: Sequence[Pair]) -> dict[str, object]:
     return {
         "workspace_id": workspace_id,
-        "ids": plain(profile_id for profile_id, _ in pairs),
-        "rule_ids": plain(rule_id for _, rule_id in pairs),
+        "ids": plain([profile_id for profile_id, _ in pairs]),
+        "rule_ids": plain([rule_id for _, rule_id in pairs]),
     }
 
 
@@ -170,10 +170,10 @@ async def save_stages(
             _PUT_STAGES,
             {
                 "workspace_id": workspace_id,
-                "ids": plain(profile_id for profile_id, _, _ in arrived),
-                "model_ids": plain(model_id for _, model_id, _ in arrived),
-                "stage_ids": quoted(stage_id for _, _, stage_id in arrived),
-                "stalls": plain(stalls.get((m, stage_id)) for _, m, stage_id in arrived),
+                "ids": plain([profile_id for profile_id, _, _ in arrived]),
+                "model_ids": plain([model_id for _, model_id, _ in arrived]),
+                "stage_ids": quoted([stage_id for _, _, stage_id in arrived]),
+                "stalls": plain([stalls.get((m, stage_id)) for _, m, stage_id in arrived]),
                 "now_ms": now_ms,
             },
         )
@@ -182,19 +182,19 @@ async def save_stages(
             _LEAVE_STAGES,
             {
                 "workspace_id": workspace_id,
-                "ids": plain(c.profile_id for c in left),
-                "model_ids": plain(c.model_id for c in left),
+                "ids": plain([c.profile_id for c in left]),
+                "model_ids": plain([c.model_id for c in left]),
             },
         )
     await session.execute(
         _STAGE_HISTORY,
         {
             "workspace_id": workspace_id,
-            "change_ids": plain(uuid7() for _ in changes),
-            "ids": plain(c.profile_id for c in changes),
-            "model_ids": plain(c.model_id for c in changes),
-            "before": quoted(c.before for c in changes),
-            "after": quoted(c.after for c in changes),
+            "change_ids": plain([uuid7() for _ in changes]),
+            "ids": plain([c.profile_id for c in changes]),
+            "model_ids": plain([c.model_id for c in changes]),
+            "before": quoted([c.before for c in changes]),
+            "after": quoted([c.after for c in changes]),
             "now_ms": now_ms,
         },
     )
