@@ -52,6 +52,26 @@ ON CONFLICT (workspace_id, profile_id, leaf_id) DO UPDATE SET
   bucket_count = excluded.bucket_count, next_change_at = excluded.next_change_at
 """)
 
+# Of people who live under the very id, as nearly all do: the others are looked for one by one.
+_ADD = statement("""
+WITH added AS (
+  INSERT INTO leaf_state (workspace_id, profile_id, leaf_id, total, first, last, recent,
+                          bucket_index, bucket_count)
+  SELECT :workspace_id, p.profile_id, new.leaf_id, new.total, new.first, new.last,
+         CAST(new.recent AS bigint[]), CAST(new.bucket_index AS bigint[]),
+         CAST(new.bucket_count AS bigint[])
+  FROM unnest(CAST(:ids AS uuid[]), CAST(:leaf_ids AS text[]), CAST(:totals AS bigint[]),
+              CAST(:first AS bigint[]), CAST(:last AS bigint[]), CAST(:recent AS text[]),
+              CAST(:indexes AS text[]), CAST(:counts AS text[]))
+    AS new(profile_id, leaf_id, total, first, last, recent, bucket_index, bucket_count)
+  JOIN profile p ON p.workspace_id = :workspace_id AND p.profile_id = new.profile_id
+  ON CONFLICT DO NOTHING
+  RETURNING profile_id, leaf_id
+)
+SELECT count(*), CASE WHEN count(*) < :count THEN array_agg(profile_id || ' ' || leaf_id) END
+FROM added
+""")
+
 _DELETE = statement("""
 DELETE FROM leaf_state s USING unnest(CAST(:ids AS uuid[])) AS asked(profile_id)
 WHERE s.workspace_id = :workspace_id AND s.profile_id = asked.profile_id
@@ -148,6 +168,18 @@ def columns(workspace_id: UUID, states: Mapping[Key, Held]) -> dict[str, object]
         "counts": _lists([[n for _, n in state.buckets] for state, _ in held]),
         "due": plain([due for _, due in held]),
     }
+
+
+async def add(
+    session: AsyncSession, workspace_id: UUID, columns: Mapping[str, object], count: int
+) -> set[Key] | None:
+    """Write ``count`` new states, columns as of ``past.columns``, where none is held yet and the
+    profile lives. Those that were written, None for all."""
+    parameters = {**columns, "workspace_id": workspace_id, "count": count}
+    written, added = (await session.execute(_ADD, parameters)).one()
+    if written == count:
+        return None
+    return {(each[:36], each[37:]) for each in added or ()}
 
 
 async def write(session: AsyncSession, columns: dict[str, object]) -> None:

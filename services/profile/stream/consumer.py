@@ -26,7 +26,7 @@ from services.profile.feed import store as feed
 from services.profile.identity_policy import worker as identity_policy
 from services.profile.merges import store as merges
 from services.profile.recounts import worker as recounts
-from services.profile.rules import backfill
+from services.profile.rules import backfill, past
 from services.profile.rules import store as registered
 from services.profile.rules.service import RuleCache
 from services.profile.stream import blocks, poison, store
@@ -232,12 +232,14 @@ class Consumer:
         async with workspace_tx(resources.sessionmaker, workspace_id) as session:
             pending = await registered.pending_leaves(session, workspace_id)
             unmerged = await merges.last_unmerge(session, workspace_id)
-        for leaves in backfill.batches(pending):
-            rows = await backfill.fetch(
-                resources.tracking, workspace_id, leaves, min_feed_offset=unmerged
-            )
-            async with workspace_tx(resources.sessionmaker, workspace_id) as session:
-                await backfill.add(session, workspace_id, leaves, rows, unmerged)
+        for leaves in past.together(pending):
+            async with (
+                past.fetch(
+                    resources.tracking, workspace_id, leaves, min_feed_offset=unmerged
+                ) as found,
+                workspace_tx(resources.sessionmaker, workspace_id) as session,
+            ):
+                await backfill.add(session, workspace_id, leaves, found, unmerged)
 
     async def _count_anew(self) -> None:
         resources, workspace_id = self._resources, self._workspace_id
@@ -262,16 +264,15 @@ class Consumer:
 
     async def _sweep(self, keys: set[str]) -> None:
         resources, workspace_id = self._resources, self._workspace_id
-        after: UUID | None = UUID(int=0)
-        asked = 0
-        while after is not None:
+        async with workspace_tx(resources.sessionmaker, workspace_id) as session:
+            now_ms = to_ms(resources.clock.now())
+            sweep = await backfill.plan_sweep(session, workspace_id, keys, now_ms)
+        while not sweep.done:
             async with workspace_tx(resources.sessionmaker, workspace_id) as session:
                 place = await store.lock(session, workspace_id)
                 known = await resources.rules.get(session, workspace_id, place.rules_revision)
                 now_ms = to_ms(resources.clock.now())
-                settled, after, asked = await backfill.sweep(
-                    session, workspace_id, known, keys, after, asked, now_ms
-                )
+                settled, sweep = await backfill.sweep(session, workspace_id, known, sweep, now_ms)
                 if settled.changes:
                     await feed.append(session, workspace_id, settled.changes)
             resources.bell.ring(str(workspace_id))
