@@ -20,6 +20,7 @@ import httpx2
 import psutil
 import pytest
 
+from services.kit.clickhouse import ClickHouse
 from services.tracking.log.commit import asyncpg_dsn
 from tests.bench import stack
 from tests.bench.profiles import BATCH, Bench, batches
@@ -27,7 +28,7 @@ from tests.bench.stack import REPOSITORY
 from tests.support.app import user_headers
 
 PEOPLE, EVENTS = 1_000_000, 20_000_000
-TIMELINES = 200
+TIMELINES, TIMELINE_EVENTS = 200, 10_000_000
 _READY_SECONDS = 900.0
 
 _PEOPLE = """
@@ -81,10 +82,10 @@ RULE: dict[str, Any] = {
 }
 
 
-def fill(dsn: str, workspace_id: UUID, people: int, events: int) -> None:
+def fill(dsn: str, workspace_id: UUID, start: int, end: int) -> None:
     """Events of the past; in a process of its own, as chDB's directory is one process's."""
-    program = "import asyncio, sys; from tests.bench.bench_past import fill_here; fill_here()"
-    arguments = (dsn, str(workspace_id), str(people), str(events))
+    program = "from tests.bench.bench_past import fill_here; fill_here()"
+    arguments = (dsn, str(workspace_id), str(start), str(end))
     subprocess.run([sys.executable, "-c", program, *arguments], cwd=REPOSITORY, check=True)
 
 
@@ -92,13 +93,11 @@ def fill_here() -> None:
     asyncio.run(_fill_here(*sys.argv[1:]))
 
 
-async def _fill_here(dsn: str, workspace_id: str, people: str, events: str) -> None:
-    from services.kit.clickhouse import ClickHouse
-
+async def _fill_here(dsn: str, workspace_id: str, first: str, end: str) -> None:
     clickhouse = await ClickHouse.open(dsn, readers=0)
-    for start in range(0, int(events), _FILL_AT_ONCE):
-        count = min(_FILL_AT_ONCE, int(events) - start)
-        values = {"workspace_id": workspace_id, "people": people, "start": start, "count": count}
+    for start in range(int(first), int(end), _FILL_AT_ONCE):
+        count = min(_FILL_AT_ONCE, int(end) - start)
+        values = {"workspace_id": workspace_id, "people": PEOPLE, "start": start, "count": count}
         await clickhouse.command(_FILL.format(**values))
     await clickhouse.close()
 
@@ -109,10 +108,14 @@ class Past(Bench):
     def make(self) -> None:
         self.post(batches(BATCH, 100, 1))
         self.caught_up()
+        asyncio.run(self._people())
+        self.add(0, TIMELINE_EVENTS)
+
+    def add(self, start: int, end: int) -> None:
+        """The events of these numbers, while nobody else has the stores."""
         self.profile.stop()
         self.store.stop()
-        fill(f"chdb://{self.running.home / 'chdb'}", self.workspace_id, PEOPLE, EVENTS)
-        asyncio.run(self._people())
+        fill(f"chdb://{self.running.home / 'chdb'}", self.workspace_id, start, end)
         self.store = self.running.store()
         self.profile = self.running.profile(self.ingest, self.store)
 
@@ -146,6 +149,7 @@ def test_past(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
         bench = Past(running)
         bench.make()
         took = bench.timelines()
+        bench.add(TIMELINE_EVENTS, EVENTS)
         process, peak = psutil.Process(bench.profile.process.pid), 0
         postgres, cpu, began = running.postgres_cpu_seconds, bench.profile.cpu_seconds, time.time()
         store = bench.store.cpu_seconds
@@ -166,6 +170,7 @@ def test_past(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
         figures = {
             "people": PEOPLE,
             "events": EVENTS,
+            "timeline_events": TIMELINE_EVENTS,
             "timeline_p50_ms": round(1000 * statistics.median(took), 1),
             "timeline_p95_ms": round(1000 * statistics.quantiles(took, n=20)[-1], 1),
             "backfill_s": round(seconds, 1),
