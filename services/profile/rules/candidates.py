@@ -11,27 +11,32 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from services.profile.rules.ruleset import Definition
 from services.rules import Rule, fields, normalise
-from services.rules.binds import ParamValue
 from services.rules.compile_postgres import Columns, compile_postgres
 from services.rules.model import AtLeast, Held, Sequence, walk
 
 _READABLE = {"traits", "bucket"}
 """What a query sees as rules do. All else is told by other rules, accounts or the law, or ages."""
 _UUID_BYTES = 16
-_LETTERS = str.maketrans("0123456789", "abcdefghij")
 
-# Apart and not joined by OR, so that each is planned as joins of whole tables.
-_FIND = """
-SELECT string_agg(uuid_send(profile_id), CAST('' AS bytea) ORDER BY profile_id) FROM (
-  SELECT profile_id FROM membership
-  WHERE workspace_id = :workspace_id AND rule_id = ANY(:rule_ids)
-  UNION SELECT profile_id FROM stage
-  WHERE workspace_id = :workspace_id AND model_id = ANY(:rule_ids)
-  {parts}) AS found
-"""
-_PART = """UNION SELECT p.profile_id FROM profile p
-  WHERE p.workspace_id = :workspace_id AND {condition}"""
 _MEMORY = text("SELECT set_config('work_mem', '64MB', true)")
+_BEGIN = text("CREATE TEMPORARY TABLE candidate (profile_id uuid) ON COMMIT DROP")
+_MEMBERS = text("""
+INSERT INTO candidate
+SELECT profile_id FROM membership
+WHERE workspace_id = :workspace_id AND rule_id = ANY(:rule_ids)
+UNION ALL
+SELECT profile_id FROM stage WHERE workspace_id = :workspace_id AND model_id = ANY(:rule_ids)
+""")
+# One by one and not joined by OR: each is planned as joins of whole tables, and gives back the
+# memory they took before the next begins.
+_PART = """
+INSERT INTO candidate
+SELECT p.profile_id FROM profile p WHERE p.workspace_id = :workspace_id AND {condition}
+"""
+_FOUND = text("""
+SELECT string_agg(uuid_send(profile_id), CAST('' AS bytea) ORDER BY profile_id)
+FROM (SELECT DISTINCT profile_id FROM candidate) AS found
+""")
 _COLUMNS = Columns(
     leaf_state="(SELECT * FROM leaf_state WHERE workspace_id = :workspace_id)",
 )
@@ -63,18 +68,16 @@ async def find(
     rules = [normalise(dict(tree)) for each in definitions for _, tree in each.trees]
     if not all(map(_is_readable, rules)):
         return None
-    parts: list[str] = []
-    values: dict[str, ParamValue] = {}
-    for number, asked in enumerate(asked for rule in rules for asked in _asked(rule)):
-        prefix = "c" + str(number).translate(_LETTERS) + "_"
-        condition, parameters = compile_postgres(asked, now_ms, columns=_COLUMNS, prefix=prefix)
-        parts.append(_PART.format(condition=condition))
-        values |= parameters
     await session.execute(_MEMORY)
-    statement = text(_FIND.format(parts="\n  ".join(parts)))
+    await session.execute(_BEGIN)
     keys = [UUID(each.key) for each in definitions]
-    bound = {"workspace_id": workspace_id, "rule_ids": keys, **values}
-    return Candidates((await session.execute(statement, bound)).scalar_one() or b"")
+    await session.execute(_MEMBERS, {"workspace_id": workspace_id, "rule_ids": keys})
+    for rule in rules:
+        for asked in _asked(rule):
+            condition, values = compile_postgres(asked, now_ms, columns=_COLUMNS)
+            part = text(_PART.format(condition=condition))
+            await session.execute(part, {"workspace_id": workspace_id, **values})
+    return Candidates((await session.execute(_FOUND)).scalar_one() or b"")
 
 
 def _is_readable(rule: Rule) -> bool:
