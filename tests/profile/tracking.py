@@ -72,6 +72,8 @@ class FakeTracking:
     """How often it said something."""
     withdrawals: list[tuple[int, Withdrawal]] = field(default_factory=list)
     """What the orchestrator's gate was told, and how often profile had said something before."""
+    loaded: int | None = None
+    """The last row that ClickHouse holds; None: it holds all of them."""
     reads: int = 0
     held: bool = False
     """Events that profile appends are durable, but not in the log that is read yet."""
@@ -160,6 +162,10 @@ class FakeTracking:
         @app.post("/internal/v1/rules/query")
         async def leaves(request: Request) -> Response:
             self.leaf_queries.append(await request.json())
+            if self.loaded is not None and self.loaded < self.leaf_queries[-1].get(
+                "max_log_offset", 0
+            ):
+                return Response(status_code=503)
             if self.leaf_answers:
                 return self.leaf_answers.pop(0)
             return (
@@ -197,7 +203,7 @@ class FakeTracking:
 
     def _counted(self, query: dict[str, Any]) -> Response:
         """Of all rows of all workspaces, as a test has one; subjects stand for themselves."""
-        last = query["max_log_offset"]
+        last = query.get("max_log_offset")
         past = [e for rows in self.rows.values() for r in rows[:last] for e in r.entries(Event)]
         return arrow(leaf_rows(query, past))
 

@@ -64,17 +64,19 @@ async def fetch(
     *,
     subjects: Mapping[str, Sequence[str]] | None = None,
     min_feed_offset: int | None = None,
+    exact: bool = True,
 ) -> AsyncIterator[Past]:
     """States of leaves that share a start offset, from the events up to it.
 
-    ``subjects``: of these profiles only, and of exactly these subjects each. Raises
+    ``subjects``: of these profiles only, and of exactly these subjects each. ``exact`` false: from
+    whatever events ClickHouse has loaded. Raises
     ``Unavailable`` while ClickHouse has not loaded the log that far, or tracking does not know
     yet who is who since the row ``min_feed_offset`` of the change feed.
     """
     query = LeafQuery.model_validate(
         {
             "leaves": {leaf.leaf_id: leaf.definition for leaf in leaves},
-            "max_log_offset": leaves[0].start_offset,
+            "max_log_offset": leaves[0].start_offset if exact else None,
             "min_feed_offset": min_feed_offset,
             "subjects": subjects,
         }

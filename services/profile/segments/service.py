@@ -115,7 +115,9 @@ async def preview(
 ) -> Preview:
     """Whom the rule holds for now.
 
-    Event leaves that nothing counts yet are asked of tracking, outside any transaction.
+    Event leaves that nothing counts yet are asked of tracking, outside any transaction, as far as
+    ClickHouse has loaded the log: under traffic it is always a little behind this service, and an
+    answer about a second old is better than none.
     """
     rule = registry.parse(tree, "#/rule")
     async with workspace_tx(maker, workspace_id) as session:
@@ -133,7 +135,7 @@ async def preview(
     ]
     async with AsyncExitStack() as stack:
         found = [
-            await stack.enter_async_context(past.fetch(tracking, workspace_id, leaves))
+            await stack.enter_async_context(past.fetch(tracking, workspace_id, leaves, exact=False))
             for leaves in past.together(missing if place.log_offset else ())
         ]
         session = await stack.enter_async_context(workspace_tx(maker, workspace_id))

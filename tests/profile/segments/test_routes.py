@@ -267,6 +267,16 @@ async def test_a_preview_counts_without_saving(world: World, clock: FakeClock) -
     assert unanswered.status_code == 503
 
 
+async def test_a_preview_waits_for_no_event_that_is_still_being_loaded(
+    world: World, clock: FakeClock
+) -> None:
+    await world.post(order(world, 1, clock))
+    world.tracking.counts, world.tracking.loaded = True, 0
+    rule = group({"event": "Order Completed"})
+    answer = await world.call("POST", "/api/v1/segments/preview", {"rule": rule})
+    assert (answer.status_code, answer.json().get("total")) == (200, 1)
+
+
 async def test_segments_and_members_come_in_pages(world: World) -> None:
     ids = [await create(world, group(PRO), name) for name in ("One", "Two", "Three")]
     await world.post(*(identify(world, n, plan="pro") for n in range(3)))
