@@ -7,10 +7,10 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from services.profile.accounts import member_store, sweep_store
 from services.profile.accounts.block import Grouped
-from services.profile.rules import service as rules
 from services.profile.rules.advance import Touched
 from services.profile.rules.ruleset import Read, RuleSet
 from services.profile.rules.service import News, Settled
+from services.profile.rules.settle import settle
 
 MEMBERS_AT_ONCE = 2000
 """People asked in the transaction that changed their accounts, and in each part after it: an
@@ -60,7 +60,7 @@ async def step(
     ids = await sweep_store.members(session, workspace_id, account_id, after, MEMBERS_AT_ONCE)
     news = News()
     _touch(known, news.touched, _reads(known), ids)
-    settled = await rules.settle(session, workspace_id, known, news, now_ms)
+    settled = await settle(session, workspace_id, known, news, now_ms)
     done = len(ids) < MEMBERS_AT_ONCE
     await sweep_store.move(session, workspace_id, account_id, None if done else ids[-1])
     return settled, True

@@ -18,8 +18,8 @@ from services.profile.errors import AccountExists, AccountMemberNotFound, Accoun
 from services.profile.feed import store as feed
 from services.profile.profiles import service as profiles
 from services.profile.profiles.traits import Traits
-from services.profile.rules import service as rules
 from services.profile.rules.service import News, RuleCache
+from services.profile.rules.settle import settle
 from services.profile.stream import store as stream
 from services.profile.stream.store import Place
 
@@ -182,7 +182,7 @@ async def _settle(
     known = await cache.get(session, workspace_id, place.rules_revision)
     news = News()
     await asking.touch(session, workspace_id, known, news, grouped)
-    settled = await rules.settle(session, workspace_id, known, news, now_ms)
+    settled = await settle(session, workspace_id, known, news, now_ms)
     await feed.append(session, workspace_id, grouped.changes + settled.changes)
 
 

@@ -21,8 +21,8 @@ from services.profile.computed.aggregates import StoredAggregate
 from services.profile.feed import store as feed
 from services.profile.identity import store as identity
 from services.profile.merges import store as merges
-from services.profile.rules import service as rules
 from services.profile.rules.service import News, RuleCache
+from services.profile.rules.settle import settle
 from services.profile.stream import store as stream
 from services.rules.aggregates import Aggregate, aggregate_of
 
@@ -167,7 +167,7 @@ async def _sweep(
         now_ms,
         max(100, CHUNK // max(1, len(current))),
     )
-    settled = await rules.settle(session, workspace_id, known, news, now_ms)
+    settled = await settle(session, workspace_id, known, news, now_ms)
     if changes := told.changes + settled.changes:
         await feed.append(session, workspace_id, changes)
     # Ids are spread evenly, so the place among them is the share of people that are done.

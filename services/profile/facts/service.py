@@ -127,15 +127,17 @@ async def _people(
     now_ms: int,
 ) -> dict[str, Subject]:
     definitions = await rules.definitions(session, workspace_id)
-    return await people.load(
+    found = await people.read(
         session,
         workspace_id,
         ids,
-        segments={d.key for d in definitions if d.kind == "segment"},
-        primary_model=next((d.key for d in definitions if d.kind == "model"), None),
         held={node.key for rule in wanted.values() for node in held(rule)},
         read_accounts=any(s == "account" for rule in wanted.values() for s, _ in fields(rule)),
         now_ms=now_ms,
+    )
+    return found.subjects(
+        {d.key for d in definitions if d.kind == "segment"},
+        next((d.key for d in definitions if d.kind == "model"), None),
     )
 
 

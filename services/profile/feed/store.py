@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Sequence
-from typing import Any
+from typing import NamedTuple
 from uuid import UUID
 
 from sqlalchemy import func, insert, select
@@ -17,27 +17,49 @@ MAX_ENTRIES = 5000
 """Entries per row: what a reader takes into memory at once."""
 
 
-async def append(session: AsyncSession, workspace_id: UUID, entries: Sequence[Change]) -> int:
-    """Append entries in order; the offset of the last row (of the last one before, if none)."""
+class Packed(NamedTuple):
+    """Entries as a row holds them."""
+
+    entries: int
+    data: bytes
+
+
+def whole_rows(entries: list[Change]) -> tuple[list[Packed], list[Change]]:
+    """The entries that make full rows, packed, and the rest."""
+    whole = len(entries) // MAX_ENTRIES * MAX_ENTRIES
+    return _packed(entries[:whole]), entries[whole:]
+
+
+async def append(
+    session: AsyncSession,
+    workspace_id: UUID,
+    entries: Sequence[Change],
+    *,
+    after: Sequence[Packed] = (),
+) -> int:
+    """Append the rows ``after`` and then entries, in order; the offset of the last row (of the last
+    one before, if none)."""
+    rows = [*after, *await asyncio.to_thread(_packed, entries)]
     partition = str(workspace_id)
     await feeds.lock_partition(session, "feed", partition)
     offset = await end(session, workspace_id)
-    rows: list[dict[str, Any]] = []
-    for start in range(0, len(entries), MAX_ENTRIES):
-        block = entries[start : start + MAX_ENTRIES]
-        rows.append(
-            {
-                "workspace_id": workspace_id,
-                "partition": partition,
-                "offset": offset + 1 + len(rows),
-                "count": len(block),
-                "at": func.now(),
-                "data": await asyncio.to_thread(feeds.pack, block),
-            }
-        )
-    for row in rows:
+    for number, (count, data) in enumerate(rows, offset + 1):
+        row = {
+            "workspace_id": workspace_id,
+            "partition": partition,
+            "offset": number,
+            "count": count,
+            "at": func.now(),
+            "data": data,
+        }
         await session.execute(insert(FeedRow).values(row))
     return offset + len(rows)
+
+
+def _packed(entries: Sequence[Change]) -> list[Packed]:
+    starts = range(0, len(entries), MAX_ENTRIES)
+    parts = (entries[start : start + MAX_ENTRIES] for start in starts)
+    return [Packed(len(part), feeds.pack(part)) for part in parts]
 
 
 async def end(session: AsyncSession, workspace_id: UUID) -> int:

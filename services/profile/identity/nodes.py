@@ -18,3 +18,11 @@ class Node:
     """Profiles that have become part of it."""
     linked: dict[str, list[int]] = field(default_factory=dict)
     """By namespace, the event times (ms) at which its identifiers were linked, in order."""
+
+    def copy(self) -> "Node":
+        """One that can be changed without changing this."""
+        linked = {namespace: [*times] for namespace, times in self.linked.items()}
+        return Node(
+            *(self.profile_id, self.user_id, self.created_seq),
+            *(self.identifier_count, self.merge_count, linked),
+        )

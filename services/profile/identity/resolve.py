@@ -6,11 +6,11 @@ before it, by priority, is left where it is.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from services.contracts.identity import ConflictReason
-from services.profile.identity.joint import Joint
+from services.profile.identity.joint import MAX_IDENTIFIERS, Joint
 from services.profile.identity.limits import BUILT_IN, Era, at
 from services.profile.identity.nodes import Identifier as Identifier
 from services.profile.identity.nodes import Node as Node
@@ -101,12 +101,7 @@ def resolve(
     limits by the place in the log from which they count. The outcome does not depend on where the
     log is cut into blocks.
     """
-    result = Resolution(
-        nodes={
-            node.profile_id: replace(node, linked={k: [*v] for k, v in node.linked.items()})
-            for node in nodes
-        }
-    )
+    result = Resolution(nodes={node.profile_id: node.copy() for node in nodes})
     known = dict(owners)
     for index, sighting in enumerate(sightings):
         named = sighting.identifiers
@@ -129,6 +124,12 @@ def _place(
 ) -> str:
     named = list(dict.fromkeys(sighting.identifiers))
     held = {i: result.canonical(known[i]) for i in named if i in known}
+    if not held and len({namespace for namespace, _ in named}) == len(named) <= MAX_IDENTIFIERS:
+        # Nothing limits what a new profile has of different namespaces.
+        owner = _join(index, sighting, {}, {}, result)
+        result.anchors.update((identifier, None) for identifier in named)
+        _link(index, sighting.at, named, owner, known, result)
+        return owner
     if len(held) == len(named) and len(set(held.values())) == 1:
         return held[named[0]]
     joint = Joint(sighting.at, at(eras, sighting.seq))
@@ -207,6 +208,7 @@ def _link(
         known[identifier] = owner
         result.links[identifier] = (owner, index)
         node.identifier_count += 1
-        node.linked[namespace] = sorted([*node.linked.get(namespace, ()), at_ms])
+        times = node.linked.get(namespace)
+        node.linked[namespace] = [at_ms] if times is None else sorted([*times, at_ms])
         if namespace == "user_id":
             node.user_id = value

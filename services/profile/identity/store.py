@@ -151,8 +151,8 @@ async def load(
         _LOAD,
         {
             "workspace_id": workspace_id,
-            "namespaces": quoted(namespace for namespace, _ in identifiers),
-            "values": quoted(value for _, value in identifiers),
+            "namespaces": quoted([namespace for namespace, _ in identifiers]),
+            "values": quoted([value for _, value in identifiers]),
         },
     )
     owners: dict[Identifier, str] = {}
@@ -192,12 +192,12 @@ async def link(session: AsyncSession, workspace_id: UUID, links: Sequence[Linked
         _LINK,
         {
             "workspace_id": workspace_id,
-            "namespaces": quoted(x.namespace for x in links),
-            "values": quoted(x.value for x in links),
-            "subjects": plain(x.subject_id for x in links),
-            "profiles": plain(x.profile_id for x in links),
-            "origins": plain(x.origin_id for x in links),
-            "times": plain(x.at for x in links),
+            "namespaces": quoted([x.namespace for x in links]),
+            "values": quoted([x.value for x in links]),
+            "subjects": plain([x.subject_id for x in links]),
+            "profiles": plain([x.profile_id for x in links]),
+            "origins": plain([x.origin_id for x in links]),
+            "times": plain([x.at for x in links]),
         },
     )
 
@@ -217,17 +217,17 @@ async def merge(
         _MERGE,
         {
             "workspace_id": workspace_id,
-            "ids": plain(r.cause.merge_id for r in records),
-            "winners": plain(r.winner for r in records),
-            "losers": plain(r.loser for r in records),
-            "winner_origins": plain(r.winner_origin for r in records),
-            "loser_origins": plain(r.loser_origin for r in records),
-            "message_ids": quoted(r.cause.message_id for r in records),
-            "times": plain(r.cause.at for r in records),
-            "snapshots": quoted(msgspec.json.encode(r.snapshot).decode() for r in records),
-            "survivors": quoted(msgspec.json.encode(r.survivor).decode() for r in records),
-            "reasons": quoted(r.cause.reason for r in records),
-            "deciders": quoted(r.cause.decided_by for r in records),
+            "ids": plain([r.cause.merge_id for r in records]),
+            "winners": plain([r.winner for r in records]),
+            "losers": plain([r.loser for r in records]),
+            "winner_origins": plain([r.winner_origin for r in records]),
+            "loser_origins": plain([r.loser_origin for r in records]),
+            "message_ids": quoted([r.cause.message_id for r in records]),
+            "times": plain([r.cause.at for r in records]),
+            "snapshots": quoted([msgspec.json.encode(r.snapshot).decode() for r in records]),
+            "survivors": quoted([msgspec.json.encode(r.survivor).decode() for r in records]),
+            "reasons": quoted([r.cause.reason for r in records]),
+            "deciders": quoted([r.cause.decided_by for r in records]),
         },
     )
 

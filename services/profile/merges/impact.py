@@ -42,7 +42,8 @@ Watched rules of other services count as segments here."""
 async def standing(
     session: AsyncSession, workspace_id: UUID, profile_ids: Collection[str]
 ) -> Standing:
-    holds, stages = await memberships.load(session, workspace_id, profile_ids)
+    said = await memberships.load(session, workspace_id, profile_ids)
+    holds, stages = said.holds(), said.by_model()
     return {
         each: {"segments": sorted(holds.get(each, ())), "stages": stages.get(each, {})}
         for each in sorted(holds.keys() | stages.keys())

@@ -14,8 +14,7 @@ from services.profile.merges import store, undo
 from services.profile.merges.store import StoredMerge
 from services.profile.profiles.service import canonical
 from services.profile.rules.service import RuleCache
-from services.profile.stream import effects
-from services.profile.stream import service as stream_service
+from services.profile.stream import blocks
 from services.profile.stream import store as stream
 from services.profile.stream.block import Block
 from services.profile.stream.service import Decided
@@ -61,11 +60,7 @@ async def merge(
     ruleset = await cache.get(session, workspace_id, place.rules_revision)
     policy = await trait_store.load(session, workspace_id)
     nothing, now_ms = Block(place.log_offset), decision.now_ms
-    applied = await stream_service.write(
-        session, workspace_id, nothing, decided, [], now_ms, policy
-    )
-    followed = await effects.follow(session, workspace_id, ruleset, nothing, applied, now_ms)
-    await feed.append(session, workspace_id, applied.changes + followed.changes)
+    await blocks.follow(session, workspace_id, nothing, decided, ruleset, policy, now_ms)
     return await find(session, workspace_id, decision.decision_id)
 
 

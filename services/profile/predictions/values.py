@@ -13,8 +13,8 @@ from services.profile.computed import service as computed
 from services.profile.computed import states
 from services.profile.computed.service import Values
 from services.profile.feed import store as feed
-from services.profile.rules import service as rules
 from services.profile.rules.service import News, RuleCache
+from services.profile.rules.settle import settle
 from services.profile.stream import store as stream
 
 AS_OF = "as_of"
@@ -39,7 +39,7 @@ async def write(
     told = await computed.publish(session, workspace_id, known, news, values, now_ms)
     # That a value is now of a later time is no news while it stays the same.
     told = [change for change in told if not change.data["name"].endswith(f".{AS_OF}")]
-    settled = await rules.settle(session, workspace_id, known, news, now_ms)
+    settled = await settle(session, workspace_id, known, news, now_ms)
     if told or settled.changes:
         await feed.append(session, workspace_id, [*told, *settled.changes])
 

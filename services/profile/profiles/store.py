@@ -118,12 +118,12 @@ def _columns(workspace_id: UUID, writes: Sequence[Write]) -> dict[str, object]:
     traits = [w.traits for w in writes]
     return {
         "workspace_id": workspace_id,
-        "ids": plain(w.profile_id for w in writes),
-        "user_ids": quoted(w.user_id for w in writes),
-        "traits": quoted(None if t is None else encode(t.values).decode() for t in traits),
-        "meta": quoted(None if t is None else encode(t.meta).decode() for t in traits),
-        "counts": plain(w.identifier_count for w in writes),
-        "seqs": plain(w.created_seq for w in writes),
-        "first": plain(w.first_seen for w in writes),
-        "last": plain(w.last_seen for w in writes),
+        "ids": plain([w.profile_id for w in writes]),
+        "user_ids": quoted([w.user_id for w in writes]),
+        "traits": quoted([None if t is None else encode(t.values).decode() for t in traits]),
+        "meta": quoted([None if t is None else encode(t.meta).decode() for t in traits]),
+        "counts": plain([w.identifier_count for w in writes]),
+        "seqs": plain([w.created_seq for w in writes]),
+        "first": plain([w.first_seen for w in writes]),
+        "last": plain([w.last_seen for w in writes]),
     }

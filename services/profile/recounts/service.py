@@ -6,6 +6,7 @@ count live, and tracking is asked for all earlier ones by subject, which needs n
 
 from collections.abc import Collection
 from dataclasses import dataclass, field
+from itertools import chain
 from uuid import UUID
 
 from sqlalchemy.ext.asyncio import AsyncSession
@@ -21,12 +22,13 @@ from services.profile.computed.states import Key
 from services.profile.identity import store as identity
 from services.profile.merges import impact
 from services.profile.recounts import store
-from services.profile.rules import backfill, service, states
+from services.profile.rules import backfill, past, states
 from services.profile.rules import store as registered
 from services.profile.rules.advance import Touched
-from services.profile.rules.backfill import LEAVES_PER_QUERY, Row
+from services.profile.rules.past import Row
 from services.profile.rules.ruleset import RuleSet
 from services.profile.rules.service import News, Settled
+from services.profile.rules.settle import settle
 from services.profile.rules.store import PendingLeaf
 from services.profile.stream import store as stream
 from services.rules import leaf_of
@@ -96,9 +98,9 @@ async def fetch(tracking: ServiceClient, workspace_id: UUID, begun: Begun) -> Pa
     if begun.start_offset == 0:
         return Past()
     rows: list[Row] = []
-    for start in range(0, len(begun.leaves), LEAVES_PER_QUERY):
-        leaves = begun.leaves[start : start + LEAVES_PER_QUERY]
-        rows += await backfill.fetch(tracking, workspace_id, leaves, subjects=begun.subjects)
+    for leaves in past.together(begun.leaves):
+        async with past.fetch(tracking, workspace_id, leaves, subjects=begun.subjects) as found:
+            rows += chain.from_iterable(map(past.rows, found.batches()))
     everybody = [UUID(each) for own in begun.subjects.values() for each in own]
     counted = await computed_past.recount(
         tracking, workspace_id, begun.aggregates, everybody, begun.start_offset
@@ -111,7 +113,7 @@ async def finish(
     workspace_id: UUID,
     rules: RuleSet,
     begun: Begun,
-    past: Past,
+    missing: Past,
     now_ms: int,
 ) -> Settled:
     """Add the past, then ask everything about these people; the lock is held.
@@ -130,18 +132,18 @@ async def finish(
         for leaf in begun.leaves
         if state.get(leaf.leaf_id) == "ready"
     }
-    counted = [row for row in past.leaves if row[1] in merge_of and row[0] in wanted]
+    counted = [row for row in missing.leaves if row[1] in merge_of and row[0] in wanted]
     await backfill.add_rows(session, workspace_id, wanted, counted)
     await store.finish(session, workspace_id, merge_of)
     touched = Touched()
     touched.everything(rules, merge_of)
     accounts = await member_store.accounts_of(session, workspace_id, merge_of)
     news = News(touched, accounts=accounts, new_rules=True)
-    counted_anew = await _of_aggregates(session, workspace_id, begun, past, merge_of)
+    counted_anew = await _of_aggregates(session, workspace_id, begun, missing, merge_of)
     told = await computed.add_recounted(
         session, workspace_id, rules, news, merge_of, counted_anew, now_ms
     )
-    settled = await service.settle(session, workspace_id, rules, news, now_ms)
+    settled = await settle(session, workspace_id, rules, news, now_ms)
     await impact.add_changes(session, workspace_id, merge_of, settled.changes)
     return Settled(told.changes + settled.changes, settled.next_due).with_due(told.next_due)
 

@@ -1,88 +1,44 @@
 """Brings new rules up to date: counts the past of their leaves, then asks everybody once."""
 
 import asyncio
-from collections.abc import Iterable, Mapping, Sequence
-from itertools import groupby
-from typing import Any
+from collections.abc import Collection, Iterator, Sequence
+from dataclasses import dataclass, replace
 from uuid import UUID
 
 import pyarrow as pa
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from services.contracts.changes import Change
-from services.contracts.tracking import LeafQuery
-from services.kit.http import ServiceClient
 from services.profile.computed import service as computed
 from services.profile.computed import states as computed_states
 from services.profile.identity import store as identity
 from services.profile.merges import store as merges
 from services.profile.profiles import read as profiles
-from services.profile.rules import service, since, states, store
+from services.profile.rules import candidates, since, states, store
 from services.profile.rules.advance import Touched
+from services.profile.rules.candidates import Candidates
+from services.profile.rules.past import Past, Row, columns
+from services.profile.rules.past import rows as rows_of
 from services.profile.rules.ruleset import Definition, RuleSet
 from services.profile.rules.service import News, Settled
+from services.profile.rules.settle import settle
 from services.profile.rules.states import Held, Key
 from services.profile.rules.store import PendingLeaf
 from services.profile.stages import stalls
 from services.profile.stream import store as stream
-from services.rules import EMPTY, Leaf, LeafState, leaf_of, merge, normalise
+from services.profile.stream.aside import aside
+from services.rules import EMPTY, Leaf, leaf_of, merge, normalise
 
-LEAVES_PER_QUERY = 50
+FIRST = UUID(int=0)
 CHUNK = 5000
 """Profiles that are asked, or states that are written, at once."""
-
-Row = tuple[str, str, LeafState]
-"""(leaf id, profile id, state)."""
-
-
-async def fetch(
-    tracking: ServiceClient,
-    workspace_id: UUID,
-    leaves: list[PendingLeaf],
-    *,
-    subjects: Mapping[str, Sequence[str]] | None = None,
-    min_feed_offset: int | None = None,
-    exact: bool = True,
-) -> list[Row]:
-    """States of leaves that share a start offset, from the events up to it.
-
-    ``subjects``: of these profiles only, and of exactly these subjects each. ``exact`` false: from
-    whatever events ClickHouse has loaded. Raises ``Unavailable`` while ClickHouse has not loaded
-    the log that far, or tracking does not know yet who is who since the row ``min_feed_offset``
-    of the change feed.
-    """
-    query = LeafQuery.model_validate(
-        {
-            "leaves": {leaf.leaf_id: leaf.definition for leaf in leaves},
-            "max_log_offset": leaves[0].start_offset if exact else None,
-            "min_feed_offset": min_feed_offset,
-            "subjects": subjects,
-        }
-    )
-    response = await tracking.request(
-        "POST",
-        "/internal/v1/rules/query",
-        workspace_id=workspace_id,
-        content=query.model_dump_json(by_alias=True, exclude_none=True),
-        headers={"Content-Type": "application/json"},
-    )
-    response.raise_for_status()
-    return await asyncio.to_thread(_rows, response.content)
-
-
-def batches(pending: Iterable[PendingLeaf]) -> Iterable[list[PendingLeaf]]:
-    """Leaves that can be fetched in one query; ``pending`` ordered by start offset."""
-    for _, same in groupby(pending, key=lambda leaf: leaf.start_offset):
-        leaves = list(same)
-        for start in range(0, len(leaves), LEAVES_PER_QUERY):
-            yield leaves[start : start + LEAVES_PER_QUERY]
 
 
 async def add(
     session: AsyncSession,
     workspace_id: UUID,
-    leaves: list[PendingLeaf],
-    rows: list[Row],
+    leaves: Sequence[PendingLeaf],
+    past: Past,
     unmerged: int,
 ) -> None:
     """Add the past to what was counted live since, once, under the workspace's lock.
@@ -98,8 +54,24 @@ async def add(
     wanted = {
         x.leaf_id: leaf_of(x.definition) for x in leaves if still.get(x.leaf_id) == x.start_offset
     }
-    await add_rows(session, workspace_id, wanted, [row for row in rows if row[0] in wanted])
+    batches = past.batches(list(wanted))
+    coming = await asyncio.to_thread(_next, batches)
+    while coming is not None:
+        batch, columns = coming
+        # The next is read while this one is written.
+        async with aside(lambda: _next(batches)) as reading:
+            added = await states.add(session, workspace_id, columns, batch.num_rows)
+            coming = await reading
+        if added is not None:
+            rows = await asyncio.to_thread(rows_of, batch)
+            rest = [row for row in rows if (row[1], row[0]) not in added]
+            await add_rows(session, workspace_id, wanted, rest)
     await store.finish_leaves(session, workspace_id, wanted)
+
+
+def _next(batches: Iterator[pa.RecordBatch]) -> tuple[pa.RecordBatch, dict[str, object]] | None:
+    batch = next(batches, None)
+    return None if batch is None else (batch, columns(batch))
 
 
 async def add_rows(
@@ -123,26 +95,6 @@ async def _add(
             mine = changed[key] = held.setdefault(key, Held(EMPTY, None))
             mine.state = merge(mine.state, state, leaves[leaf_id])
     await states.save(session, workspace_id, changed)
-
-
-def _rows(content: bytes) -> list[Row]:
-    with pa.ipc.open_stream(content) as reader:
-        table = reader.read_all()
-    names = ("leaf_id", "profile_id", "total", "first", "last", "recent", "buckets")
-    rows: list[Row] = []
-    for batch in table.to_batches(max_chunksize=CHUNK):
-        for leaf_id, profile_id, *parts, buckets in zip(
-            *(batch.column(name).to_pylist() for name in names), strict=True
-        ):
-            state = LeafState.from_wire((*parts, map(_pair, buckets)))
-            rows.append((leaf_id, profile_id, state))
-    return rows
-
-
-def _pair(bucket: Any) -> tuple[int, int]:
-    # ClickHouse's tuples come as structs.
-    index, count = bucket.values() if isinstance(bucket, dict) else bucket
-    return index, count
 
 
 async def start_sweeps(session: AsyncSession, workspace_id: UUID) -> list[str]:
@@ -169,32 +121,70 @@ def _counted(definition: Definition, leaves: dict[str, str]) -> bool:
     return all(leaves.get(leaf.leaf_id) == "ready" for leaf in needed)
 
 
+@dataclass(frozen=True, slots=True)
+class Sweep:
+    """How far rules have asked: of ``people``, in order of id, those up to ``after``.
+
+    ``candidates``: the only ones who need be asked; None where everybody has to be.
+    """
+
+    keys: frozenset[str]
+    people: int
+    candidates: Candidates | None = None
+    after: UUID = FIRST
+    asked: int = 0
+    done: bool = False
+
+    async def page(self, session: AsyncSession, workspace_id: UUID) -> list[UUID]:
+        if self.candidates is not None:
+            return self.candidates.page(self.asked, CHUNK)
+        return await profiles.page(session, workspace_id, self.after, CHUNK)
+
+    def past(self, ids: Sequence[UUID]) -> "Sweep":
+        return replace(
+            self,
+            after=ids[-1] if ids else self.after,
+            asked=self.asked + len(ids),
+            done=len(ids) < CHUNK,
+        )
+
+    @property
+    def shown(self) -> int:
+        """How many people count as asked, those who need not be included."""
+        if self.candidates is None or self.done:
+            return self.people if self.done else self.asked
+        return self.people * self.asked // max(len(self.candidates), 1)
+
+
+async def plan_sweep(
+    session: AsyncSession, workspace_id: UUID, keys: Collection[str], now_ms: int
+) -> Sweep:
+    """Who has to be asked about rules that are kept up to date since ``start_sweeps``."""
+    found = await store.definitions(session, workspace_id)
+    wanted = [definition for definition in found if definition.key in keys]
+    chosen = await candidates.find(session, workspace_id, wanted, now_ms)
+    people = await profiles.count(session, workspace_id)
+    return Sweep(frozenset(keys), people, chosen)
+
+
 async def sweep(
-    session: AsyncSession,
-    workspace_id: UUID,
-    rules: RuleSet,
-    keys: set[str],
-    after: UUID,
-    asked: int,
-    now_ms: int,
-) -> tuple[Settled, UUID | None, int]:
-    """Ask the rules ``keys`` about the next profiles, ``asked`` having been asked before; the last
-    of them, None when all were, and how many have been asked now."""
-    ids = await profiles.page(session, workspace_id, after, CHUNK)
+    session: AsyncSession, workspace_id: UUID, rules: RuleSet, sweep: Sweep, now_ms: int
+) -> tuple[Settled, Sweep]:
+    """Ask the rules about the next people."""
+    ids = await sweep.page(session, workspace_id)
     touched = Touched()
     for index, node in enumerate(rules.nodes):
-        if node.key in keys:
+        if node.key in sweep.keys:
             touched.nodes[index] = dict.fromkeys(map(str, ids))
     news = News(touched, new_rules=True)
     scheduled = await computed.schedule(session, workspace_id, rules, news, ids, now_ms)
-    settled = await service.settle(session, workspace_id, rules, news, now_ms)
+    settled = await settle(session, workspace_id, rules, news, now_ms)
     settled = settled.with_due(scheduled.next_due)
-    asked, more = asked + len(ids), len(ids) == CHUNK
-    await store.swept(session, workspace_id, map(UUID, keys), asked, all_=not more)
-    if more:
-        return settled, ids[-1], asked
-    await stream.revise_rules(session, workspace_id)
-    return settled, None, asked
+    after = sweep.past(ids)
+    await store.swept(session, workspace_id, map(UUID, sweep.keys), after.shown, all_=after.done)
+    if after.done:
+        await stream.revise_rules(session, workspace_id)
+    return settled, after
 
 
 async def next_due(session: AsyncSession, workspace_id: UUID) -> int | None:
@@ -224,5 +214,5 @@ async def expire(
     changes = stalled + told.changes
     if not overdue and not lasted and not news.touched.nodes:
         return changes, more
-    settled = await service.settle(session, workspace_id, rules, news, now_ms)
+    settled = await settle(session, workspace_id, rules, news, now_ms)
     return changes + settled.changes, more

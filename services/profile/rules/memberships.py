@@ -1,6 +1,8 @@
 """SQL of what rules said last: who is in which segment, watched rule and stage."""
 
 from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
 from uuid import UUID
 
 from sqlalchemy.ext.asyncio import AsyncSession
@@ -102,18 +104,32 @@ WHERE s.workspace_id = :workspace_id AND s.profile_id = gone.profile_id
 )
 
 
-async def load(
-    session: AsyncSession, workspace_id: UUID, profile_ids: Collection[str]
-) -> tuple[dict[str, set[str]], dict[str, dict[str, str]]]:
-    """Rules that hold, and stages by model, per profile; profiles without any lack."""
+@dataclass(frozen=True, slots=True)
+class Said:
+    """What rules said last, as it was read."""
+
+    memberships: Sequence[Any]
+    stages: Sequence[Any]
+
+    def holds(self) -> dict[str, set[str]]:
+        """Rules that hold by profile; profiles without any lack."""
+        found: dict[str, set[str]] = {}
+        for profile_id, rule_id in self.memberships:
+            found.setdefault(profile_id, set()).add(rule_id)
+        return found
+
+    def by_model(self) -> dict[str, dict[str, str]]:
+        """Stages by profile and model; profiles without any lack."""
+        found: dict[str, dict[str, str]] = {}
+        for profile_id, model_id, stage_id in self.stages:
+            found.setdefault(profile_id, {})[model_id] = stage_id
+        return found
+
+
+async def load(session: AsyncSession, workspace_id: UUID, profile_ids: Collection[str]) -> Said:
     parameters = {"workspace_id": workspace_id, "ids": plain(profile_ids)}
-    holds: dict[str, set[str]] = {}
-    for profile_id, rule_id in (await session.execute(_LOAD, parameters)).all():
-        holds.setdefault(profile_id, set()).add(rule_id)
-    stages: dict[str, dict[str, str]] = {}
-    for profile_id, model_id, stage_id in (await session.execute(_STAGES, parameters)).all():
-        stages.setdefault(profile_id, {})[model_id] = stage_id
-    return holds, stages
+    memberships = (await session.execute(_LOAD, parameters)).all()
+    return Said(memberships, (await session.execute(_STAGES, parameters)).all())
 
 
 async def save(
@@ -133,8 +149,8 @@ async def save(
 def _pairs(workspace_id: UUID, pairs: Sequence[Pair]) -> dict[str, object]:
     return {
         "workspace_id": workspace_id,
-        "ids": plain(profile_id for profile_id, _ in pairs),
-        "rule_ids": plain(rule_id for _, rule_id in pairs),
+        "ids": plain([profile_id for profile_id, _ in pairs]),
+        "rule_ids": plain([rule_id for _, rule_id in pairs]),
     }
 
 
@@ -154,10 +170,10 @@ async def save_stages(
             _PUT_STAGES,
             {
                 "workspace_id": workspace_id,
-                "ids": plain(profile_id for profile_id, _, _ in arrived),
-                "model_ids": plain(model_id for _, model_id, _ in arrived),
-                "stage_ids": quoted(stage_id for _, _, stage_id in arrived),
-                "stalls": plain(stalls.get((m, stage_id)) for _, m, stage_id in arrived),
+                "ids": plain([profile_id for profile_id, _, _ in arrived]),
+                "model_ids": plain([model_id for _, model_id, _ in arrived]),
+                "stage_ids": quoted([stage_id for _, _, stage_id in arrived]),
+                "stalls": plain([stalls.get((m, stage_id)) for _, m, stage_id in arrived]),
                 "now_ms": now_ms,
             },
         )
@@ -166,19 +182,19 @@ async def save_stages(
             _LEAVE_STAGES,
             {
                 "workspace_id": workspace_id,
-                "ids": plain(c.profile_id for c in left),
-                "model_ids": plain(c.model_id for c in left),
+                "ids": plain([c.profile_id for c in left]),
+                "model_ids": plain([c.model_id for c in left]),
             },
         )
     await session.execute(
         _STAGE_HISTORY,
         {
             "workspace_id": workspace_id,
-            "change_ids": plain(uuid7() for _ in changes),
-            "ids": plain(c.profile_id for c in changes),
-            "model_ids": plain(c.model_id for c in changes),
-            "before": quoted(c.before for c in changes),
-            "after": quoted(c.after for c in changes),
+            "change_ids": plain([uuid7() for _ in changes]),
+            "ids": plain([c.profile_id for c in changes]),
+            "model_ids": plain([c.model_id for c in changes]),
+            "before": quoted([c.before for c in changes]),
+            "after": quoted([c.after for c in changes]),
             "now_ms": now_ms,
         },
     )

@@ -1,6 +1,5 @@
 """Keeps rule state, segments, watched rules and stages true while people change."""
 
-import asyncio
 from collections import OrderedDict
 from dataclasses import dataclass, field
 from uuid import UUID
@@ -8,21 +7,18 @@ from uuid import UUID
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from services.contracts.changes import Change
-from services.profile.account_segments import audience
 from services.profile.computed import aggregates
 from services.profile.consents.ledger import PERSONALISATION
 from services.profile.consents.policy import LAW_TRAITS
 from services.profile.recounts import store as recounts
-from services.profile.rules import memberships, people, since, states, store
-from services.profile.rules.advance import Advanced, Touched, advance, due, dues
-from services.profile.rules.count import count
+from services.profile.rules import memberships, states, store
+from services.profile.rules.advance import Touched
+from services.profile.rules.count import Counted
 from services.profile.rules.memberships import Pair
 from services.profile.rules.ruleset import RuleSet, build
-from services.profile.rules.states import Held, Key
-from services.profile.segments import history
-from services.profile.stream.block import Block
+from services.profile.rules.states import Key
 from services.profile.stream.service import Applied
-from services.rules import EMPTY, LeafState, merge, update
+from services.rules import LeafState
 from services.rules.partials import Sample
 
 
@@ -80,14 +76,11 @@ class Settled:
 
 
 async def of_block(
-    session: AsyncSession, workspace_id: UUID, rules: RuleSet, block: Block, applied: Applied
+    session: AsyncSession, workspace_id: UUID, rules: RuleSet, applied: Applied, counted: Counted
 ) -> News:
-    """What a block of events, already applied to profiles, means for rules."""
-    news = News()
-    if rules.by_event or rules.aggregates_by_event:
-        owners = map(applied.resolution.canonical, applied.resolution.owners)
-        found = await asyncio.to_thread(count, rules, block.events, owners)
-        news.counted, news.sampled = found.times, found.samples
+    """What a block of events, already applied to profiles, means for rules. ``counted``: by the
+    rules, of its events."""
+    news = News(counted=counted.times, sampled=counted.samples)
     if gone := [loser for loser in applied.became if loser in applied.existing]:
         became = {loser: applied.became[loser] for loser in gone}
         await memberships.inherit(session, workspace_id, became)
@@ -118,109 +111,3 @@ def touch_facts(rules: RuleSet, touched: Touched, applied: Applied) -> None:
                 touched.read(rules, ("consent", purpose), profile_id)
             if PERSONALISATION in purposes:
                 touched.everything(rules, [profile_id])
-
-
-async def settle(
-    session: AsyncSession, workspace_id: UUID, rules: RuleSet, news: News, now_ms: int
-) -> Settled:
-    """Write new leaf states, ask what was touched, write who entered and left what."""
-    # What is counted anew is not true of anybody yet: whoever it concerns stands still meanwhile.
-    for each in await recounts.pending(session, workspace_id):
-        news.touched.spare(each.profile_id)
-    asked = news.touched.profiles()
-    held = await _load_states(session, workspace_id, rules, news)
-    subjects = await people.load(
-        session,
-        workspace_id,
-        asked,
-        segments=rules.segments,
-        primary_model=rules.primary_model,
-        held=rules.spans,
-        now_ms=now_ms,
-        read_accounts=any(source == "account" for source, _ in rules.readers),
-    )
-
-    def evaluate() -> tuple[dict[Key, Held], Advanced]:
-        changed = _count(rules, held, news)
-        for (profile_id, leaf_id), each in held.items():
-            if profile_id in subjects:
-                leaf_states = subjects[profile_id].person.leaf_states
-                leaf_states[leaf_id] = each.state  # type: ignore[index]
-        advanced = advance(rules, news.touched, subjects, now_ms)
-        # An untouched state is due when it was; time alone makes no state due any sooner.
-        again = held if news.new_rules else _timed(rules, held, [*changed, *news.overdue])
-        for profile_id, leaf_id in again:
-            each = held[profile_id, leaf_id]
-            subject = subjects.get(profile_id)
-            mine = subject.person.leaf_states if subject else {leaf_id: each.state}
-            at = due(rules, leaf_id, mine, now_ms)
-            if at != each.due:
-                each.due = at
-                changed[profile_id, leaf_id] = each
-        return changed, advanced
-
-    changed, advanced = await asyncio.to_thread(evaluate)
-    await states.save(session, workspace_id, changed)
-    await memberships.save(session, workspace_id, advanced.entered, advanced.exited, now_ms)
-    entered, exited = (
-        [pair for pair in crossed if pair[1] in rules.segments]
-        for crossed in (advanced.entered, advanced.exited)
-    )
-    await history.append(session, workspace_id, entered, exited, now_ms)
-    await memberships.save_stages(session, workspace_id, advanced.stages, rules.stalls, now_ms)
-    # What nobody asks about any longer has no next time.
-    lasting = dict.fromkeys(news.lasted) | dues(rules, subjects, now_ms)
-    await since.save(session, workspace_id, lasting)
-    moved = {profile_id for profile_id, _ in advanced.entered + advanced.exited}
-    of_accounts = await audience.follow(session, workspace_id, news.accounts, moved, now_ms)
-    coming = [*(h.due for h in held.values()), *lasting.values()]
-    coming += [
-        now_ms + 1000 * rules.stalls[c.model_id, c.after]
-        for c in advanced.stages
-        if c.after is not None and (c.model_id, c.after) in rules.stalls
-    ]
-    next_due = min((at for at in coming if at is not None), default=None)
-    return Settled(advanced.changes + of_accounts, next_due)
-
-
-def _timed(rules: RuleSet, held: dict[Key, Held], keys: list[Key]) -> list[Key]:
-    """Those of the states whose due time may be another, the first steps of sequences included."""
-    found = dict.fromkeys(keys)
-    if rules.first_steps:
-        for profile_id, leaf_id in keys:
-            for first in rules.first_steps.get(leaf_id, ()):
-                found[profile_id, first] = None
-    return [key for key in found if key in held]
-
-
-async def _load_states(
-    session: AsyncSession, workspace_id: UUID, rules: RuleSet, news: News
-) -> dict[Key, Held]:
-    """All that is counted on, or read by what is asked and by what that may lead to."""
-    keys = dict.fromkeys([*news.counted, *news.inherited, *news.overdue])
-    for index, profile_ids in news.touched.nodes.items():
-        for leaf_id in rules.needs[index]:
-            for profile_id in profile_ids:
-                keys[profile_id, leaf_id] = None
-    if news.fresh:
-        return await states.load_keys(
-            session, workspace_id, [key for key in keys if key[0] not in news.fresh]
-        )
-    return await states.load_keys(session, workspace_id, keys)
-
-
-def _count(rules: RuleSet, held: dict[Key, Held], news: News) -> dict[Key, Held]:
-    """Add what was counted or inherited; the states that changed."""
-    changed: dict[Key, Held] = {}
-    for key, inherited in news.inherited.items():
-        if (plan := rules.leaves.get(key[1])) is not None:
-            mine = changed[key] = held.setdefault(key, Held(EMPTY, None))
-            for state in inherited:
-                mine.state = merge(mine.state, state, plan.leaf)
-    for key, times in news.counted.items():
-        mine = changed[key] = held.setdefault(key, Held(EMPTY, None))
-        mine.state = update(mine.state, rules.leaves[key[1]].leaf, times)
-    # An event outside a leaf's fixed window leaves the state empty: no row for that.
-    for key in [key for key, mine in changed.items() if mine.state == EMPTY]:
-        del changed[key], held[key]
-    return changed

@@ -1,6 +1,6 @@
 """SQL of leaf states: read for a set of people, written back at once."""
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
@@ -21,12 +21,18 @@ JOIN leaf_state s ON s.workspace_id = :workspace_id AND s.profile_id = asked.pro
 WHERE s.leaf_id = ANY(CAST(:leaf_ids AS text[]))
 """)
 
+# OFFSET 0 has every key looked up in the index: right after a backfill the planner knows little of
+# the table, and would read all of it for each page of people.
 _LOAD_KEYS = statement("""
 SELECT s.profile_id::text AS profile_id, s.leaf_id, s.total, s.first, s.last, s.recent,
        s.bucket_index, s.bucket_count, s.next_change_at
 FROM unnest(CAST(:ids AS uuid[]), CAST(:leaf_ids AS text[])) AS asked(profile_id, leaf_id)
-JOIN leaf_state s ON s.workspace_id = :workspace_id AND s.profile_id = asked.profile_id
-  AND s.leaf_id = asked.leaf_id
+CROSS JOIN LATERAL (
+  SELECT * FROM leaf_state
+  WHERE workspace_id = :workspace_id AND profile_id = asked.profile_id
+    AND leaf_id = asked.leaf_id
+  OFFSET 0
+) s
 """)
 
 _LOAD_ALL = statement("""
@@ -50,6 +56,26 @@ ON CONFLICT (workspace_id, profile_id, leaf_id) DO UPDATE SET
   total = excluded.total, first = excluded.first, last = excluded.last,
   recent = excluded.recent, bucket_index = excluded.bucket_index,
   bucket_count = excluded.bucket_count, next_change_at = excluded.next_change_at
+""")
+
+# Of people who live under the very id, as nearly all do: the others are looked for one by one.
+_ADD = statement("""
+WITH added AS (
+  INSERT INTO leaf_state (workspace_id, profile_id, leaf_id, total, first, last, recent,
+                          bucket_index, bucket_count)
+  SELECT :workspace_id, p.profile_id, new.leaf_id, new.total, new.first, new.last,
+         CAST(new.recent AS bigint[]), CAST(new.bucket_index AS bigint[]),
+         CAST(new.bucket_count AS bigint[])
+  FROM unnest(CAST(:ids AS uuid[]), CAST(:leaf_ids AS text[]), CAST(:totals AS bigint[]),
+              CAST(:first AS bigint[]), CAST(:last AS bigint[]), CAST(:recent AS text[]),
+              CAST(:indexes AS text[]), CAST(:counts AS text[]))
+    AS new(profile_id, leaf_id, total, first, last, recent, bucket_index, bucket_count)
+  JOIN profile p ON p.workspace_id = :workspace_id AND p.profile_id = new.profile_id
+  ON CONFLICT DO NOTHING
+  RETURNING profile_id, leaf_id
+)
+SELECT count(*), CASE WHEN count(*) < :count THEN array_agg(profile_id || ' ' || leaf_id) END
+FROM added
 """)
 
 _DELETE = statement("""
@@ -97,21 +123,24 @@ async def load(
     return dict(map(_held, found.all()))
 
 
-async def load_keys(
-    session: AsyncSession, workspace_id: UUID, keys: Collection[Key]
-) -> dict[Key, Held]:
-    """Those of the states that there are."""
+async def read(session: AsyncSession, workspace_id: UUID, keys: Collection[Key]) -> Sequence[Any]:
+    """The rows of those of the states that there are, for ``held``."""
     if not keys:
-        return {}
+        return ()
     found = await session.execute(
         _LOAD_KEYS,
         {
             "workspace_id": workspace_id,
-            "ids": plain(profile_id for profile_id, _ in keys),
-            "leaf_ids": plain(leaf_id for _, leaf_id in keys),
+            "ids": plain([profile_id for profile_id, _ in keys]),
+            "leaf_ids": plain([leaf_id for _, leaf_id in keys]),
         },
     )
-    return dict(map(_held, found.all()))
+    return found.all()
+
+
+def held(rows: Iterable[Any]) -> dict[Key, Held]:
+    """Rows as states; apart from ``read`` so that a thread can do it."""
+    return dict(map(_held, rows))
 
 
 async def take(
@@ -125,24 +154,48 @@ async def take(
 
 
 async def save(session: AsyncSession, workspace_id: UUID, states: Mapping[Key, Held]) -> None:
+    await write(session, columns(workspace_id, states))
+
+
+def columns(workspace_id: UUID, states: Mapping[Key, Held]) -> dict[str, object]:
+    """What ``write`` takes; apart from it so that a thread can make it."""
     if not states:
-        return
-    held = list(states.values())
-    await session.execute(
-        _SAVE,
-        {
-            "workspace_id": workspace_id,
-            "ids": plain(profile_id for profile_id, _ in states),
-            "leaf_ids": plain(leaf_id for _, leaf_id in states),
-            "totals": plain(h.state.total for h in held),
-            "first": plain(h.state.first for h in held),
-            "last": plain(h.state.last for h in held),
-            "recent": quoted(plain(h.state.recent) for h in held),
-            "indexes": quoted(plain(i for i, _ in h.state.buckets) for h in held),
-            "counts": quoted(plain(n for _, n in h.state.buckets) for h in held),
-            "due": plain(h.due for h in held),
-        },
-    )
+        return {}
+    held = [(h.state, h.due) for h in states.values()]
+    return {
+        "workspace_id": workspace_id,
+        "ids": plain([profile_id for profile_id, _ in states]),
+        "leaf_ids": plain([leaf_id for _, leaf_id in states]),
+        "totals": plain([state.total for state, _ in held]),
+        "first": plain([state.first for state, _ in held]),
+        "last": plain([state.last for state, _ in held]),
+        "recent": _lists([state.recent for state, _ in held]),
+        "indexes": _lists([[i for i, _ in state.buckets] for state, _ in held]),
+        "counts": _lists([[n for _, n in state.buckets] for state, _ in held]),
+        "due": plain([due for _, due in held]),
+    }
+
+
+async def add(
+    session: AsyncSession, workspace_id: UUID, columns: Mapping[str, object], count: int
+) -> set[Key] | None:
+    """Write ``count`` new states, columns as of ``past.columns``, where none is held yet and the
+    profile lives. Those that were written, None for all."""
+    parameters = {**columns, "workspace_id": workspace_id, "count": count}
+    written, added = (await session.execute(_ADD, parameters)).one()
+    if written == count:
+        return None
+    return {(each[:36], each[37:]) for each in added or ()}
+
+
+async def write(session: AsyncSession, columns: dict[str, object]) -> None:
+    if columns:
+        await session.execute(_SAVE, columns)
+
+
+def _lists(values: list[Any]) -> str:
+    """Arrays of numbers as an array of their texts."""
+    return quoted([plain(value) if value else "{}" for value in values])
 
 
 async def due(session: AsyncSession, workspace_id: UUID, now_ms: int, limit: int) -> list[Key]:

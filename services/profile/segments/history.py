@@ -86,9 +86,9 @@ async def append(
         _APPEND,
         {
             "workspace_id": workspace_id,
-            "change_ids": plain(uuid7() for _ in pairs),
-            "segment_ids": plain(segment_id for _, segment_id in pairs),
-            "ids": plain(profile_id for profile_id, _ in pairs),
+            "change_ids": plain([uuid7() for _ in pairs]),
+            "segment_ids": plain([segment_id for _, segment_id in pairs]),
+            "ids": plain([profile_id for profile_id, _ in pairs]),
             "entered": plain([True] * len(entered) + [False] * len(exited)),
             "now_ms": now_ms,
         },

@@ -16,9 +16,9 @@ from services.profile.arrays import quoted, statement
 from services.profile.feed import store as feed
 from services.profile.identity import store as identity
 from services.profile.rules import memberships
-from services.profile.rules import service as rules
 from services.profile.rules import store as registered
 from services.profile.rules.service import News, RuleCache
+from services.profile.rules.settle import settle
 from services.profile.segments import history, service
 from services.profile.stream import store as stream
 
@@ -83,7 +83,7 @@ async def move(
     news, known = News(), await cache.get(session, workspace_id, place.rules_revision)
     for profile_id, _ in moved:
         news.touched.read(known, ("segment", key), profile_id)
-    settled = await rules.settle(session, workspace_id, known, news, now_ms)
+    settled = await settle(session, workspace_id, known, news, now_ms)
     people_moved = {profile_id for profile_id, _ in moved}
     of_accounts = await audience.follow(session, workspace_id, set(), people_moved, now_ms)
     changes = [_told(profile_id, key, now_ms, enter=enter) for profile_id, _ in moved]

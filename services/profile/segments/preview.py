@@ -1,7 +1,9 @@
 """SQL of whom a rule would hold for, before it is saved."""
 
+import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import chain
 from typing import Any
 from uuid import UUID
 
@@ -9,11 +11,11 @@ from sqlalchemy import func, select, text
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from services.profile.accounts import primary
-from services.profile.arrays import plain
+from services.profile.arrays import statement
 from services.profile.computed.values import SQL_VALUES
 from services.profile.consents.store import OVERALL
 from services.profile.profiles.tables import ProfileRow
-from services.profile.rules.backfill import Row
+from services.profile.rules.past import Past, columns
 from services.rules import Rule
 from services.rules.compile_postgres import Columns, compile_postgres
 
@@ -52,7 +54,7 @@ CREATE TEMPORARY TABLE past (
 """)
 
 # Tracking's ids may be of subjects or of merged profiles: both resolve to a living one.
-_FILL = text("""
+_FILL = statement("""
 INSERT INTO past
 SELECT coalesce(a.profile_id, i.profile_id, new.profile_id), new.leaf_id, new.total,
        CAST(new.recent AS bigint[]), CAST(new.indexes AS bigint[]), CAST(new.counts AS bigint[])
@@ -117,7 +119,7 @@ async def preview(
     session: AsyncSession,
     workspace_id: UUID,
     rule: Rule,
-    past: Sequence[Row],
+    past: Sequence[Past],
     skip: set[str],
     now_ms: int,
 ) -> Preview:
@@ -126,7 +128,9 @@ async def preview(
     ``past``: states of the leaves ``skip``, which are not (or not fully) counted here.
     """
     await session.execute(_PAST)
-    await session.execute(_FILL, {"workspace_id": workspace_id, **_past_columns(past)})
+    for batch in chain.from_iterable(found.batches() for found in past):
+        made = await asyncio.to_thread(columns, batch)
+        await session.execute(_FILL, {"workspace_id": workspace_id, **made})
     condition, parameters = compile_postgres(rule, now_ms, columns=_COLUMNS)
     # S608: the condition is written by `compile_postgres`; every value in it is bound.
     where = f"FROM profile p WHERE p.workspace_id = :workspace_id AND {condition} AND {_TARGETED}"
@@ -147,14 +151,3 @@ async def preview(
         overlaps=[Overlap(**row._mapping) for row in overlaps],
         reach={row.namespace: row.people for row in reach},
     )
-
-
-def _past_columns(past: Sequence[Row]) -> dict[str, list[Any]]:
-    return {
-        "leaf_ids": [leaf_id for leaf_id, _, _ in past],
-        "ids": [profile_id for _, profile_id, _ in past],
-        "totals": [state.total for _, _, state in past],
-        "recent": [plain(state.recent) for _, _, state in past],
-        "indexes": [plain([i for i, _ in state.buckets]) for _, _, state in past],
-        "counts": [plain([n for _, n in state.buckets]) for _, _, state in past],
-    }

@@ -1,5 +1,6 @@
 """What may happen to a segment."""
 
+from contextlib import AsyncExitStack
 from typing import Any
 from uuid import UUID
 
@@ -11,9 +12,8 @@ from services.kit.postgres import SessionMaker, workspace_tx
 from services.kit.problems import InvalidRequest
 from services.profile.account_segments import audience
 from services.profile.errors import SegmentInUse, SegmentNotFound
-from services.profile.rules import backfill, registry
+from services.profile.rules import past, registry
 from services.profile.rules import store as rules
-from services.profile.rules.backfill import Row
 from services.profile.rules.ruleset import reads
 from services.profile.rules.store import PendingLeaf, StoredRule
 from services.profile.segments import preview as preview_store
@@ -133,12 +133,14 @@ async def preview(
         for leaf in normalise(tree).leaves
         if counted.get(leaf.leaf_id) != "ready"
     ]
-    past: list[Row] = []
-    for leaves in backfill.batches(missing) if place.log_offset else ():
-        past += await backfill.fetch(tracking, workspace_id, leaves, exact=False)
-    async with workspace_tx(maker, workspace_id) as session:
+    async with AsyncExitStack() as stack:
+        found = [
+            await stack.enter_async_context(past.fetch(tracking, workspace_id, leaves, exact=False))
+            for leaves in past.together(missing if place.log_offset else ())
+        ]
+        session = await stack.enter_async_context(workspace_tx(maker, workspace_id))
         skip = {leaf.leaf_id for leaf in missing}
-        return await preview_store.preview(session, workspace_id, rule, past, skip, now_ms)
+        return await preview_store.preview(session, workspace_id, rule, found, skip, now_ms)
 
 
 def not_found(segment_id: UUID) -> SegmentNotFound:

@@ -2,22 +2,52 @@
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from functools import cached_property
+from itertools import chain
 
 from services.contracts.events import Event
 from services.kit.feeds import FeedRow
 from services.profile.identity.resolve import Identifier, Sighting
+from services.profile.stream.said import Saying, said
 
 _ROW_BITS = 20
 """A row of the log never holds 2**20 events, so (offset, index) fits into one integer."""
 
 
-@dataclass(slots=True)
+@dataclass
 class Block:
-    """Events in log order; ``seqs`` their places in it; ``end`` the offset of the last row."""
+    """Events in log order; ``seqs`` their places in it; ``end`` the offset of the last row.
+
+    What the events say by themselves is found when it is first asked for, or by ``prepare`` while
+    the block before is still applied.
+    """
 
     end: int
     events: list[Event] = field(default_factory=list)
     seqs: list[int] = field(default_factory=list)
+
+    @cached_property
+    def sightings(self) -> list[Sighting]:
+        """What each says about identity."""
+        return [
+            Sighting(seq, event.subject_id, identifiers(event), event.occurred_at)
+            for seq, event in zip(self.seqs, self.events, strict=True)
+        ]
+
+    @cached_property
+    def named(self) -> set[Identifier]:
+        """All identifiers."""
+        return set(chain.from_iterable(sighting.identifiers for sighting in self.sightings))
+
+    @cached_property
+    def sayings(self) -> list[Saying]:
+        """What some say about traits and consents."""
+        found = ((index, event, said(event)) for index, event in enumerate(self.events))
+        return [(index, event, s) for index, event, s in found if s is not None]
+
+    def prepare(self) -> "Block":
+        _ = self.named, self.sayings
+        return self
 
     def part(self, start: int, end: int) -> "Block":
         """The events at ``start`` ≤ place < ``end``."""
@@ -54,10 +84,3 @@ def decode(rows: Iterable[FeedRow]) -> Block:
 def identifiers(event: Event) -> list[Identifier]:
     # An event without any still is somebody's: its subject stands in.
     return event.identifiers or [("subject", event.subject_id)]
-
-
-def sightings(block: Block) -> list[Sighting]:
-    return [
-        Sighting(seq, event.subject_id, identifiers(event), event.occurred_at)
-        for seq, event in zip(block.seqs, block.events, strict=True)
-    ]

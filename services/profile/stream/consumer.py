@@ -26,10 +26,10 @@ from services.profile.feed import store as feed
 from services.profile.identity_policy import worker as identity_policy
 from services.profile.merges import store as merges
 from services.profile.recounts import worker as recounts
-from services.profile.rules import backfill
+from services.profile.rules import backfill, past
 from services.profile.rules import store as registered
 from services.profile.rules.service import RuleCache
-from services.profile.stream import effects, poison, service, store
+from services.profile.stream import blocks, poison, store
 from services.profile.stream.block import Block, decode
 from services.profile.stream.effects import Effects
 from services.profile.traits.store import PolicyCache
@@ -120,7 +120,7 @@ class Consumer:
         )
         async for page in pages:
             for rows in _blocks(page):
-                await ahead.put(await asyncio.to_thread(decode, rows))
+                await ahead.put(await asyncio.to_thread(_prepared, rows))
 
     async def _apply(self, after: int, block: Block) -> None:
         try:
@@ -152,9 +152,7 @@ class Consumer:
             now_ms = to_ms(resources.clock.now())
             known = await resources.rules.get(session, workspace_id, place.rules_revision)
             policy = await resources.policies.get(session, workspace_id, place.rules_revision)
-            applied = await service.apply(session, workspace_id, block, now_ms, policy)
-            followed = await effects.follow(session, workspace_id, known, block, applied, now_ms)
-            await feed.append(session, workspace_id, applied.changes + followed.changes)
+            followed = await blocks.apply(session, workspace_id, block, known, policy, now_ms)
             await store.quarantine(session, workspace_id, refused, reason)
             await store.advance(session, workspace_id, block.end)
             if not keep:
@@ -234,12 +232,14 @@ class Consumer:
         async with workspace_tx(resources.sessionmaker, workspace_id) as session:
             pending = await registered.pending_leaves(session, workspace_id)
             unmerged = await merges.last_unmerge(session, workspace_id)
-        for leaves in backfill.batches(pending):
-            rows = await backfill.fetch(
-                resources.tracking, workspace_id, leaves, min_feed_offset=unmerged
-            )
-            async with workspace_tx(resources.sessionmaker, workspace_id) as session:
-                await backfill.add(session, workspace_id, leaves, rows, unmerged)
+        for leaves in past.together(pending):
+            async with (
+                past.fetch(
+                    resources.tracking, workspace_id, leaves, min_feed_offset=unmerged
+                ) as found,
+                workspace_tx(resources.sessionmaker, workspace_id) as session,
+            ):
+                await backfill.add(session, workspace_id, leaves, found, unmerged)
 
     async def _count_anew(self) -> None:
         resources, workspace_id = self._resources, self._workspace_id
@@ -264,16 +264,15 @@ class Consumer:
 
     async def _sweep(self, keys: set[str]) -> None:
         resources, workspace_id = self._resources, self._workspace_id
-        after: UUID | None = UUID(int=0)
-        asked = 0
-        while after is not None:
+        async with workspace_tx(resources.sessionmaker, workspace_id) as session:
+            now_ms = to_ms(resources.clock.now())
+            sweep = await backfill.plan_sweep(session, workspace_id, keys, now_ms)
+        while not sweep.done:
             async with workspace_tx(resources.sessionmaker, workspace_id) as session:
                 place = await store.lock(session, workspace_id)
                 known = await resources.rules.get(session, workspace_id, place.rules_revision)
                 now_ms = to_ms(resources.clock.now())
-                settled, after, asked = await backfill.sweep(
-                    session, workspace_id, known, keys, after, asked, now_ms
-                )
+                settled, sweep = await backfill.sweep(session, workspace_id, known, sweep, now_ms)
                 if settled.changes:
                     await feed.append(session, workspace_id, settled.changes)
             resources.bell.ring(str(workspace_id))
@@ -308,3 +307,7 @@ def _blocks(page: FeedPage) -> Iterator[list[FeedRow]]:
         events += row.count
     if rows:
         yield rows
+
+
+def _prepared(rows: list[FeedRow]) -> Block:
+    return decode(rows).prepare()

@@ -1,5 +1,6 @@
 """What follows of a block that was applied: accounts, computed traits, rules and the ledger."""
 
+from collections.abc import Awaitable
 from dataclasses import dataclass
 from uuid import UUID
 
@@ -11,7 +12,9 @@ from services.profile.accounts import block as accounts
 from services.profile.computed import service as computed
 from services.profile.merges import account_store, impact
 from services.profile.rules import service as rules
+from services.profile.rules.count import Counted
 from services.profile.rules.ruleset import RuleSet
+from services.profile.rules.settle import settle
 from services.profile.stream.block import Block
 from services.profile.stream.service import Applied
 
@@ -32,17 +35,19 @@ async def follow(
     known: RuleSet,
     block: Block,
     applied: Applied,
+    counting: Awaitable[Counted],
     now_ms: int,
 ) -> Effects:
-    """Also of a merge that no event brought about: its block is empty."""
+    """Also of a merge that no event brought about: its block is empty. ``counting`` is awaited
+    once accounts are seen to."""
     grouped = await accounts.apply(session, workspace_id, block, applied, now_ms)
     if grouped.joined:
         await account_store.keep(session, workspace_id, applied.causes, grouped.joined)
     met = await impact.before(session, workspace_id, applied)
-    news = await rules.of_block(session, workspace_id, known, block, applied)
+    news = await rules.of_block(session, workspace_id, known, applied, await counting)
     told = await computed.of_block(session, workspace_id, known, applied, news, now_ms)
     asks_members = await asking.touch(session, workspace_id, known, news, grouped)
-    settled = await rules.settle(session, workspace_id, known, news, now_ms)
+    settled = await settle(session, workspace_id, known, news, now_ms)
     await impact.record(session, workspace_id, applied, met, settled.changes)
     settled = settled.with_due(told.next_due)
     changes = [*grouped.changes, *told.changes, *settled.changes]

@@ -2,28 +2,14 @@
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any
-
-import msgspec
 
 from services.contracts.events import Event
-from services.profile.consents import statements
 from services.profile.consents.ledger import ConsentEntry, Consents, Statement
 from services.profile.identity.resolve import Merge, Resolution
 from services.profile.profiles.traits import MAX_NAME_LENGTH, Meta, Traits, Verdict
+from services.profile.stream.said import Said, Saying
 from services.profile.traits.ledger import Line, Refused
 from services.profile.traits.policy import Policy, Refusal
-from services.profile.traits.size import may_exceed
-
-
-@dataclass(slots=True)
-class Said:
-    """What one event says about its person."""
-
-    traits: dict[str, Any]
-    consents: list[Statement]
-    large: bool = False
-    """A trait among them may exceed what one value may be."""
 
 
 @dataclass(slots=True)
@@ -39,42 +25,21 @@ class Folded:
     """Purposes of which a grant counts only once its contact point's owner confirmed it."""
 
 
-def said(event: Event) -> Said | None:
-    """Traits and consents of an event, or None, which is the common case and costs little."""
-    traits: dict[str, Any] = {}
-    consents: list[Statement] = []
-    large = False
-    # Looking for the key in the text spares decoding contexts that hold neither.
-    if '"traits"' in event.context or '"consent"' in event.context:
-        context = _object(event.context)
-        traits.update(_mapping(context.get("traits")))
-        large = bool(traits) and may_exceed(event.context)
-        consents = statements.preferences(context)
-    if event.event in statements.EVENTS:
-        properties = _object(event.properties)
-        consents += statements.explicit(event.event, properties, event.source_id)
-    # The traits of a group call are the group's, not the person's.
-    if event.type == "identify" and event.traits != "{}":
-        traits.update(_object(event.traits))
-        large = large or may_exceed(event.traits)
-    return Said(traits, consents, large) if traits or consents else None
-
-
 def fold(
-    events: Iterable[tuple[int, Event, Said]],
+    sayings: Iterable[Saying],
     resolution: Resolution,
     seqs: Sequence[int],
     policy: Policy,
     folded: Folded,
 ) -> None:
-    """Apply ``(index, event, said)`` in order, and the merges where they happened.
+    """Apply ``sayings`` in order, and the merges where they happened.
 
     ``seqs``: places of all events in the log. ``folded`` starts with the profiles known before the
     block; missing ones are blank.
     """
     merges = iter(resolution.merges)
     pending = next(merges, None)
-    for index, event, statement in events:
+    for index, event, statement in sayings:
         while pending is not None and pending.index <= index:
             _absorb(pending, folded)
             pending = next(merges, None)
@@ -145,15 +110,3 @@ def _unless_confirmed(statement: Statement) -> Statement:
     if statement.state == "granted" and not statement.confirmed:
         return replace(statement, state="pending")
     return statement
-
-
-def _object(text: str) -> dict[str, Any]:
-    try:
-        value = msgspec.json.decode(text)
-    except msgspec.DecodeError:
-        return {}
-    return _mapping(value)
-
-
-def _mapping(value: Any) -> dict[str, Any]:
-    return value if isinstance(value, dict) else {}

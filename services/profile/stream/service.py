@@ -1,7 +1,7 @@
 """Applies a block of the log to profiles: one transaction, a fixed number of statements."""
 
 import asyncio
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from uuid import UUID
 
@@ -18,20 +18,18 @@ from services.profile.identity import conflicts
 from services.profile.identity import store as identity
 from services.profile.identity.limits import BUILT_IN, Era
 from services.profile.identity.nodes import Identifier, Node
-from services.profile.identity.resolve import Resolution, Sighting, linking, resolve
+from services.profile.identity.resolve import Resolution, linking, resolve
 from services.profile.identity.store import Cause, Linked, MergeRecord
 from services.profile.identity_policy import store as policies
 from services.profile.profiles import store as profiles
 from services.profile.profiles.traits import Traits
 from services.profile.stream import entries
-from services.profile.stream.block import Block, identifiers, sightings
-from services.profile.stream.fold import Folded, Said, fold, said
+from services.profile.stream.block import Block, identifiers
+from services.profile.stream.fold import Folded, fold
 from services.profile.stream.spans import Spans, walk
 from services.profile.traits import ledger as trait_ledger
 from services.profile.traits.mask import without_masked
 from services.profile.traits.policy import Policy
-
-Statement = tuple[int, Event, Said]
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +44,7 @@ class Decided:
 
 @dataclass(slots=True)
 class Applied:
-    """A block's outcome: who is who, what is known of them, and the feed entries so far."""
+    """A block's outcome: who is who and what is known of them."""
 
     resolution: Resolution
     folded: Folded
@@ -56,69 +54,51 @@ class Applied:
     """Merged profiles and the living one each became part of."""
     living: list[str]
     """Every living profile the block touched, in order of first touch."""
-    changes: list[Change]
+    moved: list[Linked]
+    """Identifiers that have another profile than before."""
     causes: list[Cause]
     """Why each merge happened."""
     spans: Spans
 
 
-async def apply(
-    session: AsyncSession, workspace_id: UUID, block: Block, now_ms: int, policy: Policy
-) -> Applied:
-    """Identity, traits and consents of a block, and the entries that tell of them."""
-    wanted = {i for event in block.events for i in identifiers(event)}
-    owners, nodes, origins = await identity.load(session, workspace_id, wanted)
+async def decide(session: AsyncSession, workspace_id: UUID, block: Block) -> Decided:
+    """Who is who after the block; nothing is written."""
+    owners, nodes, origins = await identity.load(session, workspace_id, block.named)
     existing = {node.profile_id for node in nodes}
-    seen, growing = await asyncio.to_thread(_seen_in, block, owners)
+    growing = await asyncio.to_thread(linking, block.sightings, owners)
     eras = await _limits(session, workspace_id, block, nodes, growing)
-    resolution, statements = await asyncio.to_thread(
-        lambda: (resolve(seen, owners, nodes, eras), _statements(block.events))
-    )
+    resolution = await asyncio.to_thread(resolve, block.sightings, owners, nodes, eras)
     for identifier, (owner, _) in resolution.links.items():
         anchor = resolution.anchors[identifier]
         origins[identifier] = owner if anchor is None else origins[anchor]
     found = [block.events[merge.index] for merge in resolution.merges]
     causes = [Cause(event.message_id, event.occurred_at) for event in found]
-    decided = Decided(resolution, existing, origins, causes)
-    return await write(session, workspace_id, block, decided, statements, now_ms, policy)
+    return Decided(resolution, existing, origins, causes)
 
 
 async def write(
-    session: AsyncSession,
-    workspace_id: UUID,
-    block: Block,
-    decided: Decided,
-    statements: list[Statement],
-    now_ms: int,
-    policy: Policy,
+    session: AsyncSession, workspace_id: UUID, block: Block, decided: Decided, policy: Policy
 ) -> Applied:
-    """What was decided about identity, and what follows of it; also without any event."""
+    """Identity as it was decided, and traits and consents; also without any event."""
     resolution, existing = decided.resolution, decided.existing
-    folded = await _fold(
-        session, workspace_id, block, resolution, statements, existing, policy=policy
-    )
+    folded = await _fold(session, workspace_id, block, resolution, existing, policy)
     became = {m.loser: resolution.canonical(m.loser) for m in resolution.merges}
     touched = [*map(resolution.canonical, resolution.owners), *became.values()]
     living = list(dict.fromkeys(touched))
     spans = await _spans(session, workspace_id, block, decided)
     result = Applied(resolution, folded, existing, became, living, [], decided.causes, spans)
-
-    moved = await _save_identity(session, workspace_id, block, decided, result)
+    result.moved = await _save_identity(session, workspace_id, block, decided, result)
     await _save_profiles(session, workspace_id, block, result)
-    shown = without_masked(statements, policy.latest)
-    result.changes = await asyncio.to_thread(
-        entries.event_entries, block.events, resolution, decided.causes, shown
-    )
-    result.changes += entries.linked_entries(moved)
-    result.changes += entries.fact_entries(folded, living, now_ms, policy.latest)
     return result
 
 
-def _seen_in(
-    block: Block, owners: Mapping[Identifier, str]
-) -> tuple[list[Sighting], set[str] | None]:
-    seen = sightings(block)
-    return seen, linking(seen, owners)
+def told(block: Block, applied: Applied, now_ms: int, policy: Policy) -> list[Change]:
+    """The feed entries that tell of what was written. Pure."""
+    shown = without_masked(block.sayings, policy.latest)
+    changes = entries.event_entries(block.events, applied.resolution, applied.causes, shown)
+    changes += entries.linked_entries(applied.moved)
+    changes += entries.fact_entries(applied.folded, applied.living, now_ms, policy.latest)
+    return changes
 
 
 async def _limits(
@@ -137,26 +117,19 @@ async def _limits(
     return await policies.eras(session, workspace_id, block.seqs[0])
 
 
-def _statements(events: Iterable[Event]) -> list[Statement]:
-    found = ((index, event, said(event)) for index, event in enumerate(events))
-    return [(index, event, s) for index, event, s in found if s is not None]
-
-
 async def _fold(
     session: AsyncSession,
     workspace_id: UUID,
     block: Block,
     resolution: Resolution,
-    statements: list[Statement],
     existing: set[str],
-    *,
     policy: Policy,
 ) -> Folded:
     merging = {p for m in resolution.merges for p in (m.winner, m.loser)}
-    of_traits = merging | {resolution.owners[i] for i, _, s in statements if s.traits}
+    of_traits = merging | {resolution.owners[i] for i, _, s in block.sayings if s.traits}
     of_consents = merging | {
         resolution.owners[i]
-        for i, _, s in statements
+        for i, _, s in block.sayings
         if s.consents or not policy.gated.isdisjoint(s.traits)
     }
     folded = Folded({}, {})
@@ -164,10 +137,10 @@ async def _fold(
         folded.traits = await profiles.load_traits(session, workspace_id, known)
     if known := of_consents & existing:
         folded.consents = await consent_store.load(session, workspace_id, known)
-    if any(is_group(c.place.purpose) for _, _, s in statements for c in s.consents):
+    if any(is_group(c.place.purpose) for _, _, s in block.sayings for c in s.consents):
         law = await consent_policy(session, workspace_id)
         folded.confirmed_purposes = law.confirmed_groups
-    await asyncio.to_thread(fold, statements, resolution, block.seqs, policy, folded)
+    await asyncio.to_thread(fold, block.sayings, resolution, block.seqs, policy, folded)
     return folded
 
 

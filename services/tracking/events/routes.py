@@ -1,11 +1,14 @@
 """Events over HTTP: search and timelines for users; scans and leaf times for the other services."""
 
+from collections.abc import AsyncIterator
 from datetime import datetime
+from io import BytesIO
 from typing import Annotated
 from uuid import UUID
 
 import pyarrow as pa
 from fastapi import APIRouter, Query, Request, Response
+from fastapi.responses import StreamingResponse
 
 from services.contracts.rules import EventNode, SequenceNode
 from services.contracts.tracking import EventScan, LeafQuery, StoredEvent
@@ -141,17 +144,26 @@ async def query_leaves(body: LeafQuery, request: Request, caller: ServiceCaller)
     if body.max_log_offset is not None and loaded < body.max_log_offset:
         raise Unavailable(f"ClickHouse holds the log up to {loaded} only.", retry_after_seconds=1)
     until = loaded if body.max_log_offset is None else body.max_log_offset
-    tables = [
-        await store.leaf_states(
-            request.state.clickhouse,
-            caller.workspace_id,
-            _leaf(leaf_id, node),
-            until,
-            body.subjects,
-        )
-        for leaf_id, node in body.leaves.items()
-    ]
-    return _arrow(pa.concat_tables(tables), {"X-Log-Offset": str(until)})
+    leaves = [_leaf(leaf_id, node) for leaf_id, node in body.leaves.items()]
+
+    async def tables() -> AsyncIterator[pa.Table]:
+        for leaf in leaves:
+            yield await store.leaf_states(
+                request.state.clickhouse, caller.workspace_id, leaf, until, body.subjects
+            )
+
+    # One leaf at a time: each may have a row for everybody.
+    pieces = _arrow_stream(tables())
+    # A ClickHouse that is away is noticed before anything is answered.
+    first = await anext(pieces)
+
+    async def answer() -> AsyncIterator[bytes]:
+        yield first
+        async for piece in pieces:
+            yield piece
+
+    headers = {"X-Log-Offset": str(until)}
+    return StreamingResponse(answer(), media_type=ARROW, headers=headers)
 
 
 def _leaf(leaf_id: str, node: EventNode | SequenceNode) -> Leaf:
@@ -163,6 +175,21 @@ def _leaf(leaf_id: str, node: EventNode | SequenceNode) -> Leaf:
         if leaf.leaf_id == leaf_id:
             return leaf
     raise InvalidRequest.at(f"#/leaves/{leaf_id}", "The node does not contain a leaf of this id.")
+
+
+async def _arrow_stream(tables: AsyncIterator[pa.Table]) -> AsyncIterator[bytes]:
+    """Tables of one schema as one stream, each sent as soon as it is there."""
+    sink = BytesIO()
+    writer = None
+    async for table in tables:
+        writer = writer or pa.ipc.new_stream(sink, table.schema)
+        writer.write_table(table)
+        yield sink.getvalue()
+        sink.seek(0)
+        sink.truncate()
+    if writer is not None:
+        writer.close()
+        yield sink.getvalue()
 
 
 def _arrow(table: pa.Table, headers: dict[str, str]) -> Response:

@@ -108,7 +108,7 @@ async def leaf_states(
     max_log_offset: int,
     subjects: Mapping[UUID, Sequence[UUID]] | None = None,
 ) -> pa.Table:
-    """The state of ``leaf`` per person who did what it says: columns of ``LeafQuery``.
+    """The state of ``leaf`` per person who did what it says, by id: columns of ``LeafQuery``.
 
     ``subjects``: of these profiles only, and by these subjects instead of the map of identities.
     """
@@ -129,7 +129,7 @@ async def leaf_states(
         "FROM person_events(workspace_id={workspace_id:UUID}) "
         f"WHERE ({condition.sql}) {among}"
         "AND type != 'outcome' AND log_offset <= {max_offset:UInt64} "
-        "GROUP BY owner"
+        "GROUP BY owner ORDER BY owner"
     )
     binds |= {"leaf_id": leaf.leaf_id, "workspace_id": workspace_id, "max_offset": max_log_offset}
     table = await clickhouse.arrow(sql, condition.params | binds)

@@ -7,7 +7,8 @@ import pytest
 
 from services.contracts.changes import Change
 from services.profile.accounts import asking
-from services.profile.rules import service as rules
+from services.profile.rules import settle as rules
+from services.profile.stream import effects
 from tests.profile.accounts.support import GOLD, group, id_of, members, segment, user
 from tests.profile.conftest import World
 
@@ -118,7 +119,8 @@ async def test_the_members_of_a_large_account_are_asked_in_parts(
         asked.append(len(args[3].touched.profiles()))
         return await settle(*args)
 
-    monkeypatch.setattr(rules, "settle", counted)
+    for module in (effects, asking):
+        monkeypatch.setattr(module, "settle", counted)
     segment_id = await segment(world, GOLD)
     await world.post(*(group(world, n, tier="silver") for n in range(5000)))
     asked.clear()

@@ -112,7 +112,7 @@ async def test_each_event_lives_as_long_as_the_most_specific_policy_says(
         blocks = clickhouse.stream("SELECT count() FROM events", None, {"apply_deleted_mask": 0})
         return [n async for ([n],) in blocks] == [len(expected) + 5]
 
-    await eventually(bytes_gone, within=60, what="the parts to be written anew")
+    await eventually(bytes_gone, within=180, what="the parts to be written anew")
     assert await expiry.expire_all() == 0
     await clickhouse.close()
 
