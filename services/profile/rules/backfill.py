@@ -171,7 +171,9 @@ async def sweep(
     session: AsyncSession, workspace_id: UUID, rules: RuleSet, sweep: Sweep, now_ms: int
 ) -> tuple[Settled, Sweep]:
     """Ask the rules about the next people."""
-    ids = await sweep.page(session, workspace_id)
+    page = await sweep.page(session, workspace_id)
+    # Candidates were chosen a while ago: one may have been merged away or erased since.
+    ids = await profiles.living(session, workspace_id, page) if sweep.candidates else page
     touched = Touched()
     for index, node in enumerate(rules.nodes):
         if node.key in sweep.keys:
@@ -180,7 +182,7 @@ async def sweep(
     scheduled = await computed.schedule(session, workspace_id, rules, news, ids, now_ms)
     settled = await settle(session, workspace_id, rules, news, now_ms)
     settled = settled.with_due(scheduled.next_due)
-    after = sweep.past(ids)
+    after = sweep.past(page)
     await store.swept(session, workspace_id, map(UUID, sweep.keys), after.shown, all_=after.done)
     if after.done:
         await stream.revise_rules(session, workspace_id)

@@ -60,6 +60,22 @@ async def test_few_are_asked_in_pages_and_all_of_them_enter(
     assert chosen == [5]
 
 
+async def test_a_candidate_who_is_gone_when_asked_holds_up_nobody(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await world.post(identify(world, 1, plan="pro"))
+    find = candidates.find
+
+    async def stale(*args: Any) -> Candidates:
+        found = await find(*args)
+        assert found is not None
+        return Candidates(UUID(int=1).bytes + b"".join(i.bytes for i in found.page(0, 9)))
+
+    monkeypatch.setattr(candidates, "find", stale)
+    segment_id = await create(world, group(PRO))
+    assert (await world.ready(f"/api/v1/segments/{segment_id}", "status"))["members"] == 1
+
+
 async def test_who_will_belong_by_time_alone_is_found_when_it_is_time(
     world: World, clock: FakeClock, chosen: list[int | None]
 ) -> None:
