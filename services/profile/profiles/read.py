@@ -41,11 +41,6 @@ WHERE workspace_id = :workspace_id AND profile_id > CAST(:after AS uuid)
 ORDER BY profile_id LIMIT :limit
 """)
 
-_LIVING = text("""
-SELECT profile_id FROM profile
-WHERE workspace_id = :workspace_id AND profile_id = ANY(CAST(:ids AS uuid[]))
-""")
-
 _FIND = text("""
 SELECT i.namespace, i.value, i.profile_id
 FROM unnest(CAST(:namespaces AS text[]), CAST(:values AS text[])) AS asked(namespace, value)
@@ -90,14 +85,6 @@ async def page(session: AsyncSession, workspace_id: UUID, after: UUID, limit: in
     """Ids of living profiles after ``after``, in order."""
     parameters = {"workspace_id": workspace_id, "after": after, "limit": limit}
     return list((await session.execute(_PAGE, parameters)).scalars())
-
-
-async def living(
-    session: AsyncSession, workspace_id: UUID, profile_ids: Collection[UUID]
-) -> list[UUID]:
-    """Those that are ids of living profiles."""
-    parameters = {"workspace_id": workspace_id, "ids": list(profile_ids)}
-    return list((await session.execute(_LIVING, parameters)).scalars())
 
 
 async def find(

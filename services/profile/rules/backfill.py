@@ -172,12 +172,14 @@ async def sweep(
 ) -> tuple[Settled, Sweep]:
     """Ask the rules about the next people."""
     page = await sweep.page(session, workspace_id)
-    # Candidates were chosen a while ago: one may have been merged away or erased since.
-    ids = await profiles.living(session, workspace_id, page) if sweep.candidates else page
+    ids = set(map(str, page))
+    if sweep.candidates is not None:
+        # They were chosen a while ago: one may have been merged away or erased since.
+        ids = set((await identity.canonical(session, workspace_id, ids)).values())
     touched = Touched()
     for index, node in enumerate(rules.nodes):
         if node.key in sweep.keys:
-            touched.nodes[index] = dict.fromkeys(map(str, ids))
+            touched.nodes[index] = dict.fromkeys(ids)
     news = News(touched, new_rules=True)
     scheduled = await computed.schedule(session, workspace_id, rules, news, ids, now_ms)
     settled = await settle(session, workspace_id, rules, news, now_ms)
