@@ -12,6 +12,7 @@ from uuid import UUID
 from services.kit import compaction
 from services.kit.clickhouse import ClickHouse
 from services.kit.postgres import SessionMaker, workspace_tx
+from services.tracking.clickhouse import mutations
 from services.tracking.clickhouse.cluster import Cluster
 from services.tracking.erasure import logged, refused, store, stored
 from services.tracking.erasure.certificate import Stores, counted
@@ -26,7 +27,6 @@ from services.tracking.log.port import Log, events_partition, outcomes_partition
 from services.tracking.log.store import LOADER, apply_verdicts
 
 BATCH_ROWS = 200
-_LOOK_SECONDS = 0.2
 
 
 @dataclass(frozen=True, slots=True)
@@ -197,9 +197,8 @@ async def _hide(resources: Resources, task: Task, *, of_identity: bool) -> None:
 
 
 async def _mutated(resources: Resources, tables: Sequence[Table]) -> None:
-    clickhouse, cluster = resources.clickhouse, resources.cluster
-    while await stored.busy(clickhouse, cluster, tables):  # noqa: ASYNC110 - it sends no word
-        await asyncio.sleep(_LOOK_SECONDS)
+    names = [table.stored for table in tables]
+    await mutations.ended(resources.clickhouse, resources.cluster, names)
 
 
 def _partitions(workspace_id: UUID) -> dict[bool, str]:

@@ -14,7 +14,8 @@ from uuid import UUID
 import msgspec
 
 from services.kit.clickhouse import ClickHouse
-from services.tracking.clickhouse.cluster import Cluster, everywhere, statements
+from services.tracking.clickhouse.cluster import Cluster, statements
+from services.tracking.clickhouse.mutations import told
 
 EVENTS = "events"
 IDENTITY = "identity_map"
@@ -45,7 +46,6 @@ SELECT count(), countIf(subject_id IN {subjects:Array(UUID)}),
                    [properties, traits, context, identifiers])))
 FROM events WHERE workspace_id = {workspace_id:UUID}
 """
-_OF_TABLES = "database = {database:String} AND table IN {tables:Array(String)}"
 # Rows that are hidden already are found too; values must not end up in a server's own logs.
 _EVEN_DELETED = {"apply_deleted_mask": 0, "log_queries": 0, "max_execution_time": 4 * 3600}
 _QUIETLY = {"lightweight_deletes_sync": 0, "mutations_sync": 0, "log_queries": 0}
@@ -119,12 +119,6 @@ async def purge(clickhouse: ClickHouse, cluster: Cluster | None, table: Table) -
         await clickhouse.command(statement, settings=_QUIETLY)
 
 
-async def busy(clickhouse: ClickHouse, cluster: Cluster | None, tables: Collection[Table]) -> bool:
-    """Whether mutations of these tables are going on, on any node."""
-    source = everywhere("system.mutations", cluster)
-    return await _any(clickhouse, f"{source} WHERE NOT is_done", tables)
-
-
 async def clock(clickhouse: ClickHouse) -> datetime:
     now: datetime = (await clickhouse.query("SELECT now('UTC')"))[0][0]
     return now
@@ -134,9 +128,10 @@ async def old_parts(
     clickhouse: ClickHouse, cluster: Cluster | None, tables: Collection[Table], since: datetime
 ) -> bool:
     """Whether files are left, on any node, of parts that were replaced at ``since`` or before."""
-    source = everywhere("system.parts", cluster)
     replaced = "NOT active AND remove_time <= {since:DateTime('UTC')}"
-    return await _any(clickhouse, f"{source} WHERE {replaced}", tables, since=since)
+    names = [table.stored for table in tables]
+    found = await told(clickhouse, cluster, "count()", "parts", replaced, names, since=since)
+    return found != [(0,)]
 
 
 async def left(
@@ -165,21 +160,6 @@ def needles(identifiers: Collection[str]) -> list[str]:
     stands everywhere."""
     texts = [msgspec.json.encode(each).decode() for each in identifiers]
     return sorted(text if len(text) < _SHORT + 2 else text[1:-1] for text in texts)
-
-
-async def _any(
-    clickhouse: ClickHouse, found: str, tables: Collection[Table], **values: Any
-) -> bool:
-    """Whether a system table, narrowed by ``found``, tells anything of ``tables``."""
-    # Nodes that are asked by another one have a current database of their own. The writer asks:
-    # read-only handles may not use table functions.
-    [(database,)] = await clickhouse.query_written("SELECT currentDatabase()")
-    names = [table.stored for table in tables]
-    [(count,)] = await clickhouse.query_written(
-        f"SELECT count() FROM {found} AND {_OF_TABLES}",  # noqa: S608
-        {**values, "database": database, "tables": names},
-    )
-    return bool(count)
 
 
 async def _rows(clickhouse: ClickHouse, sql: str, values: dict[str, Any]) -> list[tuple[Any, ...]]:

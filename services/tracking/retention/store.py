@@ -11,6 +11,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from services.kit.clickhouse import ClickHouse
 from services.kit.ids import uuid7
+from services.tracking.clickhouse import mutations
 from services.tracking.clickhouse.cluster import Cluster, statements
 from services.tracking.retention.compile import Policy
 from services.tracking.tables import RetentionPolicyRow
@@ -28,6 +29,7 @@ _DELETE = """
 DELETE FROM ${{rows:events}} IN PARTITION ID '{partition}'
 WHERE workspace_id = {{workspace_id:UUID}} AND ({condition})
 """
+STORED = "events"
 _PURGE = "ALTER TABLE ${{rows:events}} APPLY DELETED MASK IN PARTITION ID '{partition}'"
 # Of its own accord ClickHouse waits for a mutation, and the loader would wait with it.
 _UNAWAITED = {"lightweight_deletes_sync": 0, "mutations_sync": 0}
@@ -87,10 +89,21 @@ async def expire(
     condition: str,
     params: Mapping[str, Any],
 ) -> None:
-    """Hides expired events of one partition at once and has its parts written anew without them;
-    ClickHouse does both in the background and in this order."""
+    """Begins to hide expired events of one partition."""
     values = {**params, "workspace_id": workspace_id}
     for statement in statements(_DELETE.format(condition=condition, partition=partition), cluster):
         await clickhouse.command(statement, values, _UNAWAITED)
-    for statement in statements(_PURGE.format(partition=partition), cluster):
-        await clickhouse.command(statement, settings=_UNAWAITED)
+
+
+async def purge(clickhouse: ClickHouse, cluster: Cluster | None) -> None:
+    """Waits until all events are hidden that are to be, and begins to write the parts that hold
+    hidden ones anew without them; those too that a pass which was cut off has left."""
+    tables = [STORED if cluster is None else f"{STORED}_local"]
+    await mutations.ended(clickhouse, cluster, tables)
+    hidden = "active AND has_lightweight_delete"
+    found = await mutations.told(
+        clickhouse, cluster, "DISTINCT partition_id", "parts", hidden, tables
+    )
+    for (partition,) in found:
+        for statement in statements(_PURGE.format(partition=partition), cluster):
+            await clickhouse.command(statement, settings=_UNAWAITED)

@@ -61,6 +61,7 @@ class Expiry:
         expired = 0
         for workspace_id in workspaces:
             expired += await self._expire(workspace_id)
+        await store.purge(self._clickhouse, self._cluster)
         return expired
 
     async def _expire(self, workspace_id: UUID) -> int:
