@@ -8,6 +8,7 @@ import socket
 from collections.abc import Iterable
 from ipaddress import IPv4Address, IPv6Address, ip_address, ip_network
 from typing import Any
+from urllib.parse import urlsplit
 
 import httpcore2
 import httpx2
@@ -67,7 +68,8 @@ class GuardedBackend(connect.Backend):
         loop = asyncio.get_running_loop()
         try:
             found = await loop.getaddrinfo(host, port, type=socket.SOCK_STREAM)
-        except OSError as error:
+        except (OSError, UnicodeError) as error:
+            # The codec of host names raises the second for labels too long or empty.
             raise httpcore2.ConnectError(f"{host} cannot be resolved") from error
         addresses = [ip_address(str(info[4][0]).partition("%")[0]) for info in found]
         if not addresses or not all(allowed(address) for address in addresses):
@@ -75,6 +77,38 @@ class GuardedBackend(connect.Backend):
         return await super().connect_tcp(
             str(addresses[0]), port, timeout, local_address, socket_options
         )
+
+
+ANSWER_SECONDS = 15.0
+"""For a whole request. The client's own limits are for each piece of an answer: one that drips byte
+by byte would hold its sender for days."""
+
+
+def web_address(url: str) -> str:
+    """``url`` if a request can be made to it; ``ValueError`` that says what is accepted.
+
+    Whether it is a public one shows only when it is connected to.
+    """
+    if not url.isprintable() or " " in url or "\\" in url:
+        raise ValueError(
+            "an address without blanks, backslashes and control characters is accepted"
+        )
+    try:
+        parsed = httpx2.URL(url)
+        # The codec of host names that a look-up uses.
+        parsed.raw_host.decode().encode("idna")
+        user = urlsplit(url).username
+    except (httpx2.InvalidURL, ValueError) as error:
+        raise ValueError("an address with a valid host and port is accepted") from error
+    if parsed.scheme != "https" and (
+        parsed.scheme != "http" or parsed.host not in ("localhost", "127.0.0.1")
+    ):
+        raise ValueError("an https:// address is accepted")
+    if not parsed.host or user is not None:
+        raise ValueError("an address with a host and without a user is accepted")
+    if parsed.port is not None and not 1 <= parsed.port <= 65_535:
+        raise ValueError("an address with a port from 1 to 65535 is accepted")
+    return url
 
 
 def webhook_client(*, allow_private: bool) -> httpx2.AsyncClient:

@@ -1,9 +1,11 @@
 """Signed requests as Standard Webhooks says; the message's id is the receiver's idempotency key."""
 
+import asyncio
+
 import httpx2
 import msgspec
 
-from services.kit.guard import AddressRefused
+from services.kit.guard import ANSWER_SECONDS, AddressRefused
 from services.kit.signature import signature
 from services.orchestrator.channels.store import Target
 from services.orchestrator.delivery.result import Result
@@ -30,18 +32,21 @@ async def send(
         return Result("lost_lease")
     try:
         # The answer's body is not read: nobody needs it, and it could be a bomb.
-        async with client.stream(
-            "POST", target.config["url"], content=body, headers=headers
-        ) as response:
+        async with (
+            asyncio.timeout(ANSWER_SECONDS),
+            client.stream("POST", target.config["url"], content=body, headers=headers) as response,
+        ):
             status = response.status_code
     except httpx2.ConnectError as error:
         if isinstance(error.__cause__, AddressRefused):
             return Result("failed", "address_not_allowed")
         return _again(claim, "unreachable")
-    except httpx2.TransportError as error:
-        return _again(claim, type(error).__name__)
+    except TimeoutError:
+        return _again(claim, "no_answer_in_time")
     except (httpx2.InvalidURL, httpx2.UnsupportedProtocol):
         return Result("failed", "url_not_valid")
+    except httpx2.TransportError as error:
+        return _again(claim, type(error).__name__)
     if 200 <= status < 300:
         return Result("accepted")
     if status >= 500 or status in _AGAIN:

@@ -12,7 +12,7 @@ import msgspec
 import structlog
 
 from services.kit.feeds import Bell
-from services.kit.guard import AddressRefused
+from services.kit.guard import ANSWER_SECONDS, AddressRefused
 from services.kit.postgres import SessionMaker, workspace_tx
 from services.kit.signature import signature
 from services.profile.change_subscriptions import store
@@ -156,13 +156,19 @@ class Deliveries:
         }
         try:
             # The answer's body is not read: nobody needs it, and it could be a bomb.
-            async with self._client.stream(
-                "POST", mine.url, content=body, headers=headers
-            ) as response:
+            async with (
+                asyncio.timeout(ANSWER_SECONDS),
+                self._client.stream("POST", mine.url, content=body, headers=headers) as response,
+            ):
                 return str(response.status_code)
         except httpx2.ConnectError as error:
             refused = isinstance(error.__cause__, AddressRefused)
             return "address not allowed" if refused else "cannot be reached"
+        except TimeoutError:
+            return "no answer in time"
+        except httpx2.InvalidURL:
+            # Kept by an older version, which did not look so closely.
+            return "not a valid address"
         except httpx2.TransportError as error:
             return type(error).__name__
 

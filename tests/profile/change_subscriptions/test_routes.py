@@ -7,12 +7,15 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Any
-from uuid import uuid4
+from uuid import UUID, uuid4
 
 import pytest
 from fastapi import FastAPI, Request, Response
+from sqlalchemy.ext.asyncio import create_async_engine
 
+from services.kit.postgres import create_sessionmaker, workspace_tx
 from services.kit.signature import signature
+from services.profile.change_subscriptions import deliver, store
 from services.profile.main import create_app
 from tests.profile.clock import FakeClock
 from tests.profile.conftest import World, settings
@@ -204,6 +207,17 @@ async def test_an_address_that_is_not_public_is_never_reached(
         ({"url": "http://partner.example.org"}, "#/url"),
         ({"url": "https://user@partner.example.org"}, "#/url"),
         ({"url": "https:///hook"}, "#/url"),
+        ({"url": "https://@partner.example.org"}, "#/url"),
+        ({"url": "ftp://localhost/"}, "#/url"),
+        ({"url": "https://partner.example.org:99999/"}, "#/url"),
+        ({"url": "https://partner.example.org:0/"}, "#/url"),
+        ({"url": "https://partner.example.org:x/"}, "#/url"),
+        ({"url": "https://partner..example.org/"}, "#/url"),
+        ({"url": f"https://{'a' * 70}.example.org/"}, "#/url"),
+        ({"url": "https://[v1.a]/"}, "#/url"),
+        ({"url": "https://\u2024/"}, "#/url"),
+        ({"url": "https://partner.example.org/\r\nX-Mine: 1"}, "#/url"),
+        ({"url": "https://partner.example.org\\@127.0.0.1/"}, "#/url"),
         ({"url": "https://partner.example.org", "types": ["profile.sold"]}, "#/types/0"),
         ({"url": "https://partner.example.org", "secret": "mine"}, "#/secret"),
     ],
@@ -214,3 +228,47 @@ async def test_a_wrong_subscription_is_refused_by_the_field(
     answer = await world.call("POST", "/api/v1/change-subscriptions", body)
     assert answer.status_code == 422
     assert answer.json()["errors"][0]["pointer"] == pointer
+
+
+@pytest.mark.parametrize(
+    "url", [f"http://{'a' * 70}.example.org/", "http://a..b/", "http://h:x/", "http://h/\r\nX: y"]
+)
+async def test_an_address_kept_unchecked_stops_nobody_else(
+    world: World, partner: Partner, profile_database: Database, url: str
+) -> None:
+    made = await subscribe(world, partner, types=["event"])
+    engine = create_async_engine(profile_database.app_dsn)
+    async with workspace_tx(create_sessionmaker(engine), world.workspace_id) as session:
+        await store.change(session, world.workspace_id, UUID(made["id"]), url=url)
+    await engine.dispose()
+    await world.post(world.event(USER, name="First"))
+    failing = await becomes(world, attempts=1)
+    assert failing["last_answer"] in ("not a valid address", "cannot be reached")
+    await world.post(world.event(USER, name="Second"))
+    assert [item["data"]["event"] for item in (await world.get("/changes", type="event"))["items"]][
+        -1
+    ] == "Second"
+
+
+async def test_an_answer_that_drips_is_not_waited_for(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(deliver, "ANSWER_SECONDS", 0.2)
+    gone = asyncio.Event()
+
+    async def drip(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.write(b"HTTP/1.1 204 No Content\r\n")
+        try:
+            while await reader.read(65_536):
+                writer.write(b"X-More: 1\r\n")
+        finally:
+            gone.set()
+            writer.close()
+
+    server = await asyncio.start_server(drip, "127.0.0.1", 0)
+    async with server:
+        port = server.sockets[0].getsockname()[1]
+        await subscribe(world, Partner(url=f"http://127.0.0.1:{port}/hook"), types=["event"])
+        await world.post(world.event(USER, name="First"))
+        await becomes(world, attempts=1, last_answer="no answer in time")
+        await asyncio.wait_for(gone.wait(), 10)
