@@ -53,7 +53,8 @@ async def list_consents(
     by posting here. What is said at several levels is weighed as docs/consents.md says.
     """
     key = paging.after(int, int)
-    before = read.LAST if key is None else (int(key[0]), int(key[1]))
+    # Bound to what the column can hold: a made-up cursor is a page, not an error.
+    before = read.LAST if key is None else (int(key[0]), min(int(key[1]), 2**31 - 1))
     whole = await service.picture(session, caller.workspace_id, profile_id)
     found = await read.ledger(
         session, caller.workspace_id, whole.profile_id, before, paging.limit + 1

@@ -12,6 +12,7 @@ from services.kit.strict import StrictRoute
 from services.profile.consents import policy as law
 from services.profile.consents import policy_store, read
 from services.profile.consents.model import ConsentPolicy, Version, Wording, WordingId, WordingTexts
+from services.profile.consents.statements import MAX_VERSION
 from services.profile.errors import WordingInUse
 from services.profile.stream import store as stream
 
@@ -29,7 +30,8 @@ async def list_wordings(
 ) -> Page[Wording]:
     """By id and version."""
     key = paging.after(str, int)
-    after = ("", 0) if key is None else (str(key[0]), int(key[1]))
+    # Bound to what the column can hold: a made-up cursor is a page, not an error.
+    after = ("", 0) if key is None else (str(key[0]), min(int(key[1]), MAX_VERSION))
     found = await read.wordings(session, caller.workspace_id, after, paging.limit + 1)
     shown = found[: paging.limit]
     more = len(found) > paging.limit

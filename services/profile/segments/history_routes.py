@@ -5,7 +5,7 @@ from typing import Annotated, Any
 from uuid import UUID
 from zoneinfo import available_timezones
 
-from fastapi import APIRouter, BackgroundTasks, Query, Request
+from fastapi import APIRouter, BackgroundTasks, Path, Query, Request
 from pydantic import AwareDatetime, BaseModel, Field
 
 from services.kit.auth import UserCaller
@@ -71,7 +71,8 @@ async def list_versions(
 ) -> Page[SegmentVersion]:
     segment = await service.read(session, caller.workspace_id, segment_id)
     key = paging.after(int)
-    before = _NEWEST if key is None else int(key[0])
+    # Bound to what the column can hold: a made-up cursor is an empty page, not an error.
+    before = _NEWEST if key is None else min(int(key[0]), _NEWEST)
     found = await store.versions(session, caller.workspace_id, segment_id, before, paging.limit + 1)
     some = found[: paging.limit]
     return Page(
@@ -97,7 +98,7 @@ async def list_versions(
 )
 async def restore_version(
     segment_id: UUID,
-    version: int,
+    version: Annotated[int, Path(ge=1, lt=_NEWEST)],
     session: Session,
     caller: UserCaller,
     request: Request,

@@ -8,6 +8,7 @@ import pytest
 
 from services.contracts.events import Event
 from services.contracts.profile import Facts
+from services.kit.pagination import encode_cursor
 from services.profile.main import create_app
 from tests.profile.clock import FakeClock
 from tests.profile.conftest import World, settings
@@ -328,3 +329,15 @@ def _line(world: World, user: tuple[str, str], at: int, case: Case) -> Event:
         channel=channel,
         contact_point=contact_point,
     )
+
+
+async def test_made_up_cursors_are_pages_and_no_errors(world: World) -> None:
+    profile_id = await person(world)
+    far = 2**63 - 1
+    paths = {
+        f"/profiles/{profile_id}/consents": (far, far),
+        "/consents/wordings": ("", far),
+    }
+    for path, place in paths.items():
+        found = await world.get(path, cursor=encode_cursor(*place))
+        assert (path, found["items"]) == (path, [])
