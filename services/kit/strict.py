@@ -1,17 +1,20 @@
-"""Strict JSON bodies: what FastAPI's own parser lets through and no store can hold is a 400."""
+"""Strict requests: a body no store can hold is a 400, a parameter nobody reads a 422."""
 
 from collections.abc import Callable, Coroutine
 from typing import Any
 
 import msgspec
-from fastapi import Request, Response
+from fastapi import Request, Response, params
+from fastapi.dependencies.utils import get_flat_params
 from fastapi.routing import APIRoute
 from starlette.exceptions import HTTPException
 
-from services.kit.problems import BodyTooLarge, MalformedBody, Problem
+from services.kit.problems import BodyTooLarge, InvalidRequest, MalformedBody, Problem
 
 MAX_BODY_BYTES = 1_048_576
 MAX_DEPTH = 64
+_SHOWN_NAMES, _SHOWN_CHARACTERS = 20, 100
+"""Of what was made up: an answer need not be as long as its request."""
 MIN_INT, MAX_INT = -(2**63), 2**64 - 1
 
 
@@ -77,8 +80,12 @@ class StrictRoute(APIRoute):
 
     def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
         handler = super().get_route_handler()
+        # Elsewhere SDKs, mail clients and trackers add parameters of their own to an address.
+        known = self._query_names() if self.path_format.startswith("/api/") else None
 
         async def strict(request: Request) -> Response:
+            if known is not None:
+                _refuse_unknown(request, known)
             try:
                 return await handler(StrictRequest(request.scope, request.receive))
             except HTTPException as error:
@@ -88,3 +95,24 @@ class StrictRoute(APIRoute):
                 raise
 
         return strict
+
+    def _query_names(self) -> frozenset[str]:
+        """Of all that the handler and its dependencies take, as callers write them."""
+        return frozenset(
+            field.alias
+            for field in get_flat_params(self.dependant)
+            if isinstance(field.field_info, params.Query)
+        )
+
+
+def _refuse_unknown(request: Request, known: frozenset[str]) -> None:
+    """A misspelt filter that is ignored answers with everything, as if all of it fitted."""
+    unknown = sorted(set(request.query_params) - known)
+    if unknown:
+        names = ", ".join(sorted(known))
+        accepted = f"One of {names} is accepted." if known else "No query parameter is accepted."
+        shown = [name[:_SHOWN_CHARACTERS] for name in unknown[:_SHOWN_NAMES]]
+        raise InvalidRequest(
+            "; ".join(f"#/query/{name}: {accepted}" for name in shown[:3]),
+            errors=[{"pointer": f"#/query/{name}", "detail": accepted} for name in shown],
+        )

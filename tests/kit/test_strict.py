@@ -2,15 +2,16 @@
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from typing import Any
+from typing import Annotated, Any
 
 import httpx2
 import pytest
-from fastapi import APIRouter, FastAPI
+from fastapi import APIRouter, FastAPI, Query
 from pydantic import BaseModel
 
 from services.kit.app import create_app
 from services.kit.auth import generate_key
+from services.kit.pagination import PagingParams
 from services.kit.settings import ServiceSettings
 from services.kit.strict import MAX_BODY_BYTES, StrictRoute
 from tests.support.app import running
@@ -35,6 +36,11 @@ def app() -> FastAPI:
     @router.post("/echo")
     async def echo(body: Body) -> Body:
         return body
+
+    @router.get("/api/v1/things")
+    @router.get("/v1/links")
+    async def things(_: PagingParams, type: Annotated[list[str], Query()]) -> list[str]:
+        return type
 
     made.include_router(router)
     return made
@@ -102,3 +108,21 @@ async def test_every_answer_carries_the_request_id(api: httpx2.AsyncClient) -> N
 async def test_an_unknown_path_is_a_problem(api: httpx2.AsyncClient) -> None:
     response = await api.get("/nowhere")
     assert (response.status_code, response.json()["title"]) == (404, "Not Found")
+
+
+async def test_a_query_parameter_nobody_reads_is_refused_by_name(api: httpx2.AsyncClient) -> None:
+    answer = await api.get("/api/v1/things?type=a&type=b&limit=5&Limit=6&foo=1")
+    assert answer.status_code == 422
+    assert answer.json()["errors"] == [
+        {"pointer": f"#/query/{name}", "detail": "One of cursor, limit, type is accepted."}
+        for name in ("Limit", "foo")
+    ]
+    known = await api.get("/api/v1/things?type=a&type=b&limit=5")
+    assert (known.status_code, known.json()) == (200, ["a", "b"])
+
+
+async def test_what_mail_clients_and_sdks_add_to_an_address_is_ignored(
+    api: httpx2.AsyncClient,
+) -> None:
+    answer = await api.get("/v1/links?type=a&utm_source=mail")
+    assert answer.status_code == 200
