@@ -12,13 +12,14 @@ from services.profile.traits.definition import TraitDefinition
 from services.profile.traits.policy import NOTHING, Policy, Rules
 from services.profile.traits.tables import TraitDefinitionRow, TraitSettingRow
 
+# Earlier versions kept the JSON value null of a name that was taken out.
 _LATEST = text("""
 SELECT name, definition FROM (
   SELECT DISTINCT ON (name) name, definition FROM trait_definition
   WHERE workspace_id = :workspace_id AND name > :after
   ORDER BY name, since_offset DESC
 ) newest
-WHERE definition IS NOT NULL ORDER BY name LIMIT :limit
+WHERE jsonb_typeof(definition) = 'object' ORDER BY name LIMIT :limit
 """)
 
 _MASKED = text("SELECT name FROM masked_trait WHERE workspace_id = :workspace_id")

@@ -5,6 +5,7 @@ from typing import Any
 from uuid import UUID
 
 from sqlalchemy import Integer
+from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.orm import Mapped, mapped_column
 
 from services.profile.tables import Table
@@ -18,7 +19,8 @@ class TraitDefinitionRow(Table):
     workspace_id: Mapped[UUID] = mapped_column(primary_key=True)
     name: Mapped[str] = mapped_column(primary_key=True)
     since_offset: Mapped[int] = mapped_column(primary_key=True)
-    definition: Mapped[dict[str, Any] | None]
+    # Without it None is kept as the JSON value null, which is not NULL.
+    definition: Mapped[dict[str, Any] | None] = mapped_column(JSONB(none_as_null=True))
 
 
 class TraitSettingRow(Table):

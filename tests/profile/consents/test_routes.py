@@ -334,7 +334,7 @@ def _line(world: World, user: tuple[str, str], at: int, case: Case) -> Event:
 async def test_made_up_cursors_are_pages_and_no_errors(world: World) -> None:
     profile_id = await person(world)
     far = 2**63 - 1
-    paths = {
+    paths: dict[str, tuple[str | int, ...]] = {
         f"/profiles/{profile_id}/consents": (far, far),
         "/consents/wordings": ("", far),
     }

@@ -3,11 +3,15 @@
 from typing import Any
 
 import pytest
+from sqlalchemy import text
+from sqlalchemy.ext.asyncio import create_async_engine
 
 from services.contracts.changes import Change
 from services.contracts.events import Event
+from services.kit.postgres import create_sessionmaker, workspace_tx
 from tests.profile.conftest import World
 from tests.support.app import service_headers, user_headers
+from tests.support.postgres import Database
 
 pytestmark = pytest.mark.anyio
 
@@ -70,6 +74,22 @@ async def test_definitions_are_put_listed_read_and_deleted(world: World) -> None
         answer = await world.call(method, "/api/v1/trait-definitions/city")
         problem = (answer.status_code, answer.json()["type"])
         assert problem == (404, "/problems/trait-definition-not-found")
+    assert [each["name"] for each in (await world.get("/trait-definitions"))["items"]] == ["price"]
+    await define(world, "city", type="string")
+    listed = (await world.get("/trait-definitions"))["items"]
+    assert [each["name"] for each in listed] == ["city", "price"]
+
+
+async def test_a_name_an_earlier_version_took_out_is_not_listed(
+    world: World, profile_database: Database
+) -> None:
+    await define(world, "city", type="string")
+    engine = create_async_engine(profile_database.app_dsn)
+    async with workspace_tx(create_sessionmaker(engine), world.workspace_id) as session:
+        await session.execute(text("UPDATE trait_definition SET definition = 'null'"))
+    await engine.dispose()
+    assert (await world.get("/trait-definitions"))["items"] == []
+    await define(world, "city", type="string")
 
 
 @pytest.mark.parametrize(
