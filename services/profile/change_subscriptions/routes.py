@@ -24,6 +24,7 @@ from services.profile.change_subscriptions.store import Subscription
 from services.profile.errors import ChangeSubscriptionNotFound
 from services.profile.feed import store as feed
 from services.profile.feed.public import START, Place
+from services.profile.stream import store as stream
 
 router = APIRouter(
     prefix="/api/v1/change-subscriptions",
@@ -95,6 +96,8 @@ async def create_subscription(
     request may come twice: act once on each item's `id`.
     """
     workspace_id = caller.workspace_id
+    # Else calls at the same time count the same subscriptions, and all fit.
+    await stream.lock(session, workspace_id)
     if len(await store.all_of(session, workspace_id)) >= MOST:
         raise InvalidRequest.at("#", f"A workspace has at most {MOST} subscriptions.")
     end = await feed.end(session, workspace_id)

@@ -272,3 +272,13 @@ async def test_an_answer_that_drips_is_not_waited_for(
         await world.post(world.event(USER, name="First"))
         await becomes(world, attempts=1, last_answer="no answer in time")
         await asyncio.wait_for(gone.wait(), 10)
+
+
+async def test_a_workspace_has_no_more_than_twenty_also_of_calls_at_the_same_time(
+    world: World, partner: Partner
+) -> None:
+    calls = (
+        world.call("POST", "/api/v1/change-subscriptions", {"url": partner.url}) for _ in range(30)
+    )
+    statuses = sorted([answer.status_code for answer in await asyncio.gather(*calls)])
+    assert statuses == [201] * 20 + [422] * 10
