@@ -197,7 +197,7 @@ class World:
             "nodes": [
                 {
                     "id": "mail",
-                    "type": "email",
+                    "type": "message",
                     "channel_id": await self.email_channel(),
                     "template_id": await self.template(),
                     "next": "end",

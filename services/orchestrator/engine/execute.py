@@ -24,8 +24,8 @@ from services.orchestrator.journeys import store as journeys
 from services.orchestrator.journeys.compiled import Compiled, Happening
 from services.orchestrator.journeys.graph import (
     Branch,
-    Email,
     Graph,
+    Message,
     Webhook,
     required_consents,
 )
@@ -92,9 +92,9 @@ async def load_kit(
 ) -> Kit:
     """Channels and templates these versions use, and the channel used instead of theirs."""
     nodes = [node for compiled in graphs.values() for node in compiled.graph.nodes]
-    channel_ids = {node.channel_id for node in nodes if isinstance(node, Email | Webhook)}
+    channel_ids = {node.channel_id for node in nodes if isinstance(node, Message | Webhook)}
     channel_ids |= {channel_id} if channel_id is not None else set()
-    template_ids = {node.template_id for node in nodes if isinstance(node, Email)}
+    template_ids = {node.template_id for node in nodes if isinstance(node, Message)}
     targets = await channels.targets(session, channel_ids)
     return Kit(
         channel_types={target.id: target.type for target in targets.values()},
@@ -144,7 +144,7 @@ def links_of(graphs: Iterable[Graph]) -> LinksWanted:
 
 
 def _asks(compiled: Compiled) -> bool:
-    return any(isinstance(node, Branch | Email | Webhook) for node in compiled.graph.nodes)
+    return any(isinstance(node, Branch | Message | Webhook) for node in compiled.graph.nodes)
 
 
 async def _advance(

@@ -145,11 +145,12 @@ class Branch(_Strict):
     otherwise: NextId
 
 
-class Email(_Strict):
-    """Sends a message to the person's latest email address and goes on."""
+class Message(_Strict):
+    """Sends a message made from a template through a channel of any kind but `webhook`, to the
+    person's latest address there, and goes on."""
 
     id: NodeId
-    type: Literal["email"]
+    type: Literal["message"]
     channel_id: UUID
     template_id: UUID
     next: NextId
@@ -179,7 +180,7 @@ class Exit(_Strict):
     reason: str = Field("finished", pattern=r"^[a-z0-9_]{1,64}$", examples=["completed"])
 
 
-Node = Annotated[Delay | WaitEvent | Branch | Email | Webhook | Exit, Field(discriminator="type")]
+Node = Annotated[Delay | WaitEvent | Branch | Message | Webhook | Exit, Field(discriminator="type")]
 Entry = Annotated[EventEntry | SegmentEntry, Field(discriminator="kind")]
 
 
@@ -211,6 +212,11 @@ def required_consents(graph: Graph) -> list[str]:
         return []
     group = graph.subscription_group_id
     return ["marketing"] if group is None else ["marketing", f"group:{group}"]
+
+
+def fits(node: Message | Webhook, channel_type: str) -> bool:
+    """Whether the node can send through a channel of this type."""
+    return (channel_type == "webhook") == isinstance(node, Webhook)
 
 
 def exits_of(node: Node) -> Iterator[tuple[str, str]]:

@@ -46,7 +46,7 @@ EXAMPLE_GRAPH: dict[str, Any] = {
         },
         {
             "id": "remind",
-            "type": "email",
+            "type": "message",
             "channel_id": "0199f0c2-5a52-7c3e-9f3a-0d6f1f1c2b7a",
             "template_id": "0199f0c2-5a52-7c3e-9f3a-0d6f1f1c2b7b",
             "next": "reminded",

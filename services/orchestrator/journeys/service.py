@@ -28,7 +28,7 @@ from services.orchestrator.errors import (
 )
 from services.orchestrator.journeys import store
 from services.orchestrator.journeys.compiled import branch_rules, rule_id
-from services.orchestrator.journeys.graph import Email, Graph, SegmentEntry, Webhook
+from services.orchestrator.journeys.graph import Graph, Message, SegmentEntry, Webhook
 from services.orchestrator.journeys.model import Journey, JourneyVersion, Published, Warning_
 from services.orchestrator.journeys.validate import Finding, findings, missing
 from services.orchestrator.message_templates import store as templates
@@ -166,15 +166,15 @@ async def publishable(session: AsyncSession, row: Row[Any]) -> Graph:
 
 
 async def _problems(session: AsyncSession, graph: Graph) -> list[Finding]:
-    senders = [node for node in graph.nodes if isinstance(node, Email | Webhook)]
+    senders = [node for node in graph.nodes if isinstance(node, Message | Webhook)]
     channel_types = await channels.types(session, {node.channel_id for node in senders})
-    wanted = {node.template_id for node in senders if isinstance(node, Email)}
+    wanted = {node.template_id for node in senders if isinstance(node, Message)}
     known = await templates.existing(session, wanted)
     return [*findings(graph), *missing(graph, channel_types, known)]
 
 
 async def _readiness(assessment: ServiceClient, workspace_id: UUID, graph: Graph) -> list[Warning_]:
-    used = {node.channel_id for node in graph.nodes if isinstance(node, Email | Webhook)}
+    used = {node.channel_id for node in graph.nodes if isinstance(node, Message | Webhook)}
     try:
         response = await assessment.request(
             "GET", "/internal/v1/readiness", workspace_id=workspace_id

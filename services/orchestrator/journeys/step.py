@@ -13,8 +13,8 @@ from services.orchestrator.journeys.compiled import Compiled, Happening, compara
 from services.orchestrator.journeys.graph import (
     Branch,
     Delay,
-    Email,
     Exit,
+    Message,
     Node,
     WaitEvent,
     Webhook,
@@ -128,7 +128,7 @@ def take(
                 return step
             step = _then(step, *_timer(node), at=position.due_at)
             continue
-        if truths is None and isinstance(node, Branch | Email | Webhook):
+        if truths is None and isinstance(node, Branch | Message | Webhook):
             return step
         step = _run(step, node, compiled, truths or {})
 
@@ -203,7 +203,7 @@ def _run(step: Step, node: Node, compiled: Compiled, truths: Truths) -> Step:
                 if truths.get(compiled.rule_ids[node.id, index], False):
                     return _then(step, f"case_{index}", case.next, at=at)
             return _then(step, "otherwise", node.otherwise, at=at)
-        case Email():
+        case Message():
             send = Send(node.id, position.visit, at, node.channel_id, node.template_id, None)
         case Webhook():
             send = Send(node.id, position.visit, at, node.channel_id, None, node.payload)

@@ -8,14 +8,15 @@ from services.orchestrator.journeys.graph import (
     ANCHOR_KEY,
     Branch,
     Delay,
-    Email,
     EventEntry,
     Graph,
+    Message,
     Node,
     SegmentEntry,
     WaitEvent,
     Webhook,
     exits_of,
+    fits,
 )
 from services.rules import RuleInvalid, compile_filter, normalise
 
@@ -39,15 +40,14 @@ def missing(
     found = []
     for index, node in enumerate(graph.nodes):
         at = f"#/graph/nodes/{index}"
-        if isinstance(node, Email | Webhook):
+        if isinstance(node, Message | Webhook):
             kind = channel_types.get(node.channel_id)
             if kind is None:
                 found.append(Finding(f"{at}/channel_id", "There is no such channel."))
-            elif kind != node.type:
-                found.append(
-                    Finding(f"{at}/channel_id", f"This node needs a channel of type {node.type}.")
-                )
-        if isinstance(node, Email) and node.template_id not in template_ids:
+            elif not fits(node, kind):
+                wanted = "of type webhook" if isinstance(node, Webhook) else "that is no webhook"
+                found.append(Finding(f"{at}/channel_id", f"This node needs a channel {wanted}."))
+        if isinstance(node, Message) and node.template_id not in template_ids:
             found.append(Finding(f"{at}/template_id", "There is no such message template."))
     return found
 

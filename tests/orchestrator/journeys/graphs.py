@@ -46,7 +46,7 @@ def wait(
 def email(to: str, id: str = "mail") -> dict[str, Any]:
     return {
         "id": id,
-        "type": "email",
+        "type": "message",
         "channel_id": CHANNEL,
         "template_id": TEMPLATE,
         "next": to,
