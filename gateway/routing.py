@@ -98,6 +98,7 @@ _SERVICES = {
         "message-templates",
         "channels",
         "messages",
+        "tasks",
         "inbox",
         "policies",
         "experiments",

@@ -8,6 +8,7 @@ from pydantic import BaseModel, ConfigDict, Field
 OutcomeName = Literal[
     "Journey Entered",
     "Step Taken",
+    "Step Refused",
     "Journey Exited",
     "Message Sent",
     "Message Failed",
@@ -18,7 +19,7 @@ OutcomeName = Literal[
 
 
 class JourneyOutcome(BaseModel):
-    """`properties` of `Journey Entered`, `Step Taken` and `Journey Exited`."""
+    """`properties` of `Journey Entered`, `Step Taken`, `Step Refused` and `Journey Exited`."""
 
     journey_id: str
     version_id: str
@@ -26,8 +27,8 @@ class JourneyOutcome(BaseModel):
     instance_key: str = Field(description="Empty where the journey has no instance key.")
     node: str = Field(description="The node that was left; for an entry the first node.")
     outcome: str = Field(
-        description="`entered`, `event`, `timeout`, `elapsed`, `queued`, `case_0` …, `otherwise`; "
-        "for an exit its reason."
+        description="`entered`, `case_0` …, `otherwise`, `arm_a` …, `timeout`, `elapsed`, "
+        "`queued`, `done` …; for an exit its reason; for what could not be done, why."
     )
 
 

@@ -61,3 +61,17 @@ class MessageStateConflict(Problem):
     type = "/problems/message-state-conflict"
     title = "The message's state does not allow this"
     status = HTTPStatus.CONFLICT
+
+
+class TaskNotFound(Problem):
+    type = "/problems/task-not-found"
+    title = "No such task"
+    status = HTTPStatus.NOT_FOUND
+
+
+class TaskStateConflict(Problem):
+    """The task is done, or its person went on without it."""
+
+    type = "/problems/task-state-conflict"
+    title = "The task is not open"
+    status = HTTPStatus.CONFLICT

@@ -21,6 +21,7 @@ from services.orchestrator.channels import routes as channels
 from services.orchestrator.delivery.sender import Sender
 from services.orchestrator.engine.execute import Executor
 from services.orchestrator.engine.library import Library
+from services.orchestrator.entries import routes as entries
 from services.orchestrator.erasure import routes as erasure
 from services.orchestrator.impact import routes as impact
 from services.orchestrator.journeys import routes as journeys
@@ -32,6 +33,7 @@ from services.orchestrator.messages import routes as messages
 from services.orchestrator.replay import routes as replays
 from services.orchestrator.replay.run import Replayer
 from services.orchestrator.settings import OrchestratorSettings
+from services.orchestrator.tasks import routes as tasks
 from services.orchestrator.times import Clock, system_clock
 from services.orchestrator.workers import Engine, Workers
 
@@ -127,7 +129,7 @@ def create_app(
     )
     for routes in (
         *(journeys, replays, message_templates, channels, messages, gate, maps),
-        *(impact, erasure),
+        *(entries, tasks, impact, erasure),
     ):
         app.include_router(routes.router)
     return app

@@ -83,9 +83,16 @@ async def publish_journey(journey_id: UUID, request: Request, caller: UserCaller
     Channels above what the organization's maturity recommends are answered with a warning, or,
     where the workspace enforces readiness, refused.
     """
-    return await service.publish(
-        request.state.sessionmaker, caller.workspace_id, journey_id, request.state.neighbours
+    workers = request.state.workers
+    published = await service.publish(
+        request.state.sessionmaker,
+        caller.workspace_id,
+        journey_id,
+        request.state.neighbours,
+        workers.engine.clock(),
     )
+    workers.wake_schedules(caller.workspace_id)
+    return published
 
 
 @router.get("/{journey_id}/versions", summary="List versions, newest first", responses=_ONE)
@@ -104,23 +111,38 @@ async def list_versions(
 
 
 @router.post("/{journey_id}/pause", summary="Pause a journey", responses=_CHANGE)
-async def pause_journey(journey_id: UUID, session: Session) -> Journey:
+async def pause_journey(
+    journey_id: UUID, request: Request, caller: UserCaller, session: Session
+) -> Journey:
     """Nobody enters, and entry events of that time are not made up for. People inside rest:
     timers run on and take effect at resume, awaited events are still noticed."""
-    return await service.change_state(session, journey_id, "paused", ("live",))
+    now = request.state.workers.engine.clock()
+    return await service.change_state(
+        session, caller.workspace_id, journey_id, "paused", ("live",), now
+    )
 
 
 @router.post("/{journey_id}/resume", summary="Resume a paused journey", responses=_CHANGE)
-async def resume_journey(journey_id: UUID, session: Session) -> Journey:
+async def resume_journey(
+    journey_id: UUID, request: Request, caller: UserCaller, session: Session
+) -> Journey:
     """Timers that ran out during the pause take effect now."""
-    return await service.change_state(session, journey_id, "live", ("paused",))
+    now = request.state.workers.engine.clock()
+    return await service.change_state(
+        session, caller.workspace_id, journey_id, "live", ("paused",), now
+    )
 
 
 @router.post("/{journey_id}/archive", summary="End a journey for good", responses=_CHANGE)
-async def archive_journey(journey_id: UUID, session: Session) -> Journey:
+async def archive_journey(
+    journey_id: UUID, request: Request, caller: UserCaller, session: Session
+) -> Journey:
     """Everybody inside leaves with the reason `journey_archived`."""
     allowed = ("draft", "live", "paused")
-    return await service.change_state(session, journey_id, "archived", allowed)
+    now = request.state.workers.engine.clock()
+    return await service.change_state(
+        session, caller.workspace_id, journey_id, "archived", allowed, now
+    )
 
 
 @router.get("/{journey_id}/participants", summary="List participants", responses=_ONE)

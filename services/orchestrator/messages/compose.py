@@ -7,8 +7,8 @@ from uuid import UUID
 
 from services.contracts.profile import ProfileFacts
 from services.orchestrator.engine.participants import Participant
+from services.orchestrator.journeys.effects import Send
 from services.orchestrator.journeys.graph import Graph, required_consents
-from services.orchestrator.journeys.step import Send
 from services.orchestrator.message_templates.render import (
     Parts,
     TemplateInvalid,
@@ -122,4 +122,5 @@ def variables_of(participant: Participant, graph: Graph, facts: ProfileFacts) ->
             "properties": {} if general else trigger.get("properties", {}),
         },
         "journey": {"name": graph.name},
+        "context": participant.context,
     }

@@ -20,10 +20,10 @@ from services.kit.problems import Unavailable
 from services.orchestrator.engine.execute import links_of, load_kit
 from services.orchestrator.engine.participants import Participant
 from services.orchestrator.journeys.compiled import Compiled, Happening, compile_graph
+from services.orchestrator.journeys.effects import Send
 from services.orchestrator.journeys.graph import Graph
 from services.orchestrator.journeys.model import Flow
 from services.orchestrator.journeys.stats import summarise
-from services.orchestrator.journeys.step import Send
 from services.orchestrator.messages import store as messages
 from services.orchestrator.messages.compose import Kit, compose
 from services.orchestrator.messages.model import NewMessage
@@ -82,7 +82,7 @@ async def _run(replayer: Replayer, workspace_id: UUID, row: Any, now: int) -> Re
     deliver = row.request["deliver"] == "sink"
     compiled = compile_graph(row.id, Graph.model_validate(row.graph))
     history = History(compiled)
-    simulation = Simulation(compiled, row.journey_id, row.id, history.truths, history.observe)
+    simulation = Simulation(compiled, row.journey_id, row.id, history.known, history.observe)
     delivery = await _delivery(replayer, workspace_id, row.id, compiled, request)
     scan = EventScan(
         events=sorted(compiled.event_names | history.event_names),

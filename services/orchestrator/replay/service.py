@@ -11,7 +11,9 @@ from services.orchestrator.channels import store as channels
 from services.orchestrator.engine import position_store
 from services.orchestrator.errors import JourneyInvalid
 from services.orchestrator.journeys import service as journeys
-from services.orchestrator.journeys.graph import EventEntry, Graph, Message, Webhook, fits
+from services.orchestrator.journeys.entries import EventEntry
+from services.orchestrator.journeys.graph import Graph
+from services.orchestrator.journeys.nodes import Message, Webhook, fits
 from services.orchestrator.replay import store
 from services.orchestrator.replay.model import Deliver, ReplayCreate
 

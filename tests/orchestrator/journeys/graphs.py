@@ -34,12 +34,10 @@ def wait(
 ) -> dict[str, Any]:
     return {
         "id": id,
-        "type": "wait_event",
-        "event": event,
+        "type": "wait",
+        "branches": [{"event": event, "next": on_event, **more}],
         "timeout_seconds": seconds,
-        "on_event": on_event,
         "on_timeout": "no",
-        **more,
     }
 
 

@@ -1,0 +1,95 @@
+"""Carries out what steps caused, in their transaction: ledger, queue of effects, tasks."""
+
+from collections.abc import Mapping
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from services.contracts.profile import ProfileFacts
+from services.orchestrator.engine import effect_store, trace_store
+from services.orchestrator.engine.calls import call_of
+from services.orchestrator.engine.effect_store import NewEffect
+from services.orchestrator.engine.participants import Participant, Traces, refused
+from services.orchestrator.journeys.compiled import Compiled
+from services.orchestrator.journeys.effects import (
+    Emitted,
+    ListChanged,
+    Send,
+    TaskAsked,
+    TraitsSet,
+)
+from services.orchestrator.message_templates.render import TemplateInvalid
+from services.orchestrator.messages import store as messages
+from services.orchestrator.messages import tell
+from services.orchestrator.messages.compose import Kit, compose, variables_of
+from services.orchestrator.tasks import store as tasks
+
+NOBODY: Mapping[UUID, ProfileFacts] = {}
+
+
+async def carry(
+    session: AsyncSession,
+    workspace_id: UUID,
+    traces: Traces,
+    graphs: Mapping[UUID, Compiled],
+    now: int,
+    *,
+    facts: Mapping[UUID, ProfileFacts] = NOBODY,
+    kit: Kit | None = None,
+) -> None:
+    """Write all of ``traces`` but the entries into other journeys.
+
+    Without facts and kit there can be no effects that need them: such nodes are not run.
+    """
+    sends = [(who, effect) for who, effect in traces.effects if isinstance(effect, Send)]
+    if sends:
+        assert kit is not None
+        rendered = [
+            compose(who, send, graphs[who.version_id].graph, facts.get(who.profile_id), kit)
+            for who, send in sends
+        ]
+        skipped = await messages.add(session, workspace_id, rendered, now)
+        traces.outcomes += tell.outcomes(skipped, now)
+    await effect_store.queue(session, workspace_id, _queued(traces, graphs, facts))
+    asked = [(who, effect) for who, effect in traces.effects if isinstance(effect, TaskAsked)]
+    await tasks.add(session, workspace_id, asked)
+    await trace_store.keep(session, workspace_id, traces)
+
+
+def _queued(
+    traces: Traces, graphs: Mapping[UUID, Compiled], facts: Mapping[UUID, ProfileFacts]
+) -> list[NewEffect]:
+    queued: list[NewEffect] = []
+    for who, effect in traces.effects:
+        if isinstance(effect, ListChanged):
+            data = {"segment_id": str(effect.segment_id), "action": effect.action}
+            queued.append((who.profile_id, "list", data))
+        elif isinstance(effect, Emitted | TraitsSet):
+            call = _call(traces, who, effect, graphs[who.version_id], facts.get(who.profile_id))
+            if call is not None:
+                queued.append((who.profile_id, "call", call))
+    return queued
+
+
+def _call(
+    traces: Traces,
+    who: Participant,
+    effect: Emitted | TraitsSet,
+    compiled: Compiled,
+    known: ProfileFacts | None,
+) -> dict[str, Any] | None:
+    """None where it cannot be said; then the reason is told."""
+    if known is None or not known.exists:
+        reason = "no_profile"
+    else:
+        try:
+            call = call_of(who, effect, known.identifiers, variables_of(who, compiled.graph, known))
+        except TemplateInvalid as error:
+            reason = f"template_error: {error}"
+        else:
+            if call is not None:
+                return call
+            reason = "no_identifier"
+    traces.outcomes.append(refused(who, effect.node, effect.visit, effect.at, reason))
+    return None
