@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 from uuid import UUID
 
+import msgspec
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from services.contracts.profile import ProfileFacts
@@ -63,12 +64,15 @@ def _queued(
     queued: list[NewEffect] = []
     for who, effect in traces.effects:
         if isinstance(effect, ListChanged):
-            data = {"segment_id": str(effect.segment_id), "action": effect.action}
-            queued.append((who.profile_id, "list", data))
+            change = {"segment_id": str(effect.segment_id), "action": effect.action}
+            queued.append((who.profile_id, "list", change))
         elif isinstance(effect, Emitted | TraitsSet):
             call = _call(traces, who, effect, graphs[who.version_id], facts.get(who.profile_id))
             if call is not None:
-                queued.append((who.profile_id, "call", call))
+                # What is told should tracking refuse it.
+                refusal = refused(who, effect.node, effect.visit, effect.at, "")
+                data = {"call": call, "refused": msgspec.to_builtins(refusal)}
+                queued.append((who.profile_id, "call", data))
     return queued
 
 

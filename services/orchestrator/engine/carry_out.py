@@ -1,15 +1,18 @@
 """Tells other services what effects they are to carry out, in the order in which they came."""
 
 from collections.abc import Sequence
+from typing import Any
 from uuid import UUID
 
+import msgspec
 import structlog
 
+from services.contracts.events import Outcome
 from services.contracts.profile import ListMove
 from services.contracts.tracking import SaidAccepted
 from services.kit.http import ServiceClient
 from services.kit.postgres import SessionMaker, workspace_tx
-from services.orchestrator.engine import effect_store
+from services.orchestrator.engine import effect_store, trace_store
 from services.orchestrator.engine.calls import SOURCE
 from services.orchestrator.engine.effect_store import Queued
 
@@ -25,28 +28,40 @@ async def carry_out(
         block = await effect_store.first(session, workspace_id, BLOCK)
     if not block:
         return False
+    refused: list[tuple[Queued, str]] = []
     if block[0].kind == "call":
-        await _call(tracking_ingest, workspace_id, block)
+        refused = await _call(tracking_ingest, workspace_id, block)
     else:
         block = _alike(block)
         await _move(profile, workspace_id, block)
+    outcomes = [_outcome(each.data["refused"], reason) for each, reason in refused]
     async with workspace_tx(maker, workspace_id) as session:
+        await trace_store.queue_outcomes(session, workspace_id, outcomes)
         await effect_store.told(session, workspace_id, block)
     return True
 
 
-async def _call(tracking: ServiceClient, workspace_id: UUID, block: Sequence[Queued]) -> None:
+async def _call(
+    tracking: ServiceClient, workspace_id: UUID, block: Sequence[Queued]
+) -> list[tuple[Queued, str]]:
+    """Those that tracking refuses, now and always, with its reason."""
     response = await tracking.request(
         "POST",
         "/internal/v1/events",
         workspace_id=workspace_id,
         params={"source_id": SOURCE, "whole": False},
-        json={"batch": [each.data for each in block]},
+        json={"batch": [each.data["call"] for each in block]},
     )
     response.raise_for_status()
-    for refused in SaidAccepted.model_validate_json(response.content).refused:
-        # It stands in tracking's quarantine with the reason, as any event of a source does.
-        log.warning("effect_refused", workspace_id=str(workspace_id), detail=refused.detail)
+    accepted = SaidAccepted.model_validate_json(response.content)
+    return [(block[each.index], each.detail) for each in accepted.refused]
+
+
+def _outcome(prepared: dict[str, Any], reason: str) -> Outcome:
+    outcome = msgspec.convert(prepared, Outcome)
+    properties = msgspec.json.decode(outcome.properties)
+    outcome.properties = msgspec.json.encode({**properties, "outcome": reason[:300]}).decode()
+    return outcome
 
 
 def _alike(block: Sequence[Queued]) -> list[Queued]:

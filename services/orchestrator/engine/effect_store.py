@@ -1,7 +1,8 @@
 """Effects that other services carry out: queued with the step, told in order, each once.
 
-Kinds: ``call`` (a track or identify call for tracking's log) and ``list`` (a list of profile's).
-Both may be told again after a crash: calls carry a message id, lists hold a person once.
+Kinds: ``call`` (``call``: a track or identify call for tracking's log; ``refused``: the outcome to
+tell should it be refused) and ``list`` (``segment_id``, ``action``: a list of profile's). Both may
+be told again after a crash: calls carry a message id, lists hold a person once.
 """
 
 from collections.abc import Sequence
@@ -48,7 +49,10 @@ async def queue(session: AsyncSession, workspace_id: UUID, effects: Sequence[New
 async def first(session: AsyncSession, workspace_id: UUID, limit: int) -> list[Queued]:
     """The oldest of one kind, up to where the next is of another."""
     rows = await session.execute(
-        text("SELECT id, kind, data FROM effect WHERE workspace_id = :ws ORDER BY id LIMIT :limit"),
+        text(
+            "SELECT id, profile_id, kind, data FROM effect WHERE workspace_id = :ws "
+            "ORDER BY id LIMIT :limit"
+        ),
         {"ws": workspace_id, "limit": limit},
     )
     found = [Queued(row.id, row.profile_id, row.kind, row.data) for row in rows]
