@@ -11,6 +11,7 @@ from typing import Any
 
 import httpcore2
 import httpx2
+from pydantic import AnyHttpUrl, TypeAdapter, ValidationError
 
 from services.kit import connect
 
@@ -67,7 +68,7 @@ class GuardedBackend(connect.Backend):
         loop = asyncio.get_running_loop()
         try:
             found = await loop.getaddrinfo(host, port, type=socket.SOCK_STREAM)
-        except OSError as error:
+        except (OSError, UnicodeError, OverflowError) as error:
             raise httpcore2.ConnectError(f"{host} cannot be resolved") from error
         addresses = [ip_address(str(info[4][0]).partition("%")[0]) for info in found]
         if not addresses or not all(allowed(address) for address in addresses):
@@ -75,6 +76,37 @@ class GuardedBackend(connect.Backend):
         return await super().connect_tcp(
             str(addresses[0]), port, timeout, local_address, socket_options
         )
+
+
+_WEB_ADDRESS = TypeAdapter(AnyHttpUrl)
+
+
+def web_address(text: str, *, local: bool = False) -> str:
+    """The address a tenant chooses, as given. ``ValueError`` says what would be accepted.
+
+    ``local``: plain http is accepted for this very machine. Where the name leads is not asked here:
+    that is checked when it is connected to.
+    """
+    try:
+        url = _WEB_ADDRESS.validate_python(text)
+        # What the client would not understand when the time has come.
+        httpx2.URL(text)
+    except (ValidationError, httpx2.InvalidURL) as error:
+        raise ValueError("an address such as https://partner.example/hooks is accepted") from error
+    if any(character <= " " for character in text):
+        raise ValueError("an address without spaces and control characters is accepted")
+    if url.scheme != "https" and not (local and url.host in ("localhost", "127.0.0.1")):
+        raise ValueError("an https:// address is accepted")
+    authority = text.split("/")[2]
+    if not authority or "@" in authority:
+        raise ValueError("an address with a host and without a user is accepted")
+    if url.port == 0 or not all(0 < len(label) < 64 for label in _labels(url.host or "")):
+        raise ValueError("an address with a host and a port that there can be is accepted")
+    return text
+
+
+def _labels(host: str) -> list[str]:
+    return [host] if host.startswith("[") else host.removesuffix(".").split(".")
 
 
 def webhook_client(*, allow_private: bool) -> httpx2.AsyncClient:

@@ -38,10 +38,10 @@ async def send(
         if isinstance(error.__cause__, AddressRefused):
             return Result("failed", "address_not_allowed")
         return _again(claim, "unreachable")
-    except httpx2.TransportError as error:
-        return _again(claim, type(error).__name__)
     except (httpx2.InvalidURL, httpx2.UnsupportedProtocol):
         return Result("failed", "url_not_valid")
+    except httpx2.TransportError as error:
+        return _again(claim, type(error).__name__)
     if 200 <= status < 300:
         return Result("accepted")
     if status >= 500 or status in _AGAIN:

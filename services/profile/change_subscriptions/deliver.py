@@ -165,6 +165,10 @@ class Deliveries:
             return "address not allowed" if refused else "cannot be reached"
         except httpx2.TransportError as error:
             return type(error).__name__
+        except httpx2.InvalidURL:
+            # Taken by a version that checked less. Raised on, it would end all work of the
+            # workspace, again and again.
+            return "address not valid"
 
 
 def pause(attempts: int) -> float:

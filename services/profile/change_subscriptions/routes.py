@@ -3,9 +3,9 @@
 import base64
 import secrets
 from datetime import datetime
+from functools import partial
 from http import HTTPStatus
 from typing import Annotated, Literal
-from urllib.parse import urlsplit
 from uuid import UUID
 
 from fastapi import APIRouter, BackgroundTasks, Request
@@ -13,6 +13,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
 from services.contracts.changes import ChangeType
 from services.kit.auth import UserCaller
+from services.kit.guard import web_address
 from services.kit.ids import uuid7
 from services.kit.postgres import Session
 from services.kit.problems import InvalidRequest, problem_responses
@@ -35,15 +36,6 @@ MOST = 20
 """Of a workspace: each reads the whole feed."""
 
 
-def _web_address(url: str) -> str:
-    parts = urlsplit(url)
-    if parts.scheme != "https" and parts.hostname not in ("localhost", "127.0.0.1"):
-        raise ValueError("an https:// address is accepted")
-    if not parts.hostname or parts.username is not None:
-        raise ValueError("an address with a host and without a user is accepted")
-    return url
-
-
 class SubscriptionCreate(BaseModel):
     model_config = ConfigDict(
         extra="forbid",
@@ -57,7 +49,7 @@ class SubscriptionCreate(BaseModel):
         },
     )
 
-    url: Annotated[str, Field(max_length=2000), AfterValidator(_web_address)]
+    url: Annotated[str, Field(max_length=2000), AfterValidator(partial(web_address, local=True))]
     types: list[ChangeType] = Field(
         default_factory=list, max_length=50, description="Only these; all, if empty."
     )

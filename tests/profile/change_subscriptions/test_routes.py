@@ -9,11 +9,13 @@ from datetime import timedelta
 from typing import Any
 from uuid import uuid4
 
+import asyncpg
 import pytest
 from fastapi import FastAPI, Request, Response
 
 from services.kit.signature import signature
 from services.profile.main import create_app
+from services.tracking.log.commit import asyncpg_dsn
 from tests.profile.clock import FakeClock
 from tests.profile.conftest import World, settings
 from tests.profile.tracking import FakeTracking
@@ -199,11 +201,40 @@ async def test_an_address_that_is_not_public_is_never_reached(
 
 
 @pytest.mark.parametrize(
+    ("url", "answer"),
+    [
+        ("https://a..b/", "cannot be reached"),
+        ("https://h:x/", "address not valid"),
+        ("https://h/\r\nX: y", "address not valid"),
+    ],
+)
+async def test_an_address_that_was_taken_once_and_can_be_none_holds_up_nobody(
+    profile_database: Database,
+    tracking: FakeTracking,
+    clock: FakeClock,
+    partner: Partner,
+    url: str,
+    answer: str,
+) -> None:
+    async with allowing(profile_database, tracking, clock, private=False) as world:
+        await world.post(world.event(USER))
+        await subscribe(world, partner, types=["event"])
+        owner = await asyncpg.connect(asyncpg_dsn(profile_database.owner_dsn))
+        await owner.execute("UPDATE change_subscription SET url = $1", url)
+        await owner.close()
+        await world.post(world.event(USER, name="First"))
+        await becomes(world, last_answer=answer)
+        await world.post(world.event(USER, name="Second"))
+
+
+@pytest.mark.parametrize(
     ("body", "pointer"),
     [
         ({"url": "http://partner.example.org"}, "#/url"),
         ({"url": "https://user@partner.example.org"}, "#/url"),
         ({"url": "https:///hook"}, "#/url"),
+        ({"url": "ftp://localhost/hook"}, "#/url"),
+        ({"url": "https://a..b/hook"}, "#/url"),
         ({"url": "https://partner.example.org", "types": ["profile.sold"]}, "#/types/0"),
         ({"url": "https://partner.example.org", "secret": "mine"}, "#/secret"),
     ],
