@@ -1,14 +1,16 @@
-"""Strict JSON bodies: what FastAPI's own parser lets through and no store can hold is a 400."""
+"""Strict requests: what FastAPI lets through of a body though no store can hold it is a 400, and
+what it overlooks in a query a 422."""
 
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Iterator
 from typing import Any
 
 import msgspec
 from fastapi import Request, Response
+from fastapi.dependencies.models import Dependant
 from fastapi.routing import APIRoute
 from starlette.exceptions import HTTPException
 
-from services.kit.problems import BodyTooLarge, MalformedBody, Problem
+from services.kit.problems import BodyTooLarge, InvalidRequest, MalformedBody, Problem
 
 MAX_BODY_BYTES = 1_048_576
 MAX_DEPTH = 64
@@ -72,13 +74,21 @@ class StrictRequest(Request):
         return self._json
 
 
+# SDKs and mail programs add parameters of their own to the paths they know.
+_ANSWERS_FOR_ITS_PARAMETERS = ("/api/", "/internal/")
+
+
 class StrictRoute(APIRoute):
     """Routes of every router: ``APIRouter(route_class=StrictRoute)``."""
 
     def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
         handler = super().get_route_handler()
+        known = frozenset(_parameters(self.dependant))
+        checks = self.path.startswith(_ANSWERS_FOR_ITS_PARAMETERS)
 
         async def strict(request: Request) -> Response:
+            if checks and request.scope["query_string"]:
+                _refuse_unknown(request, known)
             try:
                 return await handler(StrictRequest(request.scope, request.receive))
             except HTTPException as error:
@@ -88,3 +98,17 @@ class StrictRoute(APIRoute):
                 raise
 
         return strict
+
+
+def _parameters(dependant: Dependant) -> Iterator[str]:
+    yield from (parameter.alias for parameter in dependant.query_params)
+    for each in dependant.dependencies:
+        yield from _parameters(each)
+
+
+def _refuse_unknown(request: Request, known: frozenset[str]) -> None:
+    """A filter with a slip in its name would be no filter at all."""
+    for name in request.query_params:
+        if name not in known:
+            accepted = f"One of {', '.join(sorted(known))}" if known else "No parameter"
+            raise InvalidRequest.at(f"#/query/{name[:100]}", f"{accepted} is accepted here.")

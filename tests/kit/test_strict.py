@@ -11,6 +11,7 @@ from pydantic import BaseModel
 
 from services.kit.app import create_app
 from services.kit.auth import generate_key
+from services.kit.pagination import PagingParams
 from services.kit.settings import ServiceSettings
 from services.kit.strict import MAX_BODY_BYTES, StrictRoute
 from tests.support.app import running
@@ -35,6 +36,18 @@ def app() -> FastAPI:
     @router.post("/echo")
     async def echo(body: Body) -> Body:
         return body
+
+    @router.get("/api/v1/things")
+    async def things(paging: PagingParams, kind: str | None = None) -> int:
+        return paging.limit
+
+    @router.get("/api/v1/things/one")
+    async def thing() -> int:
+        return 1
+
+    @router.get("/v1/unsubscribe")
+    async def unsubscribe() -> int:
+        return 2
 
     made.include_router(router)
     return made
@@ -102,3 +115,24 @@ async def test_every_answer_carries_the_request_id(api: httpx2.AsyncClient) -> N
 async def test_an_unknown_path_is_a_problem(api: httpx2.AsyncClient) -> None:
     response = await api.get("/nowhere")
     assert (response.status_code, response.json()["title"]) == (404, "Not Found")
+
+
+@pytest.mark.parametrize(
+    ("path", "status", "said"),
+    [
+        ("/api/v1/things?kind=a&limit=3", 200, "3"),
+        ("/api/v1/things?limit=3&limit=4", 200, "4"),
+        ("/api/v1/things?kinds=a", 422, "One of cursor, kind, limit is accepted here."),
+        ("/api/v1/things?kind=a&", 200, "50"),
+        ("/api/v1/things/one?x", 422, "No parameter is accepted here."),
+        ("/v1/unsubscribe?utm_source=mail", 200, "2"),
+        ("/livez?t=1", 200, "ok"),
+    ],
+)
+async def test_a_parameter_that_nobody_reads_is_refused_by_name(
+    path: str, status: int, said: str
+) -> None:
+    async with running(app()) as client:
+        answer = await client.get(path)
+    assert answer.status_code == status
+    assert said in answer.text
