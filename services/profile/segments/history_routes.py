@@ -5,7 +5,7 @@ from typing import Annotated, Any
 from uuid import UUID
 from zoneinfo import available_timezones
 
-from fastapi import APIRouter, BackgroundTasks, Query, Request
+from fastapi import APIRouter, BackgroundTasks, Path, Query, Request
 from pydantic import AwareDatetime, BaseModel, Field
 
 from services.kit.auth import UserCaller
@@ -97,7 +97,7 @@ async def list_versions(
 )
 async def restore_version(
     segment_id: UUID,
-    version: int,
+    version: Annotated[int, Path(ge=1, lt=2**31)],
     session: Session,
     caller: UserCaller,
     request: Request,
