@@ -10,6 +10,7 @@ from fastapi.dependencies.models import Dependant
 from fastapi.routing import APIRoute
 from starlette.exceptions import HTTPException
 
+from services.kit.auth import authenticate
 from services.kit.problems import BodyTooLarge, InvalidRequest, MalformedBody, Problem
 
 MAX_BODY_BYTES = 1_048_576
@@ -110,5 +111,7 @@ def _refuse_unknown(request: Request, known: frozenset[str]) -> None:
     """A filter with a slip in its name would be no filter at all."""
     for name in request.query_params:
         if name not in known:
+            # Strangers are told that they are, and nothing else.
+            authenticate(request)
             accepted = f"One of {', '.join(sorted(known))}" if known else "No parameter"
             raise InvalidRequest.at(f"#/query/{name[:100]}", f"{accepted} is accepted here.")

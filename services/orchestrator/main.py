@@ -75,10 +75,12 @@ def create_app(
         ingest = ServiceClient("tracking", settings.tracking_ingest_url, signer)
         assessment = ServiceClient("assessment", settings.assessment_url, signer)
         webhooks = webhook_client(allow_private=settings.allow_private_webhooks)
+        library = Library()
         sender = Sender(
             maker,
             clock,
             webhooks,
+            library,
             smtp_concurrency=settings.smtp_concurrency,
             expire_after_ms=1_000 * settings.message_expiry_seconds,
         )
@@ -87,7 +89,7 @@ def create_app(
             clock=clock,
             feed=FeedClient(profile, "/internal/v1/feed"),
             executor=Executor(
-                maker, profile, Library(), settings.public_url, settings.block_participants
+                maker, profile, library, settings.public_url, settings.block_participants
             ),
             sender=sender,
             tracking_ingest=ingest,

@@ -3,6 +3,7 @@
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
+from uuid import uuid4
 
 import httpx2
 import pytest
@@ -14,7 +15,7 @@ from services.kit.auth import generate_key
 from services.kit.pagination import PagingParams
 from services.kit.settings import ServiceSettings
 from services.kit.strict import MAX_BODY_BYTES, StrictRoute
-from tests.support.app import running
+from tests.support.app import running, trusted_keys, user_headers
 
 pytestmark = pytest.mark.anyio
 
@@ -28,8 +29,8 @@ def app() -> FastAPI:
     async def lifespan(_: FastAPI) -> AsyncIterator[dict[str, Any]]:
         yield {}
 
-    private, public = generate_key()
-    settings = ServiceSettings(signing_key=private, trusted_keys={"x": public})
+    private, _ = generate_key()
+    settings = ServiceSettings(signing_key=private, trusted_keys=trusted_keys())
     made = create_app("x", settings, title="X", description="", lifespan=lifespan, checks={})
     router = APIRouter(route_class=StrictRoute)
 
@@ -132,7 +133,10 @@ async def test_an_unknown_path_is_a_problem(api: httpx2.AsyncClient) -> None:
 async def test_a_parameter_that_nobody_reads_is_refused_by_name(
     path: str, status: int, said: str
 ) -> None:
-    async with running(app()) as client:
-        answer = await client.get(path)
+    made = app()
+    async with running(made) as client:
+        answer = await client.get(path, headers=user_headers("x", uuid4()))
+        stranger = await client.get(path)
     assert answer.status_code == status
     assert said in answer.text
+    assert stranger.status_code == (401 if status == 422 else status)

@@ -1,7 +1,8 @@
 """What became of one try to send."""
 
-from dataclasses import dataclass
-from typing import Literal
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal
 
 
 @dataclass(frozen=True, slots=True)
@@ -14,3 +15,5 @@ class Result:
     kind: Literal["accepted", "failed", "unknown", "again", "lost_lease"]
     reason: str | None = None
     provider_id: str | None = None
+    captured: Mapping[str, Any] = field(default_factory=dict)
+    """Of the answer, what the message asked for, by name."""

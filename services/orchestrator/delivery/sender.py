@@ -1,12 +1,15 @@
 """Sends what the ledger has queued: claim behind the gate, hand over, send, settle."""
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any, Literal
 from uuid import UUID
 
 import httpx2
 import structlog
+from sqlalchemy import Row
 from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.ext.asyncio import AsyncSession
 
 from services.kit.postgres import SessionMaker, workspace_tx
 from services.orchestrator.channels import store as channels
@@ -15,7 +18,9 @@ from services.orchestrator.delivery import gate, store, webhook
 from services.orchestrator.delivery.grouped import Grouped
 from services.orchestrator.delivery.result import Result
 from services.orchestrator.delivery.smtp import HandOver, Smtp
-from services.orchestrator.engine import trace_store
+from services.orchestrator.engine import answers, trace_store
+from services.orchestrator.engine.answers import Answer
+from services.orchestrator.engine.library import Library
 from services.orchestrator.messages import tell
 from services.orchestrator.messages.model import Claimed
 from services.orchestrator.times import Clock
@@ -38,6 +43,7 @@ class Sender:
         maker: SessionMaker,
         clock: Clock,
         client: httpx2.AsyncClient,
+        library: Library,
         *,
         smtp_concurrency: int,
         expire_after_ms: int,
@@ -45,6 +51,7 @@ class Sender:
         self._maker = maker
         self._clock = clock
         self._client = client
+        self._library = library
         self._concurrency = smtp_concurrency
         self._expire_after_ms = expire_after_ms
         self._smtp: dict[UUID, tuple[Target, Smtp]] = {}
@@ -116,9 +123,21 @@ class Sender:
                 session, workspace_id, ids, now=now, oldest=now - self._expire_after_ms
             )
             await trace_store.queue_outcomes(session, workspace_id, tell.outcomes(skipped, now))
+            await self._fail(session, workspace_id, skipped, now)
             claims = await store.claim(session, workspace_id, ids, now=now, lease_ms=LEASE_MS)
             targets = await channels.targets(session, {claim.channel_id for claim in claims})
         return ids, claims, targets
+
+    async def _fail(
+        self, session: AsyncSession, workspace_id: UUID, skipped: Sequence[Row[Any]], now: int
+    ) -> None:
+        """Who waits for the answer to a webhook that is skipped goes on as if it had failed."""
+        hooks = [row for row in skipped if row.channel_type == "webhook"]
+        if hooks:
+            ids = [row.participant_id for row in hooks]
+            waiting = await answers.lock(session, workspace_id, ids)
+            found = [_answer(row, {}) for row in hooks]
+            await answers.resume(session, workspace_id, self._library, waiting, found, now)
 
     async def _send(self, claim: Claimed, target: Target | None, hand_over: HandOver) -> Result:
         now = self._clock()
@@ -155,7 +174,10 @@ class Sender:
             for claim, result in batch
             if result.kind in ("accepted", "failed", "unknown")
         ]
+        awaited = [(claim, result) for claim, result in batch if "capture" in claim.content]
         async with workspace_tx(self._maker, workspace_id) as session:
+            ids = [claim.participant_id for claim, _ in awaited]
+            waiting = await answers.lock(session, workspace_id, ids) if ids else {}
             if again:
                 await store.release(session, workspace_id, again, now)
             if final:
@@ -165,7 +187,16 @@ class Sender:
                 await store.hand_over(session, workspace_id, failed, now)
                 rows = await store.settle(session, workspace_id, final, now)
                 await trace_store.queue_outcomes(session, workspace_id, tell.outcomes(rows, now))
+                if waiting:
+                    captured = {claim.id: result.captured for claim, result in awaited}
+                    found = [_answer(row, captured[row.id]) for row in rows if row.id in captured]
+                    await answers.resume(session, workspace_id, self._library, waiting, found, now)
         return [None] * len(batch)
+
+
+def _answer(row: Row[Any], captured: Mapping[str, Any]) -> Answer:
+    outcome: Literal["answered", "failed"] = "answered" if row.state == "accepted" else "failed"
+    return Answer(row.participant_id, row.node, row.visit, outcome, captured)
 
 
 def backoff_ms(attempts: int) -> int:

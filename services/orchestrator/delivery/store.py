@@ -39,7 +39,7 @@ async def claim(
         WHERE m.workspace_id = :ws AND m.id = ANY(CAST(:ids AS uuid[]))
             AND m.state IN ('queued', 'claimed')
         RETURNING m.id, m.fence, m.channel_id, m.channel_type, m.purpose, m.contact, m.content,
-            m.attempts, m.created_at, m.profile_id
+            m.attempts, m.created_at, m.profile_id, m.participant_id
         """
     )
     rows = await session.execute(
@@ -63,6 +63,7 @@ async def claim(
             attempts=row.attempts,
             created_at=to_ms(row.created_at),
             profile_id=row.profile_id,
+            participant_id=row.participant_id,
         )
         for row in rows
     ]

@@ -1,10 +1,11 @@
 """Carries out what steps caused, in their transaction: ledger, queue of effects, tasks."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 from uuid import UUID
 
 import msgspec
+from sqlalchemy import Row
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from services.contracts.profile import ProfileFacts
@@ -20,6 +21,7 @@ from services.orchestrator.journeys.effects import (
     TaskAsked,
     TraitsSet,
 )
+from services.orchestrator.journeys.listen import answer
 from services.orchestrator.message_templates.render import TemplateInvalid
 from services.orchestrator.messages import store as messages
 from services.orchestrator.messages import tell
@@ -39,7 +41,8 @@ async def carry(
     facts: Mapping[UUID, ProfileFacts] = NOBODY,
     kit: Kit | None = None,
 ) -> None:
-    """Write all of ``traces`` but the entries into other journeys.
+    """Write all of ``traces`` but the entries into other journeys, before participants are written:
+    what cannot be sent moves some of them once more.
 
     Without facts and kit there can be no effects that need them: such nodes are not run.
     """
@@ -52,10 +55,27 @@ async def carry(
         ]
         skipped = await messages.add(session, workspace_id, rendered, now)
         traces.outcomes += tell.outcomes(skipped, now)
+        _fail(traces, {who.id: who for who, _ in sends}, skipped, graphs)
     await effect_store.queue(session, workspace_id, _queued(traces, graphs, facts))
     asked = [(who, effect) for who, effect in traces.effects if isinstance(effect, TaskAsked)]
     await tasks.add(session, workspace_id, asked)
     await trace_store.keep(session, workspace_id, traces)
+
+
+def _fail(
+    traces: Traces,
+    senders: Mapping[UUID, Participant],
+    skipped: Sequence[Row[Any]],
+    graphs: Mapping[UUID, Compiled],
+) -> None:
+    """Who waits for the answer to a webhook that is never sent goes on as if it had failed."""
+    for row in skipped:
+        who = senders[row.participant_id]
+        at = who.position.arrived_at
+        compiled = graphs[who.version_id]
+        after = answer(compiled, who.position, row.node, row.visit, "failed", at)
+        if after is not None:
+            traces.record(who, after)
 
 
 def _queued(

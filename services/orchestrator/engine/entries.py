@@ -19,7 +19,7 @@ from services.orchestrator.engine.triggers import triggers
 from services.orchestrator.journeys import enter, step
 from services.orchestrator.journeys.compiled import AUDIENCE, Happening
 from services.orchestrator.journeys.entries import EntryCap
-from services.orchestrator.journeys.step import ENTRY, REFUSED
+from services.orchestrator.journeys.position import ENTRY, REFUSED
 
 # Timers are the executor's: whoever follows the feed only parks people.
 NEVER = -(1 << 62)

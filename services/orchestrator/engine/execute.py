@@ -21,7 +21,8 @@ from services.orchestrator.journeys import store as journeys
 from services.orchestrator.journeys.compiled import Compiled
 from services.orchestrator.journeys.graph import Graph, required_consents
 from services.orchestrator.journeys.nodes import Message, Webhook
-from services.orchestrator.journeys.step import Known, leave, take
+from services.orchestrator.journeys.position import leave
+from services.orchestrator.journeys.step import Known, take
 from services.orchestrator.journeys.timing import Person
 from services.orchestrator.journeys.zones import zone_of
 from services.orchestrator.message_templates import store as templates

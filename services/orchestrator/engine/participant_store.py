@@ -12,7 +12,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from services.orchestrator.engine import entry_store
 from services.orchestrator.engine.participants import Participant, awaits
 from services.orchestrator.journeys.compiled import Compiled
-from services.orchestrator.journeys.step import Position
+from services.orchestrator.journeys.position import Position
 from services.orchestrator.times import from_ms, to_ms
 
 _COLUMNS = """id, journey_id, version_id, profile_id, instance_key, ledger_key, rotation, state,
@@ -100,6 +100,7 @@ _TYPES = {
     "run_at": "timestamptz",
     "exited_at": "timestamptz",
     "exit_reason": "text",
+    "context": "jsonb",
 }
 
 
@@ -122,6 +123,7 @@ def _placed(
         "run_at": None if exited else run_at,
         "exited_at": from_ms(at.due_at) if exited else None,
         "exit_reason": participant.exit_reason,
+        "context": _json(participant.context),
     }
 
 

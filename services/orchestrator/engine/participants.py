@@ -13,7 +13,7 @@ from services.contracts.orchestrator import OutcomeName
 from services.orchestrator.journeys.compiled import Compiled, Happening
 from services.orchestrator.journeys.effects import Effect
 from services.orchestrator.journeys.nodes import Wait
-from services.orchestrator.journeys.step import ENTRY, EXIT, Moved, Position, Step, Way
+from services.orchestrator.journeys.position import ENTRY, EXIT, Moved, Position, Step, Way
 
 
 @dataclass(slots=True)

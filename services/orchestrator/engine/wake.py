@@ -12,7 +12,7 @@ from services.orchestrator.engine.carry import carry
 from services.orchestrator.engine.entries import NEVER
 from services.orchestrator.engine.library import Heard, Library
 from services.orchestrator.engine.participants import Participant, Traces, by_profile
-from services.orchestrator.journeys import step
+from services.orchestrator.journeys import listen, step
 from services.orchestrator.journeys.compiled import Compiled, Happening
 
 
@@ -80,7 +80,7 @@ async def wake(
             participant, compiled, relevant.get(participant.profile_id, ()), pending, traces
         )
         for each in holding.get(participant.profile_id, ()):
-            after = step.hold(compiled, participant.position, each.rule_id, each.at)
+            after = listen.hold(compiled, participant.position, each.rule_id, each.at)
             if after is not None:
                 found.moved = True
                 traces.record(participant, after)
@@ -108,9 +108,9 @@ def _listen(
     pending = list(earlier)
     way = participant.way
     for event in events:
-        after = step.deliver(compiled, participant.position, way, event)
+        after = listen.deliver(compiled, participant.position, way, event)
         if after is None:
-            if step.may_await(compiled, participant.position, way, event):
+            if listen.may_await(compiled, participant.position, way, event):
                 found.missed.append(event)
                 pending.append(event)
             continue

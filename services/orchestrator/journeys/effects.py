@@ -19,6 +19,8 @@ class Send:
     channel_id: UUID
     template_id: UUID | None
     payload: Mapping[str, Any] | None
+    capture: Mapping[str, str] | None = None
+    """What of the answer the participant waits for; None where it goes on without."""
 
 
 @dataclass(slots=True, frozen=True)

@@ -4,7 +4,7 @@ from collections import Counter
 from collections.abc import Iterable, Mapping
 
 from services.orchestrator.journeys.model import Flow, JourneyStats, NodeStats
-from services.orchestrator.journeys.step import ENTRY, EXIT, REFUSED
+from services.orchestrator.journeys.position import ENTRY, EXIT, REFUSED
 
 
 def summarise(

@@ -66,6 +66,8 @@ def compose(
     try:
         if send.payload is not None:
             message.content = {"payload": render_payload(send.payload, variables)}
+            if send.capture is not None:
+                message.content["capture"] = dict(send.capture)
             return message
         message.contact = address(facts)
         source = kit.templates.get(send.template_id) if send.template_id else None

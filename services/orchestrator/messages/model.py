@@ -52,6 +52,7 @@ class Claimed:
     attempts: int
     created_at: int
     profile_id: UUID
+    participant_id: UUID
 
 
 class Message(BaseModel):

@@ -42,6 +42,7 @@ TOLD = (
     "version_id",
     "participant_id",
     "node",
+    "visit",
     "profile_id",
     "channel_id",
     "channel_type",

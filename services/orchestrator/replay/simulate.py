@@ -10,11 +10,12 @@ from dataclasses import dataclass, field
 from uuid import UUID, uuid5
 
 from services.orchestrator.engine.participants import Participant, trigger_of
-from services.orchestrator.journeys import enter, step
+from services.orchestrator.journeys import enter, listen, step
 from services.orchestrator.journeys.compiled import Compiled, Happening
 from services.orchestrator.journeys.effects import Converted, Send
 from services.orchestrator.journeys.enter import Admission, AnchorState
-from services.orchestrator.journeys.step import EXIT, Known, Step
+from services.orchestrator.journeys.position import EXIT, Step
+from services.orchestrator.journeys.step import Known
 
 KnownAt = Callable[[UUID, int], Known]
 """What is known of a person at a virtual time."""
@@ -167,11 +168,11 @@ class Simulation:
         for virtual in list(self._live.get(event.profile_id, ())):
             participant = virtual.participant
             way = participant.way
-            after = step.deliver(compiled, participant.position, way, event)
+            after = listen.deliver(compiled, participant.position, way, event)
             if after is not None:
                 self._record(virtual, after)
                 self._take(virtual, event.at)
-            elif step.may_await(compiled, participant.position, way, event):
+            elif listen.may_await(compiled, participant.position, way, event):
                 virtual.missed.append(event)
 
     def _fire(self, until: int) -> None:

@@ -12,7 +12,7 @@ from services.orchestrator.engine.carry import carry
 from services.orchestrator.engine.library import Library
 from services.orchestrator.engine.participants import Traces
 from services.orchestrator.errors import TaskNotFound, TaskStateConflict
-from services.orchestrator.journeys import nodes, step
+from services.orchestrator.journeys import listen, nodes
 from services.orchestrator.tasks import store
 from services.orchestrator.tasks.model import TaskDone
 
@@ -49,7 +49,7 @@ async def do(
     known = [each.id for each in node.outcomes]
     if body.outcome not in known:
         raise InvalidRequest.at("#/outcome", f"This task ends in one of: {', '.join(known)}.")
-    after = step.answer(compiled, participant.position, task.node, task.visit, body.outcome, now)
+    after = listen.answer(compiled, participant.position, task.node, task.visit, body.outcome, now)
     assert after is not None
     traces = Traces()
     traces.record(participant, after)

@@ -7,8 +7,9 @@ import pytest
 
 from services.orchestrator.journeys.compiled import Compiled, Happening
 from services.orchestrator.journeys.effects import Send
-from services.orchestrator.journeys.step import Known, Position, Step, Way, enter, leave
-from services.orchestrator.journeys.step import deliver as deliver_to
+from services.orchestrator.journeys.listen import deliver as deliver_to
+from services.orchestrator.journeys.position import Position, Step, Way, leave
+from services.orchestrator.journeys.step import Known, enter
 from services.orchestrator.journeys.step import take as take_
 from tests.orchestrator.journeys import graphs
 from tests.orchestrator.journeys.graphs import (

@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 from services.orchestrator.journeys.compiled import Compiled, Happening, compile_graph
 from services.orchestrator.journeys.graph import Graph
 from services.orchestrator.journeys.model import EXAMPLE_GRAPH
-from services.orchestrator.journeys.step import ENTRY, Known
+from services.orchestrator.journeys.position import ENTRY
+from services.orchestrator.journeys.step import Known
 from services.orchestrator.journeys.validate import findings
 from services.orchestrator.replay.run import result_of
 from services.orchestrator.replay.simulate import Simulation
