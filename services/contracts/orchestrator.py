@@ -9,6 +9,7 @@ OutcomeName = Literal[
     "Journey Entered",
     "Step Taken",
     "Step Refused",
+    "Goal Reached",
     "Journey Exited",
     "Message Sent",
     "Message Failed",
@@ -30,6 +31,17 @@ class JourneyOutcome(BaseModel):
         description="`entered`, `case_0` …, `otherwise`, `arm_a` …, `timeout`, `elapsed`, "
         "`queued`, `done` …; for an exit its reason; for what could not be done, why."
     )
+
+
+class GoalOutcome(BaseModel):
+    """`properties` of `Goal Reached`."""
+
+    journey_id: str
+    version_id: str
+    participant_id: str
+    instance_key: str
+    goal: str
+    value: float | None = Field(description="What it is worth, where the goal names a property.")
 
 
 class MessageOutcome(BaseModel):

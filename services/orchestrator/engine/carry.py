@@ -9,12 +9,18 @@ from sqlalchemy import Row
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from services.contracts.profile import ProfileFacts
-from services.orchestrator.engine import effect_store, trace_store
+from services.orchestrator.engine import conversion_store, effect_store, trace_store
 from services.orchestrator.engine.calls import call_of
 from services.orchestrator.engine.effect_store import NewEffect
-from services.orchestrator.engine.participants import Participant, Traces, refused
+from services.orchestrator.engine.participants import (
+    Participant,
+    Traces,
+    converted,
+    refused,
+)
 from services.orchestrator.journeys.compiled import Compiled
 from services.orchestrator.journeys.effects import (
+    Converted,
     Emitted,
     ListChanged,
     Send,
@@ -57,9 +63,20 @@ async def carry(
         traces.outcomes += tell.outcomes(skipped, now)
         _fail(traces, {who.id: who for who, _ in sends}, skipped, graphs)
     await effect_store.queue(session, workspace_id, _queued(traces, graphs, facts))
+    await _convert(session, workspace_id, traces)
     asked = [(who, effect) for who, effect in traces.effects if isinstance(effect, TaskAsked)]
     await tasks.add(session, workspace_id, asked)
     await trace_store.keep(session, workspace_id, traces)
+
+
+async def _convert(session: AsyncSession, workspace_id: UUID, traces: Traces) -> None:
+    """Count the goals reached and tell of those that are new."""
+    reached = [(who, effect) for who, effect in traces.effects if isinstance(effect, Converted)]
+    new = await conversion_store.add(session, workspace_id, reached)
+    for who, goal in reached:
+        if (who.id, goal.goal) in new:
+            new.remove((who.id, goal.goal))
+            traces.outcomes.append(converted(who, goal))
 
 
 def _fail(

@@ -26,6 +26,8 @@ class Heard:
 
     events: frozenset[str]
     """Names of events that some wait, goal or exit rule looks for."""
+    lasting: frozenset[str]
+    """Those of them that count for people who left, too."""
     rules: frozenset[UUID]
     """Ids of the rules whose coming true moves people."""
 
@@ -48,6 +50,7 @@ class Library:
         versions = [self._compiled[row.version_id] for row in rows]
         heard = Heard(
             frozenset().union(*(each.awaited | each.ending for each in versions)),
+            frozenset().union(*(each.lasting for each in versions)),
             frozenset().union(*(each.watched for each in versions)),
         )
         return running, heard

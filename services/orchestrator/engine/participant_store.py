@@ -244,6 +244,20 @@ async def lock_live(
     return [_participant(row) for row in rows]
 
 
+async def left_since(
+    session: AsyncSession, workspace_id: UUID, profile_ids: Iterable[UUID], since: int
+) -> list[Participant]:
+    """Participants of these people who left at or after ``since`` (ms)."""
+    rows = await session.execute(
+        text(
+            f"SELECT {_COLUMNS} FROM participant WHERE workspace_id = :ws "  # noqa: S608
+            "AND profile_id = ANY(CAST(:ids AS uuid[])) AND run_at IS NULL AND exited_at >= :since"
+        ),
+        {"ws": workspace_id, "ids": list(profile_ids), "since": from_ms(since)},
+    )
+    return [_participant(row) for row in rows]
+
+
 async def lock(session: AsyncSession, workspace_id: UUID, ids: Sequence[UUID]) -> list[Participant]:
     """These participants, those who left too, locked."""
     rows = await session.execute(

@@ -11,7 +11,7 @@ import msgspec
 from services.contracts.events import Outcome
 from services.contracts.orchestrator import OutcomeName
 from services.orchestrator.journeys.compiled import Compiled, Happening
-from services.orchestrator.journeys.effects import Effect
+from services.orchestrator.journeys.effects import Converted, Effect
 from services.orchestrator.journeys.nodes import Wait
 from services.orchestrator.journeys.position import ENTRY, EXIT, Moved, Position, Step, Way
 
@@ -111,6 +111,27 @@ def refused(participant: Participant, node: str, visit: int, at: int, reason: st
                 "instance_key": participant.instance_key,
                 "node": node,
                 "outcome": reason[:300],
+            }
+        ).decode(),
+    )
+
+
+def converted(participant: Participant, goal: Converted) -> Outcome:
+    """The event that tells of a goal; a participant's goal is told of once."""
+    name: OutcomeName = "Goal Reached"
+    return Outcome(
+        message_id=f"{participant.id}:goal:{goal.goal}",
+        event=name,
+        profile_id=str(participant.profile_id),
+        occurred_at=goal.at,
+        properties=msgspec.json.encode(
+            {
+                "journey_id": str(participant.journey_id),
+                "version_id": str(participant.version_id),
+                "participant_id": str(participant.id),
+                "instance_key": participant.instance_key,
+                "goal": goal.goal,
+                "value": goal.value,
             }
         ).decode(),
     )

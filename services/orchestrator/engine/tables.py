@@ -57,6 +57,22 @@ class EffectRow(Table):
     data: Mapped[dict[str, Any]]
 
 
+class ConversionRow(Table):
+    """A goal that a participant reached; each once."""
+
+    __tablename__ = "conversion"
+    __table_args__ = (Index("ix_conversion_journey_id", "journey_id", "goal"),)
+
+    workspace_id: Mapped[UUID]
+    participant_id: Mapped[UUID] = mapped_column(primary_key=True)
+    goal: Mapped[str] = mapped_column(primary_key=True)
+    profile_id: Mapped[UUID]
+    journey_id: Mapped[UUID]
+    version_id: Mapped[UUID]
+    at: Mapped[datetime]
+    value: Mapped[float | None]
+
+
 class ParticipantRow(Table):
     __tablename__ = "participant"
     __table_args__ = (
@@ -79,6 +95,12 @@ class ParticipantRow(Table):
             "workspace_id",
             "profile_id",
             postgresql_where=text("run_at IS NOT NULL"),
+        ),
+        Index(
+            "ix_participant_left_profile",
+            "workspace_id",
+            "profile_id",
+            postgresql_where=text("run_at IS NULL"),
         ),
         Index("ix_participant_journey_id_id", "journey_id", "id"),
     )

@@ -14,6 +14,7 @@ from services.orchestrator.engine.library import Heard, Library
 from services.orchestrator.engine.participants import Participant, Traces, by_profile
 from services.orchestrator.journeys import listen, step
 from services.orchestrator.journeys.compiled import Compiled, Happening
+from services.orchestrator.journeys.shapes import LONGEST_WINDOW_SECONDS
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +65,7 @@ async def wake(
     relevant = by_profile(event for event in events if event.event in heard.events)
     if not relevant and not holding:
         return False
+    await _convert_later(session, workspace_id, library, heard, relevant, now)
     live = await participant_store.lock_live(session, workspace_id, {*relevant, *holding})
     if not live:
         return False
@@ -95,6 +97,36 @@ async def wake(
         await missed_store.drop(session, workspace_id, woken, consumed)
     await carry(session, workspace_id, traces, graphs, now)
     return bool(woken)
+
+
+async def _convert_later(
+    session: AsyncSession,
+    workspace_id: UUID,
+    library: Library,
+    heard: Heard,
+    relevant: Mapping[UUID, Sequence[Happening]],
+    now: int,
+) -> None:
+    """Count goals that people reach after they left, within the goals' windows."""
+    people = {
+        person
+        for person, events in relevant.items()
+        if any(event.event in heard.lasting for event in events)
+    }
+    if not people:
+        return
+    earliest = min(event.at for person in people for event in relevant[person])
+    since = earliest - 1000 * LONGEST_WINDOW_SECONDS
+    left = await participant_store.left_since(session, workspace_id, people, since)
+    graphs = await library.load(session, (p.version_id for p in left))
+    traces = Traces()
+    for who in left:
+        compiled = graphs[who.version_id]
+        for event in relevant[who.profile_id]:
+            if event.event in compiled.lasting:
+                reached = listen.convert_later(compiled, who.way, who.position.due_at, event)
+                traces.effects += [(who, goal) for goal in reached]
+    await carry(session, workspace_id, traces, graphs, now)
 
 
 def _listen(

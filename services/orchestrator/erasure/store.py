@@ -19,6 +19,7 @@ from services.kit.feeds import pack, unpack
 from services.orchestrator.channels.tables import ChannelRow
 from services.orchestrator.engine.tables import (
     AnchorRow,
+    ConversionRow,
     EffectRow,
     EntryCountRow,
     EntryRow,
@@ -43,7 +44,7 @@ IMPERSONAL: tuple[type[Table], ...] = (
 )
 PERSONAL: tuple[type[Table], ...] = (
     *(MissedEventRow, ParticipantRow, EntryRow, AnchorRow, MessageRow, SendGateRow, OutboxRow),
-    *(TaskRow, EffectRow),
+    *(TaskRow, EffectRow, ConversionRow),
 )
 """In the order in which they are left: what hangs on a participant goes first."""
 
@@ -90,6 +91,12 @@ async def remove(session: AsyncSession, person: Person) -> dict[str, int]:
             trigger={},
             context={},
         ),
+    )
+    gone[ConversionRow.__tablename__] = await _count(
+        session,
+        update(ConversionRow)
+        .where(*_theirs(ConversionRow, person))
+        .values(profile_id=func.gen_random_uuid()),
     )
     gone[MessageRow.__tablename__] = await _count(
         session,

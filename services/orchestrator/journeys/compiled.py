@@ -68,6 +68,8 @@ class Compiled:
     """Names of the events that some wait of this journey waits for."""
     ending: frozenset[str]
     """Names of the events that may end it or be its goal."""
+    lasting: frozenset[str]
+    """Those of them that reach a goal after people left, too."""
     rule_ids: Mapping[tuple[str, int], UUID]
     """Ids under which the rules are registered, by place (see ``rules_of``)."""
     watched: frozenset[UUID]
@@ -163,6 +165,9 @@ def compile_graph(version_id: UUID, graph: Graph) -> Compiled:
         exit_rules=exit_rules,
         awaited=_events(each for group in (waits, resets) for each in group.values()),
         ending=_events([exits]),
+        lasting=frozenset(
+            goal.event for goal in graph.goals if goal.event is not None and goal.window_seconds
+        ),
         rule_ids=ids,
         watched=frozenset(ids[each.place] for each in rules_of(graph) if each.watched),
         ends_by_rule=any(each.rule_id is not None for each in exits),

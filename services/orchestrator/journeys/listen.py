@@ -16,7 +16,7 @@ from services.orchestrator.journeys.position import (
     leave,
     then,
 )
-from services.orchestrator.journeys.shapes import YEAR_SECONDS
+from services.orchestrator.journeys.shapes import YEAR_SECONDS, Goal
 
 Truths = Mapping[UUID, bool]
 """What is true of one person, by id of a rule."""
@@ -35,6 +35,22 @@ def deliver(compiled: Compiled, position: Position, way: Way, event: Happening) 
     if step.position.state == "waiting" and event.event in compiled.awaited:
         _pass_wait(step, compiled, way, event)
     return step if step.moves or step.effects or step.position is not position else None
+
+
+def convert_later(
+    compiled: Compiled, way: Way, exited_at: int, event: Happening
+) -> list[Converted]:
+    """Goals that an event reaches for somebody who left, within their windows (semantics EX-3)."""
+    return [
+        Converted(goal.id, event.at, _worth(goal, event))
+        for goal, listener in zip(compiled.graph.goals, compiled.goals, strict=True)
+        if way.entered_at <= event.at <= exited_at + 1000 * goal.window_seconds
+        and listener.hears(way.trigger, event)
+    ]
+
+
+def _worth(goal: Goal, event: Happening) -> float | None:
+    return None if goal.value is None else number_at(event, goal.value)
 
 
 def hold(compiled: Compiled, position: Position, rule_id: UUID, at: int) -> Step | None:
@@ -136,8 +152,7 @@ def _end_by_event(step: Step, compiled: Compiled, way: Way, event: Happening) ->
     arrived_at = step.position.arrived_at
     for goal, listener in zip(compiled.graph.goals, compiled.goals, strict=True):
         if listener.hears(way.trigger, event):
-            value = None if goal.value is None else number_at(event, goal.value)
-            step.effects.append(Converted(goal.id, event.at, value))
+            step.effects.append(Converted(goal.id, event.at, _worth(goal, event)))
             if goal.exits:
                 join(step, leave(step.position, goal.id, max(event.at, arrived_at)))
                 return

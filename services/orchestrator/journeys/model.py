@@ -169,6 +169,11 @@ class Flow(BaseModel):
     count: int
 
 
+class GoalStats(BaseModel):
+    people: int = Field(description="Ways through the journey that reached it, each once.")
+    value: float | None = Field(description="What it was worth in all, where it names a property.")
+
+
 class JourneyStats(BaseModel):
     entered: int
     waiting: int
@@ -177,6 +182,10 @@ class JourneyStats(BaseModel):
     refused: dict[str, int] = Field(
         description="Who was not let in, each time, by reason: `not_in_audience`, `capped`, "
         "`entered_before`."
+    )
+    goals: dict[str, GoalStats] = Field(
+        default_factory=dict,
+        description="By the goal's id; those that nobody reached are left out.",
     )
     nodes: dict[str, NodeStats]
     flows: list[Flow] = Field(description="Every edge that was walked, for Sankey pictures.")

@@ -12,6 +12,7 @@ from services.kit.pagination import Page, PagingParams, encode_cursor
 from services.kit.postgres import Session
 from services.kit.problems import InvalidRequest, Unavailable, problem_responses
 from services.kit.strict import StrictRoute
+from services.orchestrator.engine import conversion_store
 from services.orchestrator.errors import (
     JourneyInvalid,
     JourneyNotFound,
@@ -21,6 +22,7 @@ from services.orchestrator.errors import (
 from services.orchestrator.journeys import service, stats, store
 from services.orchestrator.journeys.model import (
     Flow,
+    GoalStats,
     Journey,
     JourneyCreate,
     JourneyState,
@@ -178,7 +180,8 @@ async def read_stats(
     await service.get(session, journey_id)
     flows = await store.flows(session, journey_id, version)
     sends = await store.sends(session, journey_id, version)
-    return stats.summarise(
+    reached = await conversion_store.counts(session, journey_id, version)
+    found = stats.summarise(
         [
             Flow(version=f.version, source=f.source, outcome=f.outcome, target=f.target, count=f.n)
             for f in flows
@@ -186,3 +189,5 @@ async def read_stats(
         await store.waiting(session, journey_id, version),
         [(row.node, row.state, row.reason, row.n) for row in sends],
     )
+    found.goals = {row.goal: GoalStats(people=row.people, value=row.value) for row in reached}
+    return found

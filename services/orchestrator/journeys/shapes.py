@@ -11,6 +11,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validat
 from services.contracts.rules import Group, WhereGroup
 
 YEAR_SECONDS = 31_536_000
+LONGEST_WINDOW_SECONDS = 90 * 86_400
 
 NodeId = Annotated[
     str,
@@ -159,7 +160,7 @@ class Goal(Condition):
     window_seconds: int = Field(
         0,
         ge=0,
-        le=90 * 86_400,
+        le=LONGEST_WINDOW_SECONDS,
         description="Counted for so long after the person left, too; for goals of an `event`.",
     )
 

@@ -120,6 +120,7 @@ def result_of(simulation: Simulation) -> ReplayResult:
         completed=stats.exits.get("completed", 0),
         reminded=simulation.reminded,
         sends=simulation.sent,
+        goals=dict(simulation.goals),
         stats=stats,
     )
 

@@ -63,6 +63,7 @@ class Simulation:
         self._people: set[UUID] = set()
         self._sends: list[tuple[Participant, Send]] = []
         self.flows: Counter[tuple[str, str, str]] = Counter()
+        self.goals: Counter[str] = Counter()
         self.entered = 0
         self.reminded = 0
         self.sent = 0
@@ -219,8 +220,9 @@ class Simulation:
             self.sent += len(sends)
             self._sends.extend((participant, send) for send in sends)
         for effect in taken.effects:
-            if isinstance(effect, Converted):
+            if isinstance(effect, Converted) and effect.goal not in virtual.reached:
                 virtual.reached.add(effect.goal)
+                self.goals[effect.goal] += 1
 
     def _exit(self, virtual: _Virtual, at: int) -> None:
         participant = virtual.participant

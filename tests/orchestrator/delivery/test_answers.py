@@ -124,8 +124,8 @@ async def test_an_answer_that_comes_after_the_timeout_moves_nobody(
 
 
 async def test_a_webhook_of_which_nothing_can_be_made_is_one_that_failed(world: World) -> None:
-    broken = {"payload": {"a": "{{ 1 | divided_by: 0 }}"}}
-    journey_id = await walked(world, "https://partner.example/", **broken)
+    broken = {"a": "{{ 1 | divided_by: 0 }}"}
+    journey_id = await walked(world, "https://partner.example/", payload=broken)
     assert await exits(world, journey_id) == {"sorry": 1}
 
 

@@ -246,3 +246,48 @@ async def test_an_event_ends_the_journey_in_the_middle_of_a_delay(world: World) 
         ('["B"]', "waiting"),
     }
     assert (await world.get(f"/journeys/{journey_id}/stats"))["exits"] == {"bought": 1}
+
+
+async def goals(world: World, journey_id: str) -> dict[str, Any]:
+    return dict((await world.get(f"/journeys/{journey_id}/stats"))["goals"])
+
+
+async def test_a_goal_counts_once_for_each_way_through_the_journey(world: World) -> None:
+    goal = {"id": "bought", "event": "Bought", "value": "total", "exits": False}
+    again = {"kind": "event", "event": "Viewed", "entry_mode": "after_exit"}
+    journey_id = await world.publish(journey(delay(60, "end"), entry=again, goals=[goal]))
+    person = world.person()
+    for _ in range(2):
+        await walked(world, person)
+        bought = [world.event(person, "Bought", total=total) for total in (5, 7)]
+        world.feed(*bought)
+        await world.settle()
+        world.clock.advance(seconds=60)
+        await world.settle()
+    assert await goals(world, journey_id) == {"bought": {"people": 2, "value": 10.0}}
+    assert len(told(world, "Goal Reached")) == 2
+    assert told(world, "Goal Reached")[0]["value"] == 5.0
+
+
+async def test_a_goal_is_counted_in_its_window_after_people_left(world: World) -> None:
+    goal = {"id": "bought", "event": "Bought", "match": {"cart": "cart"}, "window_seconds": 3600}
+    graph = journey(delay(60, "end"), goals=[goal], entry={"instance_key": ["cart"]})
+    journey_id = await world.publish(graph)
+    early, late, other = world.person(), world.person(), world.person()
+    world.feed(*(world.event(each, "Viewed", cart="A") for each in (early, late, other)))
+    await world.settle()
+    world.clock.advance(seconds=60)
+    await world.settle()
+    assert (await world.get(f"/journeys/{journey_id}/stats"))["exits"] == {"end": 3}
+    world.clock.advance(seconds=3_600)
+    world.feed(world.event(early, "Bought", cart="A"), world.event(other, "Bought", cart="B"))
+    world.feed(world.event(late, "Bought", at=world.clock.now + 1, cart="A"))
+    await world.settle()
+    assert await goals(world, journey_id) == {"bought": {"people": 1, "value": None}}
+
+
+async def test_a_goal_is_counted_by_coming_to_its_node(world: World) -> None:
+    goal = {"id": "read", "event": "Never"}
+    journey_id = await world.publish(journey(node("goal", goal="read"), goals=[goal]))
+    await walked(world, world.person())
+    assert await goals(world, journey_id) == {"read": {"people": 1, "value": None}}

@@ -1,4 +1,4 @@
-"""More kinds of entries and nodes: caps, effects, tasks, schedules, ranked waits, answers."""
+"""More kinds of entries and nodes: caps, effects, tasks, schedules, waits, answers, goals."""
 
 from alembic import op
 
@@ -52,6 +52,21 @@ CREATE TABLE schedule (
     cursor VARCHAR,
     CONSTRAINT pk_schedule PRIMARY KEY (journey_id)
 );
+CREATE TABLE conversion (
+    workspace_id UUID NOT NULL,
+    participant_id UUID NOT NULL,
+    goal VARCHAR NOT NULL,
+    profile_id UUID NOT NULL,
+    journey_id UUID NOT NULL,
+    version_id UUID NOT NULL,
+    at TIMESTAMP WITH TIME ZONE NOT NULL,
+    value DOUBLE PRECISION,
+    CONSTRAINT pk_conversion PRIMARY KEY (participant_id, goal)
+);
+CREATE INDEX ix_conversion_journey_id ON conversion (journey_id, goal);
+CREATE INDEX ix_participant_left_profile
+    ON participant (workspace_id, profile_id)
+    WHERE run_at IS NULL;
 ALTER TABLE participant
     ADD COLUMN awaits BOOLEAN NOT NULL DEFAULT false,
     ADD COLUMN best INTEGER NOT NULL DEFAULT -1,
@@ -78,7 +93,7 @@ WHERE {column} @? '$.nodes[*] ? (@.type == "email" || @.type == "wait_event")'
 """
 DOCUMENTS = (("journey", "draft"), ("journey_version", "graph"), ("replay", "graph"))
 
-FENCED = ("entry_count", "effect", "task", "schedule")
+FENCED = ("entry_count", "effect", "task", "schedule", "conversion")
 
 
 def upgrade() -> None:
