@@ -73,8 +73,8 @@ async def test_journeys_of_before_are_read_as_what_they_meant(database: NewDatab
     old = database("orchestrator", migrated=False)
     await upgrade("services.orchestrator", old.owner_dsn, "0004")
     channel, template = str(uuid4()), str(uuid4())
-    wait = {"id": "wait", "type": "wait_event", "event": "Done", "match": {"a": "b"}}
-    wait |= {"timeout_seconds": 60, "on_event": "mail", "on_timeout": "end"}
+    wait: dict[str, object] = {"id": "wait", "type": "wait_event", "event": "Done"}
+    wait |= {"match": {"a": "b"}, "timeout_seconds": 60, "on_event": "mail", "on_timeout": "end"}
     mail = {"id": "mail", "type": "email", "channel_id": channel, "template_id": template}
     nodes = [wait, {**mail, "next": "end"}, {"id": "end", "type": "exit"}]
     graph = {"name": "J", "entry": {"kind": "event", "event": "Seen", "next": "wait"}}
