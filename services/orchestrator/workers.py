@@ -64,8 +64,14 @@ class Workspace:
     due: asyncio.Event = field(default_factory=asyncio.Event)
     queued: asyncio.Event = field(default_factory=asyncio.Event)
     told: asyncio.Event = field(default_factory=asyncio.Event)
+    effects: asyncio.Event = field(default_factory=asyncio.Event)
     replays: asyncio.Event = field(default_factory=asyncio.Event)
     scheduled: asyncio.Event = field(default_factory=asyncio.Event)
+
+    def moved(self) -> None:
+        """People moved: there may be something to tell and to have carried out."""
+        self.told.set()
+        self.effects.set()
 
 
 async def follow_once(engine: Engine, workspace: Workspace, wait: float) -> bool:
@@ -90,7 +96,7 @@ async def follow_once(engine: Engine, workspace: Workspace, wait: float) -> bool
             )
         if due:
             workspace.due.set()
-        workspace.told.set()
+        workspace.moved()
     behind = bool(page.rows) and page.rows[-1].offset < page.end
     if not behind:
         # Of this very millisecond more may come, and a tie with a deadline counts as the event.
@@ -106,7 +112,7 @@ async def execute_once(engine: Engine, workspace: Workspace) -> bool:
     )
     if claimed:
         workspace.queued.set()
-        workspace.told.set()
+        workspace.moved()
     return claimed > 0
 
 
@@ -115,7 +121,9 @@ async def send_once(engine: Engine, workspace: Workspace) -> bool:
     await engine.sender.give_up_lost(workspace.id)
     sent = await engine.sender.send_due(workspace.id)
     if sent:
-        workspace.told.set()
+        # Those who waited for the answer to a webhook may be due.
+        workspace.due.set()
+        workspace.moved()
     return sent > 0
 
 
@@ -159,7 +167,7 @@ async def schedule_once(engine: Engine, workspace: Workspace) -> bool:
     ran = await schedules.run_next(engine.executor, workspace.id, engine.clock())
     if ran:
         workspace.due.set()
-        workspace.told.set()
+        workspace.moved()
     return ran
 
 
@@ -246,7 +254,7 @@ def loops(engine: Engine, workspace: Workspace) -> list[Coroutine[Any, Any, None
         _loop("execute", engine, workspace, execute_once, workspace.due, until_due),
         _loop("send", engine, workspace, send_gently, workspace.queued, until_queued),
         _loop("tell", engine, workspace, tell_once, workspace.told, _idle),
-        _loop("carry_out", engine, workspace, carry_out_once, workspace.told, _idle),
+        _loop("carry_out", engine, workspace, carry_out_once, workspace.effects, _idle),
         _loop("schedule", engine, workspace, schedule_once, workspace.scheduled, until_scheduled),
         _loop("replay", engine, workspace, replay_once, workspace.replays, _idle),
     ]
@@ -274,7 +282,7 @@ class Workers:
         workspace = self.workspaces.get(workspace_id)
         if workspace is not None:
             workspace.due.set()
-            workspace.told.set()
+            workspace.moved()
 
     def wake_schedules(self, workspace_id: UUID) -> None:
         workspace = self.workspaces.get(workspace_id)

@@ -26,6 +26,7 @@ from services.orchestrator.journeys.effects import (
     Send,
     TaskAsked,
     TraitsSet,
+    Withdrawn,
 )
 from services.orchestrator.journeys.listen import answer
 from services.orchestrator.message_templates.render import TemplateInvalid
@@ -63,10 +64,19 @@ async def carry(
         traces.outcomes += tell.outcomes(skipped, now)
         _fail(traces, {who.id: who for who, _ in sends}, skipped, graphs)
     await effect_store.queue(session, workspace_id, _queued(traces, graphs, facts))
+    await _withdraw(session, workspace_id, traces, now)
     await _convert(session, workspace_id, traces)
     asked = [(who, effect) for who, effect in traces.effects if isinstance(effect, TaskAsked)]
     await tasks.add(session, workspace_id, asked)
     await trace_store.keep(session, workspace_id, traces)
+
+
+async def _withdraw(session: AsyncSession, workspace_id: UUID, traces: Traces, now: int) -> None:
+    """Skip what waits in the ledger for those whom a goal or an exit rule took out (EX-1)."""
+    ended = {who.id: each.reason for who, each in traces.effects if isinstance(each, Withdrawn)}
+    if ended:
+        rows = await messages.withdraw(session, workspace_id, ended, now)
+        traces.outcomes += tell.outcomes(rows, now)
 
 
 async def _convert(session: AsyncSession, workspace_id: UUID, traces: Traces) -> None:

@@ -79,4 +79,12 @@ class TaskAsked:
     department: str
 
 
-Effect = Send | Converted | TraitsSet | ListChanged | Emitted | Called | TaskAsked
+@dataclass(slots=True, frozen=True)
+class Withdrawn:
+    """A goal or exit rule ended the journey: what is queued for the participant is not sent."""
+
+    at: int
+    reason: str
+
+
+Effect = Send | Converted | Withdrawn | TraitsSet | ListChanged | Emitted | Called | TaskAsked

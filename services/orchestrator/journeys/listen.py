@@ -6,7 +6,7 @@ from uuid import UUID
 
 from services.orchestrator.journeys import nodes
 from services.orchestrator.journeys.compiled import Compiled, Happening, Listener, look_up
-from services.orchestrator.journeys.effects import Converted
+from services.orchestrator.journeys.effects import Converted, Withdrawn
 from services.orchestrator.journeys.position import (
     NO_BRANCH,
     Position,
@@ -154,11 +154,11 @@ def _end_by_event(step: Step, compiled: Compiled, way: Way, event: Happening) ->
         if listener.hears(way.trigger, event):
             step.effects.append(Converted(goal.id, event.at, _worth(goal, event)))
             if goal.exits:
-                join(step, leave(step.position, goal.id, max(event.at, arrived_at)))
+                _end(step, goal.id, max(event.at, arrived_at))
                 return
     for rule, listener in zip(compiled.graph.exit_rules, compiled.exit_rules, strict=True):
         if listener.hears(way.trigger, event):
-            join(step, leave(step.position, rule.reason, max(event.at, arrived_at)))
+            _end(step, rule.reason, max(event.at, arrived_at))
             return
 
 
@@ -167,12 +167,17 @@ def end_by_rule(step: Step, compiled: Compiled, truths: Truths, at: int) -> None
         if listener.rule_id is not None and truths.get(listener.rule_id, False):
             step.effects.append(Converted(goal.id, at))
             if goal.exits:
-                join(step, leave(step.position, goal.id, at))
+                _end(step, goal.id, at)
                 return
     for rule, listener in zip(compiled.graph.exit_rules, compiled.exit_rules, strict=True):
         if listener.rule_id is not None and truths.get(listener.rule_id, False):
-            join(step, leave(step.position, rule.reason, at))
+            _end(step, rule.reason, at)
             return
+
+
+def _end(step: Step, reason: str, at: int) -> None:
+    step.effects.append(Withdrawn(at, reason))
+    join(step, leave(step.position, reason, at))
 
 
 def number_at(event: Happening, path: str) -> float | None:

@@ -80,7 +80,8 @@ class Message(BaseModel):
     )
     reason: str | None = Field(
         description="Why it was skipped or failed, or is tried again: for example `no_consent`, "
-        "`unreachable`, `http_500`, `address_not_allowed` (a webhook to a private address).",
+        "`unreachable`, `http_500`, `address_not_allowed` (a webhook to a private address), "
+        "`exited: bought` (a goal or exit rule ended the journey first).",
         examples=["no_consent"],
     )
     contact: str | None = Field(

@@ -291,3 +291,19 @@ async def test_a_goal_is_counted_by_coming_to_its_node(world: World) -> None:
     journey_id = await world.publish(journey(node("goal", goal="read"), goals=[goal]))
     await walked(world, world.person())
     assert await goals(world, journey_id) == {"read": {"people": 1, "value": None}}
+
+
+async def test_what_ends_a_journey_withdraws_what_is_queued_in_it(world: World) -> None:
+    mail = (await world.mail_graph())["nodes"][0]
+    goal = {"id": "bought", "event": "Bought"}
+    graph = journey({**mail, "next": "delay"}, delay(3600, "end"), goals=[goal])
+    await world.publish(graph)
+    buyer, other = world.person(), world.person()
+    world.feed(world.event(buyer, "Viewed"), world.event(other, "Viewed"))
+    await world.follow()
+    await world.execute()
+    world.feed(world.event(buyer, "Bought"))
+    await world.settle()
+    found = {each["profile_id"]: (each["state"], each["reason"]) for each in await world.messages()}
+    assert found == {str(buyer): ("skipped", "exited: bought"), str(other): ("accepted", None)}
+    assert [each["reason"] for each in told(world, "Message Skipped")] == ["exited: bought"]

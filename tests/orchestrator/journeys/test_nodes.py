@@ -138,7 +138,10 @@ def test_a_goal_of_another_cart_does_not_end_this_one() -> None:
     assert deliver(journey, position, walker, happened("Bought", T + 1, cart="B")) is None
     after = deliver(journey, position, walker, happened("Bought", T + 1, cart="A", total=9.5))
     assert after is not None
-    assert after.effects == [effects.Converted("bought", T + 1, 9.5)]
+    assert after.effects == [
+        effects.Converted("bought", T + 1, 9.5),
+        effects.Withdrawn(T + 1, "bought"),
+    ]
     assert after.position.state == "exited"
 
 
@@ -158,7 +161,7 @@ def test_a_rule_that_holds_ends_the_journey_before_a_message_is_made() -> None:
     journey = compiled(mail, END, exit_rules=[{"rule": RULE, "reason": "pro"}])
     rule = journey.rule_ids["@exit", 0]
     step = entered(journey, Known({rule: True}))
-    assert (step.effects, step.moves[-1].outcome) == ([], "pro")
+    assert (step.effects, step.moves[-1].outcome) == ([effects.Withdrawn(T, "pro")], "pro")
     assert len(entered(journey, Known({rule: False})).effects) == 1
 
 
