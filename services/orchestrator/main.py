@@ -18,7 +18,9 @@ from services.kit.feeds import FeedClient
 from services.kit.guard import webhook_client
 from services.kit.http import ServiceClient
 from services.orchestrator.channels import routes as channels
+from services.orchestrator.delivery.port import Tools
 from services.orchestrator.delivery.sender import Sender
+from services.orchestrator.devices import routes as devices
 from services.orchestrator.engine.execute import Executor
 from services.orchestrator.engine.library import Library
 from services.orchestrator.erasure import routes as erasure
@@ -73,11 +75,11 @@ def create_app(
         ingest = ServiceClient("tracking", settings.tracking_ingest_url, signer)
         assessment = ServiceClient("assessment", settings.assessment_url, signer)
         webhooks = webhook_client(allow_private=settings.allow_private_webhooks)
+        providers = webhook_client(allow_private=settings.allow_private_webhooks, http2=True)
         sender = Sender(
             maker,
             clock,
-            webhooks,
-            smtp_concurrency=settings.smtp_concurrency,
+            Tools(webhooks, providers, settings.smtp_concurrency),
             expire_after_ms=1_000 * settings.message_expiry_seconds,
         )
         engine = Engine(
@@ -115,6 +117,7 @@ def create_app(
             for client in (profile, store, ingest, assessment):
                 await client.close()
             await webhooks.aclose()
+            await providers.aclose()
             await database.dispose()
 
     app = kit.create_app(
@@ -127,7 +130,7 @@ def create_app(
     )
     for routes in (
         *(journeys, replays, message_templates, channels, messages, gate, maps),
-        *(impact, erasure),
+        *(impact, erasure, devices),
     ):
         app.include_router(routes.router)
     return app

@@ -10,6 +10,7 @@ from sqlalchemy import Connection
 from sqlalchemy.ext.asyncio import create_async_engine
 
 from services.orchestrator.channels import tables as channels
+from services.orchestrator.devices import tables as devices
 from services.orchestrator.engine import tables as engine
 from services.orchestrator.journeys import tables as journeys
 from services.orchestrator.maps import tables as maps
@@ -23,7 +24,7 @@ from tests.support.postgres import Database
 
 pytestmark = pytest.mark.anyio
 
-DECLARED = (channels, engine, journeys, maps, templates, messages, replay)
+DECLARED = (channels, devices, engine, journeys, maps, templates, messages, replay)
 UNFENCED = {"workspace", "alembic_version"}
 
 

@@ -1,7 +1,7 @@
 """Moves due participants on, a block at a time: claim, ask once, step, write."""
 
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from uuid import UUID
 
 import httpx2
@@ -12,6 +12,8 @@ from services.kit.http import ServiceClient
 from services.kit.postgres import SessionMaker, workspace_tx
 from services.kit.problems import Problem
 from services.orchestrator.channels import store as channels
+from services.orchestrator.delivery.registry import KINDS
+from services.orchestrator.devices import store as devices
 from services.orchestrator.engine import (
     missed_store,
     participant_store,
@@ -100,7 +102,16 @@ async def load_kit(
         channel_types={target.id: target.type for target in targets.values()},
         templates=await templates.sources(session, template_ids),
         public_url=public_url,
+        configs={target.id: target.config for target in targets.values()},
     )
+
+
+async def with_devices(session: AsyncSession, kit: Kit, profile_ids: Collection[UUID]) -> Kit:
+    """The kit with what pushes to these people reach, where it has channels for them."""
+    kinds = {KINDS[each].device for each in kit.channel_types.values() if each in KINDS}
+    if not profile_ids or kinds <= {None}:
+        return kit
+    return replace(kit, devices=await devices.latest(session, profile_ids))
 
 
 async def ask(
@@ -170,6 +181,7 @@ async def _advance(
             step = _step(participant, graphs, known, now, known_until, missed)
         traces.record(participant, step)
         consumed += [(participant.id, message_id) for message_id in step.consumed]
+    kit = await with_devices(session, kit, {p.profile_id for p, _ in traces.sends})
     rendered = [
         compose(p, send, graphs[p.version_id].graph, facts.get(p.profile_id), kit)
         for p, send in traces.sends

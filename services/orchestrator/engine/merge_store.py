@@ -58,6 +58,11 @@ _MOVE_MESSAGES = f"""
     UPDATE message m SET profile_id = u.heir FROM {_PAIRS}
     WHERE m.workspace_id = :ws AND m.profile_id = u.merged"""  # noqa: S608
 
+_MOVE_DEVICES = f"""
+    UPDATE device d SET profile_id = u.heir FROM {_PAIRS}
+    WHERE d.workspace_id = :ws AND d.profile_id = u.merged"""  # noqa: S608
+
+_MOVES = (_MOVE_PARTICIPANTS, _MOVE_ENTRIES, _MOVE_ANCHORS, _MOVE_MESSAGES, _MOVE_DEVICES)
 
 _COPY_ENTRIES = """
     INSERT INTO entry AS e (workspace_id, journey_id, profile_id, ledger_key, rotation, active,
@@ -88,5 +93,5 @@ async def move(session: AsyncSession, workspace_id: UUID, heirs: dict[UUID, UUID
             free[merged] = heir
     for pairs in rounds:
         values = {"ws": workspace_id, "merged": list(pairs), "heirs": list(pairs.values())}
-        for statement in (_MOVE_PARTICIPANTS, _MOVE_ENTRIES, _MOVE_ANCHORS, _MOVE_MESSAGES):
+        for statement in _MOVES:
             await session.execute(text(statement), values)

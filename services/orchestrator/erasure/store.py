@@ -17,6 +17,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from services.contracts.events import Outcome
 from services.kit.feeds import pack, unpack
 from services.orchestrator.channels.tables import ChannelRow
+from services.orchestrator.devices.tables import DeviceRow
 from services.orchestrator.engine.tables import (
     AnchorRow,
     EntryRow,
@@ -39,6 +40,7 @@ IMPERSONAL: tuple[type[Table], ...] = (
 )
 PERSONAL: tuple[type[Table], ...] = (
     *(MissedEventRow, ParticipantRow, EntryRow, AnchorRow, MessageRow, SendGateRow, OutboxRow),
+    DeviceRow,
 )
 """In the order in which they are left: what hangs on a participant goes first."""
 
@@ -72,7 +74,7 @@ async def remove(session: AsyncSession, person: Person) -> dict[str, int]:
     """Takes the person out of every table; rows by table."""
     row: Any
     gone = {}
-    for row in (MissedEventRow, EntryRow, AnchorRow):
+    for row in (MissedEventRow, EntryRow, AnchorRow, DeviceRow):
         gone[row.__tablename__] = await _count(session, delete(row).where(*_theirs(row, person)))
     gone[ParticipantRow.__tablename__] = await _count(
         session,
