@@ -97,6 +97,7 @@ _SERVICES = {
         "journeys",
         "message-templates",
         "channels",
+        "devices",
         "messages",
         "tasks",
         "inbox",

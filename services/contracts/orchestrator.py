@@ -53,7 +53,7 @@ class MessageOutcome(BaseModel):
     participant_id: str
     node: str
     channel_id: str
-    channel_type: Literal["email", "webhook"]
+    channel_type: str = Field(description="The kind of the channel.", examples=["email"])
     purpose: Literal["marketing", "transactional"]
     reason: str | None = Field(description="Why it was skipped, failed or is unknown.")
 

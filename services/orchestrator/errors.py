@@ -45,6 +45,12 @@ class ChannelNotFound(Problem):
     status = HTTPStatus.NOT_FOUND
 
 
+class DeviceNotFound(Problem):
+    type = "/problems/device-not-found"
+    title = "No such device"
+    status = HTTPStatus.NOT_FOUND
+
+
 class MessageTemplateNotFound(Problem):
     type = "/problems/message-template-not-found"
     title = "No such message template"

@@ -18,7 +18,9 @@ from services.kit.feeds import FeedClient
 from services.kit.guard import webhook_client
 from services.kit.http import ServiceClient
 from services.orchestrator.channels import routes as channels
+from services.orchestrator.delivery.port import Tools
 from services.orchestrator.delivery.sender import Sender
+from services.orchestrator.devices import routes as devices
 from services.orchestrator.engine.execute import Executor
 from services.orchestrator.engine.library import Library
 from services.orchestrator.entries import routes as entries
@@ -76,12 +78,12 @@ def create_app(
         assessment = ServiceClient("assessment", settings.assessment_url, signer)
         webhooks = webhook_client(allow_private=settings.allow_private_webhooks)
         library = Library()
+        providers = webhook_client(allow_private=settings.allow_private_webhooks, http2=True)
         sender = Sender(
             maker,
             clock,
-            webhooks,
+            Tools(webhooks, providers, settings.smtp_concurrency),
             library,
-            smtp_concurrency=settings.smtp_concurrency,
             expire_after_ms=1_000 * settings.message_expiry_seconds,
         )
         engine = Engine(
@@ -119,6 +121,7 @@ def create_app(
             for client in (profile, store, ingest, assessment):
                 await client.close()
             await webhooks.aclose()
+            await providers.aclose()
             await database.dispose()
 
     app = kit.create_app(
@@ -131,7 +134,7 @@ def create_app(
     )
     for routes in (
         *(journeys, replays, message_templates, channels, messages, gate, maps),
-        *(entries, tasks, impact, erasure),
+        *(entries, tasks, impact, erasure, devices),
     ):
         app.include_router(routes.router)
     return app

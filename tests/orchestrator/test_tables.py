@@ -12,6 +12,7 @@ from sqlalchemy.ext.asyncio import create_async_engine
 
 from services.kit.migrate import upgrade
 from services.orchestrator.channels import tables as channels
+from services.orchestrator.devices import tables as devices
 from services.orchestrator.engine import tables as engine
 from services.orchestrator.journeys import tables as journeys
 from services.orchestrator.journeys.graph import Graph
@@ -29,7 +30,18 @@ from tests.support.postgres import Database, NewDatabase
 
 pytestmark = pytest.mark.anyio
 
-DECLARED = (channels, engine, journeys, maps, templates, messages, replay, schedules, tasks)
+DECLARED = (
+    channels,
+    devices,
+    engine,
+    journeys,
+    maps,
+    templates,
+    messages,
+    replay,
+    schedules,
+    tasks,
+)
 UNFENCED = {"workspace", "alembic_version"}
 
 

@@ -1,7 +1,7 @@
 """Moves due participants on, a block at a time: claim, ask once, step, write."""
 
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from uuid import UUID
 
 import httpx2
@@ -12,6 +12,8 @@ from services.kit.http import ServiceClient
 from services.kit.postgres import SessionMaker, workspace_tx
 from services.kit.problems import Problem
 from services.orchestrator.channels import store as channels
+from services.orchestrator.delivery.registry import KINDS
+from services.orchestrator.devices import store as devices
 from services.orchestrator.engine import missed_store, participant_store, position_store
 from services.orchestrator.engine.call import call
 from services.orchestrator.engine.carry import carry
@@ -19,6 +21,7 @@ from services.orchestrator.engine.library import Library
 from services.orchestrator.engine.participants import Participant, Traces
 from services.orchestrator.journeys import store as journeys
 from services.orchestrator.journeys.compiled import Compiled
+from services.orchestrator.journeys.effects import Send
 from services.orchestrator.journeys.graph import Graph, required_consents
 from services.orchestrator.journeys.nodes import Message, Webhook
 from services.orchestrator.journeys.position import leave
@@ -96,7 +99,16 @@ async def load_kit(
         channel_types={target.id: target.type for target in targets.values()},
         templates=await templates.sources(session, template_ids),
         public_url=public_url,
+        configs={target.id: target.config for target in targets.values()},
     )
+
+
+async def with_devices(session: AsyncSession, kit: Kit, profile_ids: Collection[UUID]) -> Kit:
+    """The kit with what pushes to these people reach, where it has channels for them."""
+    kinds = {KINDS[each].device for each in kit.channel_types.values() if each in KINDS}
+    if not profile_ids or kinds <= {None}:
+        return kit
+    return replace(kit, devices=await devices.latest(session, profile_ids))
 
 
 async def ask(
@@ -179,6 +191,8 @@ async def _advance(
             )
         traces.record(participant, step)
         consumed += [(participant.id, message_id) for message_id in step.consumed]
+    sending = {who.profile_id for who, each in traces.effects if isinstance(each, Send)}
+    kit = await with_devices(session, kit, sending)
     await carry(session, workspace_id, traces, graphs, now, facts=facts, kit=kit)
     await participant_store.update(session, workspace_id, block, graphs, now)
     if missed:

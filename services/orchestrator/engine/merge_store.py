@@ -57,7 +57,7 @@ _MOVE_ANCHORS = f"""
 _MOVE_PLAIN = [
     f"UPDATE {table} t SET profile_id = u.heir FROM {_PAIRS} "  # noqa: S608
     "WHERE t.workspace_id = :ws AND t.profile_id = u.merged"
-    for table in ("message", "task", "effect", "conversion")
+    for table in ("message", "task", "effect", "conversion", "device")
 ]
 
 _COPY_ENTRIES = """

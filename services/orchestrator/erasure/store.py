@@ -17,6 +17,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from services.contracts.events import Outcome
 from services.kit.feeds import pack, unpack
 from services.orchestrator.channels.tables import ChannelRow
+from services.orchestrator.devices.tables import DeviceRow
 from services.orchestrator.engine.tables import (
     AnchorRow,
     ConversionRow,
@@ -44,7 +45,7 @@ IMPERSONAL: tuple[type[Table], ...] = (
 )
 PERSONAL: tuple[type[Table], ...] = (
     *(MissedEventRow, ParticipantRow, EntryRow, AnchorRow, MessageRow, SendGateRow, OutboxRow),
-    *(TaskRow, EffectRow, ConversionRow),
+    *(TaskRow, EffectRow, ConversionRow, DeviceRow),
 )
 """In the order in which they are left: what hangs on a participant goes first."""
 
@@ -78,7 +79,7 @@ async def remove(session: AsyncSession, person: Person) -> dict[str, int]:
     """Takes the person out of every table; rows by table."""
     row: Any
     gone = {}
-    for row in (MissedEventRow, EntryRow, AnchorRow, TaskRow, EffectRow):
+    for row in (MissedEventRow, EntryRow, AnchorRow, TaskRow, EffectRow, DeviceRow):
         gone[row.__tablename__] = await _count(session, delete(row).where(*_theirs(row, person)))
     gone[ParticipantRow.__tablename__] = await _count(
         session,

@@ -17,7 +17,7 @@ from services.contracts.tracking import EventScan
 from services.kit.http import ServiceClient
 from services.kit.postgres import SessionMaker, workspace_tx
 from services.kit.problems import Unavailable
-from services.orchestrator.engine.execute import links_of, load_kit
+from services.orchestrator.engine.execute import links_of, load_kit, with_devices
 from services.orchestrator.engine.participants import Participant
 from services.orchestrator.journeys.compiled import Compiled, Happening, compile_graph
 from services.orchestrator.journeys.effects import Send
@@ -142,12 +142,14 @@ class _Delivery:
             people = {participant.profile_id for participant, _ in block}
             links = links_of([self.graph])
             facts = await _facts(self.replayer.profile, self.workspace_id, people, links)
-            rows = await asyncio.to_thread(self._compose, block, facts)
+            async with workspace_tx(self.replayer.maker, self.workspace_id) as session:
+                kit = await with_devices(session, self.kit, people)
+            rows = await asyncio.to_thread(self._compose, block, facts, kit)
             async with workspace_tx(self.replayer.maker, self.workspace_id) as session:
                 await messages.add(session, self.workspace_id, rows, now)
 
     def _compose(
-        self, block: Sequence[tuple[Participant, Send]], facts: dict[UUID, ProfileFacts]
+        self, block: Sequence[tuple[Participant, Send]], facts: dict[UUID, ProfileFacts], kit: Kit
     ) -> list[NewMessage]:
         return [
             compose(
@@ -155,7 +157,7 @@ class _Delivery:
                 send,
                 self.graph,
                 facts.get(participant.profile_id),
-                self.kit,
+                kit,
                 replay_id=self.replay_id,
                 channel_id=self.channel_id,
             )

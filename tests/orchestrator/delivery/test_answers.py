@@ -8,7 +8,9 @@ from uuid import UUID
 import pytest
 from fastapi import FastAPI, Response
 
-from services.orchestrator.delivery.webhook import MAX_ANSWER_BYTES, MAX_ATTEMPTS, capture
+from services.orchestrator.delivery.capture import capture
+from services.orchestrator.delivery.kinds.webhook import KIND
+from services.orchestrator.delivery.provider import MAX_ANSWER_BYTES
 from tests.orchestrator.conftest import World
 from tests.orchestrator.delivery.test_webhook import SECRET
 from tests.support.serving import listening
@@ -93,9 +95,7 @@ async def test_what_the_answer_says_is_read_by_later_messages(
     assert await exits(world, journey_id) == {"end": 1}
 
 
-@pytest.mark.parametrize(
-    ("status", "tries"), [(404, 1), (422, 1), (500, MAX_ATTEMPTS), (429, MAX_ATTEMPTS)]
-)
+@pytest.mark.parametrize(("status", "tries"), [(404, 1), (422, 1), (500, KIND.max_attempts)])
 async def test_who_waits_for_an_answer_that_fails_for_good_goes_the_way_of_failure(
     world: World, partner: Answering, status: int, tries: int
 ) -> None:

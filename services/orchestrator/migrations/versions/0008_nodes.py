@@ -5,7 +5,7 @@ from alembic import op
 from services.kit.migrate import fence
 
 revision = "0008"
-down_revision = "0004"
+down_revision = "0005"
 
 TABLES = """
 CREATE TABLE entry_count (
