@@ -62,6 +62,7 @@ class Sender:
     stop: threading.Event = field(default_factory=threading.Event)
     retried: int = 0
     failure: str | None = None
+    interrupted: bool = False
     _client: httpx2.Client = field(init=False)
 
     def __post_init__(self) -> None:
@@ -75,6 +76,16 @@ class Sender:
     def close(self) -> None:
         """Close the connections."""
         self._client.close()
+
+    def interrupt(self) -> None:
+        """Finish the requests on their way and start no other."""
+        self.interrupted = True
+        self.stop.set()
+
+    def check(self) -> None:
+        """Raises NotDelivered once nothing more is to be sent."""
+        if self.stop.is_set():
+            raise NotDelivered(self.failure or "interrupted")
 
     def deliver(self, events: list[Event]) -> list[tuple[Event, str]]:
         """Deliver the events; returns those the server refuses, with its reason.
@@ -108,8 +119,7 @@ class Sender:
         if self.compress:
             body, headers["Content-Encoding"] = gzip.compress(body, 1), "gzip"
         for attempt in range(self.retries.limit + 1):
-            if self.stop.is_set():
-                raise NotDelivered(self.failure or "interrupted")
+            self.check()
             problem, pause = self._post(body, headers)
             if problem is None:
                 return

@@ -60,8 +60,8 @@ def identify(path: Path, plan: Plan, sender: Sender) -> Source:
 def import_files(paths: list[Path], plan: Plan, sender: Sender) -> list[Progress]:
     """Import the files one after another; returns their counters.
 
-    Raises NotDelivered, UnreadableFile or KeyboardInterrupt with the progress saved, so that the
-    same command goes on from there.
+    Raises NotDelivered or UnreadableFile with the progress saved, so that the same command goes on
+    from there.
     """
     sources = [identify(path, plan, sender) for path in paths]
     states = [plan.state.load(source.key) for source in sources]
@@ -103,9 +103,10 @@ class _FileImport:
         with ExitStack() as stack:
             pool = stack.enter_context(ThreadPoolExecutor(self._sender.connections))
             stack.callback(self._save)
-            # Before the pool is joined: deliveries that failed or were interrupted must not wait.
+            # Before the pool is joined: deliveries that come after a failed one must not wait.
             stack.push(lambda error, *_: self._sender.stop.set() if error else None)
             for batch in batches(items, to_event, self._progress.position, plan.batch_size):
+                self._sender.check()
                 if len(pending) >= _WINDOW * self._sender.connections:
                     self._settle(pending)
                 pending.append((batch, pool.submit(self._sender.deliver, batch.events)))
@@ -125,7 +126,7 @@ class _FileImport:
         if rejects:
             rejects.sort(key=lambda reject: reject.position)
             rejects_bytes = self._write_rejects(rejects)
-        # One assignment: an interrupt finds the counters all before or all after this batch.
+        # One assignment: a second interrupt finds the counters all before or all after this batch.
         self._progress = Progress(
             position=batch.position,
             read=before.read + batch.read,

@@ -6,10 +6,13 @@ import argparse
 import json
 import signal
 import sys
+import threading
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from queue import SimpleQueue
 from types import FrameType
-from typing import NoReturn
 
 from cli.batches import MAX_EVENTS
 from cli.delivery import NotDelivered, Retries, Sender
@@ -29,7 +32,6 @@ class _Unusable(Exception):
 def main(argv: list[str] | None = None) -> int:
     """Run a command; returns the exit code (see `waymark import --help`)."""
     arguments = _parser().parse_args(argv)
-    signal.signal(signal.SIGTERM, _interrupt)
     try:
         return _import(arguments)
     except (MappingError, UnreadableFile, _Unusable) as error:
@@ -43,8 +45,41 @@ def main(argv: list[str] | None = None) -> int:
         return INTERRUPTED
 
 
-def _interrupt(_signal: int, _frame: FrameType | None) -> NoReturn:
-    raise KeyboardInterrupt
+@contextmanager
+def _interruptible(sender: Sender) -> Iterator[None]:
+    """SIGINT and SIGTERM let the requests on their way finish; a second one ends at once.
+
+    A KeyboardInterrupt can strike inside the pool just after it took a lock, which nobody gives
+    back then: the import would hang. Of all queues only this one may be put into by a handler.
+    """
+    came: SimpleQueue[bool] = SimpleQueue()
+
+    def interrupt(number: int, _frame: FrameType | None) -> None:
+        signal.signal(number, signal.default_int_handler)
+        came.put(True)
+
+    def watch() -> None:
+        if came.get():
+            sender.interrupt()
+
+    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    watcher = threading.Thread(target=watch)
+    watcher.start()
+    for number, handler in before.items():
+        # Started in the background by a shell, SIGINT is ignored and stays so.
+        if handler is not signal.SIG_IGN:
+            signal.signal(number, interrupt)
+    try:
+        yield
+    except NotDelivered as error:
+        if sender.interrupted:
+            raise KeyboardInterrupt from error
+        raise
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+        came.put(False)
+        watcher.join()
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -105,7 +140,8 @@ def _import(arguments: argparse.Namespace) -> int:
     )
     started = time.monotonic()
     try:
-        results = import_files(arguments.files, plan, sender)
+        with _interruptible(sender):
+            results = import_files(arguments.files, plan, sender)
     finally:
         sender.close()
     _report(arguments, results, time.monotonic() - started, sender.retried)

@@ -176,7 +176,7 @@ def publish_journey(api: Api, smtp_port: int) -> str:
     })  # fmt: skip
     graph = json.loads(_JOURNEY.read_text(encoding="utf-8"))
     for node in graph["nodes"]:
-        if node["type"] == "email":
+        if node["type"] == "message":
             node.update(channel_id=channel["id"], template_id=template["id"])
     journey = api.post("/journeys", {"graph": graph})
     api.post(f"/journeys/{journey['id']}/publish", {})

@@ -8,6 +8,8 @@ from pydantic import BaseModel, ConfigDict, Field
 OutcomeName = Literal[
     "Journey Entered",
     "Step Taken",
+    "Step Refused",
+    "Goal Reached",
     "Journey Exited",
     "Message Sent",
     "Message Failed",
@@ -18,7 +20,7 @@ OutcomeName = Literal[
 
 
 class JourneyOutcome(BaseModel):
-    """`properties` of `Journey Entered`, `Step Taken` and `Journey Exited`."""
+    """`properties` of `Journey Entered`, `Step Taken`, `Step Refused` and `Journey Exited`."""
 
     journey_id: str
     version_id: str
@@ -26,9 +28,20 @@ class JourneyOutcome(BaseModel):
     instance_key: str = Field(description="Empty where the journey has no instance key.")
     node: str = Field(description="The node that was left; for an entry the first node.")
     outcome: str = Field(
-        description="`entered`, `event`, `timeout`, `elapsed`, `queued`, `case_0` …, `otherwise`; "
-        "for an exit its reason."
+        description="`entered`, `case_0` …, `otherwise`, `arm_a` …, `timeout`, `elapsed`, "
+        "`queued`, `done` …; for an exit its reason; for what could not be done, why."
     )
+
+
+class GoalOutcome(BaseModel):
+    """`properties` of `Goal Reached`."""
+
+    journey_id: str
+    version_id: str
+    participant_id: str
+    instance_key: str
+    goal: str
+    value: float | None = Field(description="What it is worth, where the goal names a property.")
 
 
 class MessageOutcome(BaseModel):
@@ -40,7 +53,7 @@ class MessageOutcome(BaseModel):
     participant_id: str
     node: str
     channel_id: str
-    channel_type: Literal["email", "webhook"]
+    channel_type: str = Field(description="The kind of the channel.", examples=["email"])
     purpose: Literal["marketing", "transactional"]
     reason: str | None = Field(description="Why it was skipped, failed or is unknown.")
 

@@ -200,6 +200,18 @@ class SegmentMembers(BaseModel):
     next_cursor: str | None = None
 
 
+class ListMove(BaseModel):
+    """``POST /internal/v1/segments/{segment_id}/list``: people put on a list or taken off it.
+
+    Whoever is there already, or not, stays so; who is not known is left out.
+    """
+
+    model_config = ConfigDict(extra="forbid")
+
+    action: Literal["add", "remove"]
+    profile_ids: list[UUID] = Field(min_length=1, max_length=10_000)
+
+
 class AccountSpan(BaseModel):
     """When a person was in an account: ``since`` ≤ t < ``until``, null while they still are."""
 

@@ -21,7 +21,13 @@ class Backend(httpcore2.AnyIOBackend):
         local_address: str | None = None,
         socket_options: Iterable[httpcore2.SOCKET_OPTION] | None = None,
     ) -> httpcore2.AsyncNetworkStream:
-        stream = await super().connect_tcp(host, port, timeout, local_address, socket_options)
+        if not 0 < port < 65_536:
+            raise httpcore2.ConnectError(f"{port} is no port")
+        try:
+            stream = await super().connect_tcp(host, port, timeout, local_address, socket_options)
+        except UnicodeError as error:
+            # What the look-up says to a name that can be none.
+            raise httpcore2.ConnectError(f"{host} cannot be resolved") from error
         try:
             # What the pool asks next, and nothing can happen to the connection in between.
             stream.get_extra_info("ssl_object")
@@ -31,9 +37,12 @@ class Backend(httpcore2.AnyIOBackend):
 
 
 def transport(
-    limits: httpx2.Limits, backend: httpcore2.AsyncNetworkBackend | None = None
+    limits: httpx2.Limits,
+    backend: httpcore2.AsyncNetworkBackend | None = None,
+    *,
+    http2: bool = False,
 ) -> httpx2.AsyncHTTPTransport:
     """A pool of connections that knows nothing of the environment's proxies."""
-    made = httpx2.AsyncHTTPTransport(limits=limits, trust_env=False)
+    made = httpx2.AsyncHTTPTransport(limits=limits, trust_env=False, http2=http2)
     made._pool._network_backend = backend or Backend()
     return made

@@ -45,6 +45,12 @@ class ChannelNotFound(Problem):
     status = HTTPStatus.NOT_FOUND
 
 
+class DeviceNotFound(Problem):
+    type = "/problems/device-not-found"
+    title = "No such device"
+    status = HTTPStatus.NOT_FOUND
+
+
 class MessageTemplateNotFound(Problem):
     type = "/problems/message-template-not-found"
     title = "No such message template"
@@ -60,4 +66,18 @@ class MessageNotFound(Problem):
 class MessageStateConflict(Problem):
     type = "/problems/message-state-conflict"
     title = "The message's state does not allow this"
+    status = HTTPStatus.CONFLICT
+
+
+class TaskNotFound(Problem):
+    type = "/problems/task-not-found"
+    title = "No such task"
+    status = HTTPStatus.NOT_FOUND
+
+
+class TaskStateConflict(Problem):
+    """The task is done, or its person went on without it."""
+
+    type = "/problems/task-state-conflict"
+    title = "The task is not open"
     status = HTTPStatus.CONFLICT

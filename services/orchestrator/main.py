@@ -18,9 +18,12 @@ from services.kit.feeds import FeedClient
 from services.kit.guard import webhook_client
 from services.kit.http import ServiceClient
 from services.orchestrator.channels import routes as channels
+from services.orchestrator.delivery.port import Tools
 from services.orchestrator.delivery.sender import Sender
+from services.orchestrator.devices import routes as devices
 from services.orchestrator.engine.execute import Executor
 from services.orchestrator.engine.library import Library
+from services.orchestrator.entries import routes as entries
 from services.orchestrator.erasure import routes as erasure
 from services.orchestrator.impact import routes as impact
 from services.orchestrator.journeys import routes as journeys
@@ -32,6 +35,7 @@ from services.orchestrator.messages import routes as messages
 from services.orchestrator.replay import routes as replays
 from services.orchestrator.replay.run import Replayer
 from services.orchestrator.settings import OrchestratorSettings
+from services.orchestrator.tasks import routes as tasks
 from services.orchestrator.times import Clock, system_clock
 from services.orchestrator.workers import Engine, Workers
 
@@ -73,11 +77,13 @@ def create_app(
         ingest = ServiceClient("tracking", settings.tracking_ingest_url, signer)
         assessment = ServiceClient("assessment", settings.assessment_url, signer)
         webhooks = webhook_client(allow_private=settings.allow_private_webhooks)
+        library = Library()
+        providers = webhook_client(allow_private=settings.allow_private_webhooks, http2=True)
         sender = Sender(
             maker,
             clock,
-            webhooks,
-            smtp_concurrency=settings.smtp_concurrency,
+            Tools(webhooks, providers, settings.smtp_concurrency),
+            library,
             expire_after_ms=1_000 * settings.message_expiry_seconds,
         )
         engine = Engine(
@@ -85,7 +91,7 @@ def create_app(
             clock=clock,
             feed=FeedClient(profile, "/internal/v1/feed"),
             executor=Executor(
-                maker, profile, Library(), settings.public_url, settings.block_participants
+                maker, profile, library, settings.public_url, settings.block_participants
             ),
             sender=sender,
             tracking_ingest=ingest,
@@ -115,6 +121,7 @@ def create_app(
             for client in (profile, store, ingest, assessment):
                 await client.close()
             await webhooks.aclose()
+            await providers.aclose()
             await database.dispose()
 
     app = kit.create_app(
@@ -127,7 +134,7 @@ def create_app(
     )
     for routes in (
         *(journeys, replays, message_templates, channels, messages, gate, maps),
-        *(impact, erasure),
+        *(entries, tasks, impact, erasure, devices),
     ):
         app.include_router(routes.router)
     return app

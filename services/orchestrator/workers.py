@@ -17,10 +17,18 @@ from services.kit.problems import Problem
 from services.kit.waiting import came
 from services.orchestrator.delivery import store as delivery
 from services.orchestrator.delivery.sender import Sender
-from services.orchestrator.engine import participant_store, position_store, trace_store
+from services.orchestrator.engine import (
+    audience,
+    participant_store,
+    position_store,
+    trace_store,
+)
+from services.orchestrator.engine.carry_out import carry_out
 from services.orchestrator.engine.execute import Executor, execute
-from services.orchestrator.engine.follow import FeedMoved, apply, decode
+from services.orchestrator.engine.follow import FeedMoved, Listening, apply, decode
 from services.orchestrator.replay import run as replays
+from services.orchestrator.schedules import service as schedules
+from services.orchestrator.schedules import store as schedule_store
 from services.orchestrator.times import Clock
 
 log = structlog.get_logger(__name__)
@@ -56,11 +64,19 @@ class Workspace:
     due: asyncio.Event = field(default_factory=asyncio.Event)
     queued: asyncio.Event = field(default_factory=asyncio.Event)
     told: asyncio.Event = field(default_factory=asyncio.Event)
+    effects: asyncio.Event = field(default_factory=asyncio.Event)
     replays: asyncio.Event = field(default_factory=asyncio.Event)
+    scheduled: asyncio.Event = field(default_factory=asyncio.Event)
+
+    def moved(self) -> None:
+        """People moved: there may be something to tell and to have carried out."""
+        self.told.set()
+        self.effects.set()
 
 
 async def follow_once(engine: Engine, workspace: Workspace, wait: float) -> bool:
     """Read one page of the feed and apply it; True when there may be more at once."""
+    library = engine.executor.library
     async with workspace_tx(engine.maker, workspace.id) as session:
         before = await position_store.position(session, workspace.id)
     started = engine.clock()
@@ -68,12 +84,19 @@ async def follow_once(engine: Engine, workspace: Workspace, wait: float) -> bool
     if page.rows:
         # In a thread: a page holds megabytes, and the API shares this loop.
         changes = await asyncio.to_thread(decode, page.rows)
-        end, library = page.rows[-1].offset, engine.executor.library
+        end = page.rows[-1].offset
         async with workspace_tx(engine.maker, workspace.id) as session:
-            due = await apply(session, workspace.id, before, end, changes, library, engine.clock())
+            running, heard = await library.running(session)
+        profile = engine.executor.profile
+        wanted = await audience.of_changes(profile, workspace.id, running, changes, end)
+        listening = Listening(running, heard, wanted)
+        async with workspace_tx(engine.maker, workspace.id) as session:
+            due = await apply(
+                session, workspace.id, before, end, changes, library, listening, engine.clock()
+            )
         if due:
             workspace.due.set()
-        workspace.told.set()
+        workspace.moved()
     behind = bool(page.rows) and page.rows[-1].offset < page.end
     if not behind:
         # Of this very millisecond more may come, and a tie with a deadline counts as the event.
@@ -89,7 +112,7 @@ async def execute_once(engine: Engine, workspace: Workspace) -> bool:
     )
     if claimed:
         workspace.queued.set()
-        workspace.told.set()
+        workspace.moved()
     return claimed > 0
 
 
@@ -98,7 +121,9 @@ async def send_once(engine: Engine, workspace: Workspace) -> bool:
     await engine.sender.give_up_lost(workspace.id)
     sent = await engine.sender.send_due(workspace.id)
     if sent:
-        workspace.told.set()
+        # Those who waited for the answer to a webhook may be due.
+        workspace.due.set()
+        workspace.moved()
     return sent > 0
 
 
@@ -131,6 +156,21 @@ async def tell_once(engine: Engine, workspace: Workspace) -> bool:
     return True
 
 
+async def carry_out_once(engine: Engine, workspace: Workspace) -> bool:
+    """Have one block of effects carried out; True when there may be more."""
+    profile = engine.executor.profile
+    return await carry_out(engine.maker, profile, engine.tracking_ingest, workspace.id)
+
+
+async def schedule_once(engine: Engine, workspace: Workspace) -> bool:
+    """Let one page of a schedule's audience in; True when there may be more."""
+    ran = await schedules.run_next(engine.executor, workspace.id, engine.clock())
+    if ran:
+        workspace.due.set()
+        workspace.moved()
+    return ran
+
+
 async def replay_once(engine: Engine, workspace: Workspace) -> bool:
     """Run one queued replay; True when there may be more."""
     ran = await replays.run_next(engine.replayer, workspace.id, engine.clock())
@@ -149,6 +189,12 @@ async def until_due(engine: Engine, workspace: Workspace) -> float:
 async def until_queued(engine: Engine, workspace: Workspace) -> float:
     async with workspace_tx(engine.maker, workspace.id) as session:
         at = await delivery.next_run_at(session, workspace.id)
+    return _seconds(at, engine.clock())
+
+
+async def until_scheduled(engine: Engine, workspace: Workspace) -> float:
+    async with workspace_tx(engine.maker, workspace.id) as session:
+        at = await schedule_store.next_at(session, workspace.id)
     return _seconds(at, engine.clock())
 
 
@@ -208,6 +254,8 @@ def loops(engine: Engine, workspace: Workspace) -> list[Coroutine[Any, Any, None
         _loop("execute", engine, workspace, execute_once, workspace.due, until_due),
         _loop("send", engine, workspace, send_gently, workspace.queued, until_queued),
         _loop("tell", engine, workspace, tell_once, workspace.told, _idle),
+        _loop("carry_out", engine, workspace, carry_out_once, workspace.effects, _idle),
+        _loop("schedule", engine, workspace, schedule_once, workspace.scheduled, until_scheduled),
         _loop("replay", engine, workspace, replay_once, workspace.replays, _idle),
     ]
 
@@ -228,6 +276,18 @@ class Workers:
                     for loop in loops(self.engine, workspace):
                         group.create_task(loop)
                 await asyncio.sleep(self._discovery_seconds)
+
+    def wake_due(self, workspace_id: UUID) -> None:
+        """Somebody was moved from outside: by an entry or a task."""
+        workspace = self.workspaces.get(workspace_id)
+        if workspace is not None:
+            workspace.due.set()
+            workspace.moved()
+
+    def wake_schedules(self, workspace_id: UUID) -> None:
+        workspace = self.workspaces.get(workspace_id)
+        if workspace is not None:
+            workspace.scheduled.set()
 
     def wake_replays(self, workspace_id: UUID) -> None:
         workspace = self.workspaces.get(workspace_id)

@@ -179,6 +179,7 @@ def create_app(settings: ProfileSettings | None = None, clock: Clock | None = No
         lists.router,
         segment_history.router,
         segments.internal_router,
+        lists.internal_router,
         computed.router,
         stages.router,
         stages.internal_router,

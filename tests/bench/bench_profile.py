@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
+import asyncpg
 import httpx2
 import psutil
 import pytest
@@ -19,15 +20,36 @@ import pytest
 from services.contracts.changes import Change
 from services.identifiers import subject_id
 from services.kit import feeds
-from tests.bench import load, stack
+from services.tracking.log.commit import asyncpg_dsn
+from tests.bench import bare_upsert, load, stack
 from tests.bench.bench_pipeline import drained
 from tests.bench.load import Plan
 from tests.bench.profiles import BATCH, Bench, batches, event
 from tests.support.app import service_headers, user_headers
 
 EVENTS, PEOPLE = 1_000_000, 100_000
+BLOCKS = EVENTS // 20_000
+"""Of the bare upsert; profile's own blocks are at most as large."""
 FEED_RATE, FEED_SECONDS, FEED_BATCH = 2000, 20, 20
 LOOKUPS_S = 5.0
+
+
+async def _counters(running: stack.Stack) -> dict[str, int]:
+    database = await asyncpg.connect(asyncpg_dsn(running.profiles.owner_dsn))
+    counted = await bare_upsert.written(database)
+    await database.close()
+    return counted
+
+
+async def _bare_upsert(running: stack.Stack, rows: dict[str, int]) -> float:
+    """PostgreSQL's seconds of CPU for a bare upsert of as many rows of the same tables."""
+    database = await asyncpg.connect(asyncpg_dsn(running.profiles.owner_dsn))
+    await bare_upsert.stage(database, rows, BLOCKS)
+    before = running.postgres_cpu_seconds
+    await bare_upsert.upsert(database, rows, BLOCKS)
+    spent = running.postgres_cpu_seconds - before
+    await database.close()
+    return spent
 
 
 def test_log_to_profiles(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -48,18 +70,26 @@ def test_log_to_profiles(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> 
             nonlocal peak
             peak = max(peak, process.memory_info().rss)
 
+        rows = asyncio.run(_counters(running))
         postgres, cpu, began = running.postgres_cpu_seconds, 0.0, time.perf_counter()
         bench.caught_up(watch)
         seconds = time.perf_counter() - began
-        cpu = bench.profile.cpu_seconds
+        cpu, postgres = bench.profile.cpu_seconds, running.postgres_cpu_seconds - postgres
         with bench.user() as client:
             members = sum(each["members"] for each in bench.segments(client))
+        bench.profile.stop()
+        after = asyncio.run(_counters(running))
+        rows = {table: after[table] - rows[table] for table in after}
+        # What is written once a block is not what this is about.
+        rows = {table: count for table, count in rows.items() if count > EVENTS / 1000}
+        bare = asyncio.run(_bare_upsert(running, rows))
         figures = {
             "events_per_s": round(EVENTS / seconds),
             "cpu_us_per_event": round(cpu / EVENTS * 1e6, 1),
-            "postgres_cpu_us_per_event": round(
-                (running.postgres_cpu_seconds - postgres) / EVENTS * 1e6, 1
-            ),
+            "postgres_cpu_us_per_event": round(postgres / EVENTS * 1e6, 1),
+            "bare_upsert_cpu_us_per_event": round(bare / EVENTS * 1e6, 1),
+            "postgres_against_bare_upsert": round(postgres / bare, 2),
+            "rows_written": rows,
             "peak_rss_mb": round(peak / 1e6),
             "segments_ready_s": round(segments_s, 1),
             "memberships": members,

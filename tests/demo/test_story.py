@@ -72,8 +72,8 @@ def test_every_generated_line_maps_to_an_event_the_journey_understands(tmp_path:
 
 def test_the_journey_can_be_published() -> None:
     graph = json.loads((DEMO / "journey.json").read_text())
-    [email] = [node for node in graph["nodes"] if node["type"] == "email"]
-    email["channel_id"] = email["template_id"] = str(UUID(int=1))
+    [mail] = [node for node in graph["nodes"] if node["type"] == "message"]
+    mail["channel_id"] = mail["template_id"] = str(UUID(int=1))
     assert findings(Graph.model_validate(graph)) == []
 
 

@@ -140,10 +140,20 @@ class World:
         while await workers.tell_once(self.engine, self.workspace):
             pass
 
+    async def carry_out(self) -> None:
+        while await workers.carry_out_once(self.engine, self.workspace):
+            pass
+
+    async def schedule(self) -> None:
+        while await workers.schedule_once(self.engine, self.workspace):
+            pass
+
     async def settle(self) -> None:
         """Everything that can happen now, in the order in which the loops wake each other."""
         await self.follow()
+        await self.schedule()
         await self.execute()
+        await self.carry_out()
         await self.send()
         await self.tell()
 
@@ -197,7 +207,7 @@ class World:
             "nodes": [
                 {
                     "id": "mail",
-                    "type": "email",
+                    "type": "message",
                     "channel_id": await self.email_channel(),
                     "template_id": await self.template(),
                     "next": "end",

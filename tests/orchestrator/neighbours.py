@@ -19,10 +19,12 @@ from services.contracts.profile import (
     FactsRequest,
     Links,
     LinksWanted,
+    ListMove,
     ProfileFacts,
     RuleRegistration,
+    SegmentMembers,
 )
-from services.contracts.tracking import EventScan
+from services.contracts.tracking import EventScan, RefusedEvent, SaidAccepted
 from services.kit import feeds
 from tests.support.serving import listening
 
@@ -48,8 +50,13 @@ class Neighbours:
     facts_asked: list[FactsRequest] = field(default_factory=list)
     rules: dict[UUID, RuleRegistration] = field(default_factory=dict)
     outcomes: list[Outcome] = field(default_factory=list)
+    calls: list[dict[str, Any]] = field(default_factory=list)
+    """Calls that were said in tracking's log, each message id once."""
+    lists: dict[str, list[str]] = field(default_factory=dict)
+    """People on each list."""
     past: list[tuple[str, str, str, int, str, str]] = field(default_factory=list)
     page_size: int = 100_000
+    members_page: int = 10_000
     readiness: dict[str, Any] = field(default_factory=dict)
     down: set[str] = field(default_factory=set)
     refused: set[str] = field(default_factory=set)
@@ -133,7 +140,47 @@ class Neighbours:
         async def scan(body: EventScan) -> Response:
             return self._scan(body)
 
+        self._add_effects(app)
         return app
+
+    def _add_effects(self, app: FastAPI) -> None:
+        """What steps have others do."""
+        profile, tracking = "/internal/v1", "/internal/v1"
+
+        @app.get(f"{profile}/segments/{{segment_id}}/members")
+        async def members(segment_id: str, limit: int, cursor: str = "0") -> SegmentMembers:
+            found = self.lists.get(segment_id, [])
+            start = int(cursor)
+            end = start + min(limit, self.members_page)
+            more = str(end) if end < len(found) else None
+            return SegmentMembers(
+                profile_ids=[UUID(each) for each in found[start:end]], next_cursor=more
+            )
+
+        @app.post(f"{profile}/segments/{{segment_id}}/list")
+        async def move(segment_id: str, body: ListMove) -> dict[str, int]:
+            people = self.lists.setdefault(segment_id, [])
+            for each in map(str, body.profile_ids):
+                if body.action == "remove" and each in people:
+                    people.remove(each)
+                elif body.action == "add" and each not in people:
+                    people.append(each)
+            return {"changed": len(body.profile_ids)}
+
+        @app.post(f"{tracking}/events")
+        async def said(body: dict[str, list[dict[str, Any]]], source_id: str) -> SaidAccepted:
+            known = {call["messageId"] for call in self.calls}
+            refused = [
+                RefusedEvent(index=index, pointer="", detail="not planned")
+                for index, call in enumerate(body["batch"])
+                if call.get("event") == "Unplanned"
+            ]
+            self.calls += [
+                {**call, "source": source_id}
+                for call in body["batch"]
+                if call["messageId"] not in known and call.get("event") != "Unplanned"
+            ]
+            return SaidAccepted(occurred_at=[], offset=len(self.calls), refused=refused)
 
     async def _facts(self, body: FactsRequest) -> Facts:
         self.facts_asked.append(body)

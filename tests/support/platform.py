@@ -155,7 +155,7 @@ class Platform:
             "nodes": [
                 {
                     "id": "mail",
-                    "type": "email",
+                    "type": "message",
                     "channel_id": channel["id"],
                     "template_id": template["id"],
                     "next": "end",

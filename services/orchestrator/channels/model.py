@@ -1,96 +1,85 @@
-"""Channels as the API shows and takes them."""
+"""Channels as the API shows and takes them: a model per kind, made from the registry of kinds."""
 
 from datetime import datetime
-from typing import Annotated, Any, Literal
+from functools import reduce
+from operator import or_
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 from uuid import UUID
 
-from pydantic import AnyHttpUrl, BaseModel, ConfigDict, Field, SecretStr, TypeAdapter
+from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, create_model
 
-_NAME = Field(min_length=1, max_length=200, examples=["Marketing mail"])
-_SINK = Field(
-    False,
-    description="Set it where nobody reads what is sent, such as a local SMTP sink: only such "
-    "channels may deliver replays.",
-)
+from services.orchestrator.delivery.port import Kind
+from services.orchestrator.delivery.registry import KINDS
 
 
-class EmailConfig(BaseModel):
+class CreateBase(BaseModel):
+    """What a new channel of any kind is given."""
+
     model_config = ConfigDict(extra="forbid")
 
-    host: str = Field(
-        min_length=1,
-        max_length=253,
-        pattern=r"^[A-Za-z0-9.:_-]+$",
-        examples=["smtp.example.com"],
-    )
-    port: int = Field(ge=1, le=65_535, examples=[587])
-    tls: Literal["none", "starttls", "tls"] = Field(
-        "starttls", description="`none` sends in the clear: for sinks and relays on this machine."
-    )
-    username: str | None = Field(None, max_length=500)
-    from_address: str = Field(
-        max_length=254, pattern=r"^[^@\s<>\",;:]+@[A-Za-z0-9.-]+$", examples=["news@example.com"]
-    )
-    from_name: str | None = Field(None, max_length=200, pattern=r"^[^\r\n]*$")
-
-
-class WebhookConfig(BaseModel):
-    model_config = ConfigDict(extra="forbid")
-
-    url: AnyHttpUrl = Field(
-        description="Loopback and private addresses are refused when the request is sent (reason "
-        "`address_not_allowed`), unless `ORCHESTRATOR_ALLOW_PRIVATE_WEBHOOKS` is set.",
-        examples=["https://partner.example/hooks/waymark"],
+    type: str
+    name: str = Field(min_length=1, max_length=200, examples=["Marketing mail"])
+    sink: bool = Field(
+        False,
+        description="Set it where nobody reads what is sent, such as a local SMTP sink: only such "
+        "channels may deliver replays.",
     )
 
 
-class EmailCreate(EmailConfig):
-    """Messages over SMTP."""
+class ChannelBase(BaseModel):
+    """What may be shown of a channel of any kind."""
 
-    type: Literal["email"]
-    name: str = _NAME
-    sink: bool = _SINK
-    password: SecretStr | None = Field(None, max_length=1_000, description="Never shown again.")
-
-
-class WebhookCreate(WebhookConfig):
-    """Requests signed as Standard Webhooks says: `webhook-id`, `-timestamp`, `-signature`."""
-
-    type: Literal["webhook"]
-    name: str = _NAME
-    sink: bool = _SINK
-    secret: SecretStr = Field(
-        description="`whsec_` and 24 to 64 random bytes in base64. Never shown again.",
-        examples=["whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"],
-    )
-
-
-ChannelCreate = Annotated[EmailCreate | WebhookCreate, Field(discriminator="type")]
-
-
-class EmailChannel(EmailConfig):
     id: UUID
-    type: Literal["email"]
+    type: str
     name: str
     sink: bool
     created_at: datetime
     updated_at: datetime
 
 
-class WebhookChannel(WebhookConfig):
-    id: UUID
-    type: Literal["webhook"]
-    name: str
-    sink: bool
-    created_at: datetime
-    updated_at: datetime
+def _named(kind: Kind, suffix: str) -> str:
+    return "".join(part.capitalize() for part in kind.type.split("_")) + suffix
 
 
-Channel = Annotated[EmailChannel | WebhookChannel, Field(discriminator="type")]
-_CHANNEL: TypeAdapter[EmailChannel | WebhookChannel] = TypeAdapter(Channel)
+def _model(kind: Kind, suffix: str, *bases: type[BaseModel]) -> Any:
+    tag: Any = (Literal[kind.type], ...)
+    return create_model(_named(kind, suffix), __base__=bases, __doc__=kind.summary, type=tag)
 
 
-def channel(row: Any) -> EmailChannel | WebhookChannel:
+def _union(models: list[Any]) -> Any:
+    return Annotated[reduce(or_, models), Field(discriminator="type")]
+
+
+if TYPE_CHECKING:
+    ChannelCreate = CreateBase
+    Channel = ChannelBase
+else:
+    ChannelCreate = _union(
+        [_model(kind, "Create", CreateBase, kind.secrets, kind.config) for kind in KINDS.values()]
+    )
+    Channel = _union([_model(kind, "Channel", ChannelBase, kind.config) for kind in KINDS.values()])
+
+_CHANNEL: TypeAdapter[ChannelBase] = TypeAdapter(Channel)
+
+
+def channel(row: Any) -> ChannelBase:
     """What may be shown of a stored channel."""
     values = {**row.config, **row._mapping}
     return _CHANNEL.validate_python({k: v for k, v in values.items() if k != "config"})
+
+
+def stored(body: CreateBase) -> dict[str, Any]:
+    """The columns of a channel."""
+    kind = KINDS[body.type]
+    secret = {
+        name: value.get_secret_value()
+        for name in kind.secrets.model_fields
+        if (value := getattr(body, name)) is not None
+    }
+    return {
+        "type": body.type,
+        "name": body.name,
+        "sink": body.sink,
+        "config": body.model_dump(mode="json", include=set(kind.config.model_fields)),
+        "secrets": secret,
+    }

@@ -1,7 +1,6 @@
 """Channels over HTTP. Secrets go in and never come out."""
 
 from http import HTTPStatus
-from typing import Any
 from uuid import UUID
 
 from fastapi import APIRouter, Response
@@ -12,16 +11,14 @@ from services.kit.idempotency import NewId
 from services.kit.pagination import Page, PagingParams
 from services.kit.postgres import Session
 from services.kit.problems import InvalidRequest, problem_responses
-from services.kit.signature import key_of
 from services.kit.strict import StrictRoute
 from services.orchestrator.channels import store
 from services.orchestrator.channels.model import (
     Channel,
+    ChannelBase,
     ChannelCreate,
-    EmailChannel,
-    EmailCreate,
-    WebhookChannel,
     channel,
+    stored,
 )
 from services.orchestrator.errors import ChannelNotFound
 from services.orchestrator.paging import after_id, page_of
@@ -34,30 +31,7 @@ router = APIRouter(
 )
 
 
-def _stored(body: ChannelCreate) -> dict[str, Any]:
-    """The columns of a channel."""
-    fixed = {"type", "name", "sink"}
-    if isinstance(body, EmailCreate):
-        secrets = {"password": body.password.get_secret_value()} if body.password else {}
-        config = body.model_dump(mode="json", exclude=fixed | {"password"})
-    else:
-        secret = body.secret.get_secret_value()
-        try:
-            key_of(secret)
-        except ValueError as error:
-            raise InvalidRequest.at("#/secret", str(error)) from error
-        secrets = {"secret": secret}
-        config = body.model_dump(mode="json", exclude=fixed | {"secret"})
-    return {
-        "type": body.type,
-        "name": body.name,
-        "sink": body.sink,
-        "config": config,
-        "secrets": secrets,
-    }
-
-
-async def _find(session: Session, channel_id: UUID) -> EmailChannel | WebhookChannel:
+async def _find(session: Session, channel_id: UUID) -> ChannelBase:
     row = await store.find(session, channel_id)
     if row is None:
         raise ChannelNotFound(f"Channel {channel_id} does not exist.")
@@ -68,8 +42,9 @@ async def _find(session: Session, channel_id: UUID) -> EmailChannel | WebhookCha
 async def create_channel(
     body: ChannelCreate, new_id: NewId, caller: UserCaller, session: Session
 ) -> Channel:
-    """A way out: an SMTP server or the URL of a webhook, with what is needed to use it."""
-    await store.add(session, caller.workspace_id, {"id": new_id, **_stored(body)})
+    """A way out: an SMTP server, a provider of mail, SMS or push, the URL of a webhook; with what
+    is needed to use it. `docs/channels.md` tells what each kind needs."""
+    await store.add(session, caller.workspace_id, {"id": new_id, **stored(body)})
     return await _find(session, new_id)
 
 
@@ -90,12 +65,12 @@ async def read_channel(channel_id: UUID, session: Session) -> Channel:
     "/{channel_id}", summary="Replace a channel", responses=problem_responses(ChannelNotFound)
 )
 async def replace_channel(channel_id: UUID, body: ChannelCreate, session: Session) -> Channel:
-    """Without a new password the old one stays."""
+    """Secrets that are left out stay as they are."""
     known = await _find(session, channel_id)
     if known.type != body.type:
         raise InvalidRequest.at("#/type", f"This channel is of type {known.type}.")
-    values = _stored(body)
-    values["secrets"] = values["secrets"] or await store.keep_secrets(session, channel_id)
+    values = stored(body)
+    values["secrets"] = {**await store.keep_secrets(session, channel_id), **values["secrets"]}
     await store.change(session, channel_id, values)
     return await _find(session, channel_id)
 

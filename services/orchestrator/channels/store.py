@@ -68,7 +68,7 @@ async def change(session: AsyncSession, channel_id: UUID, values: dict[str, Any]
 
 
 async def keep_secrets(session: AsyncSession, channel_id: UUID) -> dict[str, Any]:
-    """The secrets a replacement without new ones goes on with."""
+    """The secrets a replacement goes on with where it names no new ones."""
     found = await session.scalar(select(ChannelRow.secrets).where(ChannelRow.id == channel_id))
     return dict(found or {})
 

@@ -4,9 +4,11 @@ from collections.abc import Sequence
 from typing import Any
 from uuid import UUID
 
+import msgspec
 from sqlalchemy import Row, text
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from services.orchestrator.delivery.registry import MEDIA
 from services.orchestrator.messages.store import told
 from services.orchestrator.times import from_ms
 
@@ -20,14 +22,14 @@ _CONSENT = """
                 SELECT FROM send_gate g
                 WHERE g.workspace_id = w.workspace_id AND g.subject = w.subject
                     AND g.purpose = w.purpose AND g.state = 'granted' AND g.at > w.at
-                    AND g.channel IN ('*', m.channel_type)
+                    AND g.channel IN ('*', medium.name)
                     AND g.contact_point IN ('*', m.contact)
                     AND w.channel IN ('*', g.channel)
                     AND w.contact_point IN ('*', g.contact_point))) AS withdrawn,
             coalesce(bool_or(w.state = 'granted'), needed.purpose = ANY (m.presumed)) AS granted
         FROM send_gate w
         WHERE w.workspace_id = :ws AND w.subject = CAST(m.profile_id AS text)
-            AND w.purpose = needed.purpose AND w.channel IN ('*', m.channel_type)
+            AND w.purpose = needed.purpose AND w.channel IN ('*', medium.name)
             AND w.contact_point IN ('*', m.contact)) AS each
 """
 
@@ -52,6 +54,8 @@ async def skip_barred(
                 WHEN m.created_at < :oldest THEN 'expired'
             END AS reason
             FROM message m
+            CROSS JOIN LATERAL (SELECT coalesce(
+                CAST(:media AS jsonb) ->> m.channel_type, m.channel_type) AS name) AS medium
             LEFT JOIN send_gate every ON every.workspace_id = :ws AND every.purpose = '*'
                 AND every.channel = '*' AND every.contact_point = '*'
                 AND every.subject = CAST(m.profile_id AS text)
@@ -65,5 +69,12 @@ async def skip_barred(
         RETURNING {told("m")}
         """  # noqa: S608 - names of this file
     )
-    values = {"ws": workspace_id, "ids": ids, "now": from_ms(now), "oldest": from_ms(oldest)}
+    values = {
+        "ws": workspace_id,
+        "ids": ids,
+        "now": from_ms(now),
+        "oldest": from_ms(oldest),
+        # Consents name `email`, whichever kind of channel carries the mail.
+        "media": msgspec.json.encode(MEDIA).decode(),
+    }
     return list((await session.execute(statement, values)).all())

@@ -1,21 +1,29 @@
 """Sends what the ledger has queued: claim behind the gate, hand over, send, settle."""
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
+from typing import Any, Literal
 from uuid import UUID
 
-import httpx2
 import structlog
+from sqlalchemy import Row
 from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.ext.asyncio import AsyncSession
 
 from services.kit.postgres import SessionMaker, workspace_tx
 from services.orchestrator.channels import store as channels
 from services.orchestrator.channels.store import Target
-from services.orchestrator.delivery import gate, store, webhook
+from services.orchestrator.delivery import gate, store
 from services.orchestrator.delivery.grouped import Grouped
-from services.orchestrator.delivery.result import Result
-from services.orchestrator.delivery.smtp import HandOver, Smtp
-from services.orchestrator.engine import trace_store
+from services.orchestrator.delivery.port import HandOver, Tools, Way
+from services.orchestrator.delivery.registry import IDEMPOTENT, KINDS
+from services.orchestrator.delivery.result import DEAD_ADDRESS, Result
+from services.orchestrator.devices import store as devices
+from services.orchestrator.devices.store import Reach
+from services.orchestrator.engine import answers, trace_store
+from services.orchestrator.engine.answers import Answer
+from services.orchestrator.engine.library import Library
 from services.orchestrator.messages import tell
 from services.orchestrator.messages.model import Claimed
 from services.orchestrator.times import Clock
@@ -27,27 +35,26 @@ LEASE_MS = 30_000
 BATCH = 200
 LINGER_SECONDS = 0.02
 LONGEST_BACKOFF_MS = 300_000
-_MAIL_ATTEMPTS = 12
 
 
 class Sender:
-    """One per process. Connections are kept per channel as long as its settings stay."""
+    """One per process. Ways out are kept per channel as long as its settings stay."""
 
     def __init__(
         self,
         maker: SessionMaker,
         clock: Clock,
-        client: httpx2.AsyncClient,
+        tools: Tools,
+        library: Library,
         *,
-        smtp_concurrency: int,
         expire_after_ms: int,
     ) -> None:
         self._maker = maker
         self._clock = clock
-        self._client = client
-        self._concurrency = smtp_concurrency
+        self._tools = tools
+        self._library = library
         self._expire_after_ms = expire_after_ms
-        self._smtp: dict[UUID, tuple[Target, Smtp]] = {}
+        self._ways: dict[UUID, tuple[Target, Way]] = {}
         self._stopping = False
 
     async def send_due(self, workspace_id: UUID) -> int:
@@ -92,7 +99,7 @@ class Sender:
         """Messages whose sender died between hand-over and answer become `unknown`."""
         now = self._clock()
         async with workspace_tx(self._maker, workspace_id) as session:
-            rows = await store.give_up_lost(session, workspace_id, now)
+            rows = await store.give_up_lost(session, workspace_id, now, idempotent=IDEMPOTENT)
             await trace_store.queue_outcomes(session, workspace_id, tell.outcomes(rows, now))
 
     def stop(self) -> None:
@@ -100,9 +107,9 @@ class Sender:
         self._stopping = True
 
     def close(self) -> None:
-        for _, smtp in self._smtp.values():
-            smtp.close()
-        self._smtp.clear()
+        for _, way in self._ways.values():
+            way.close()
+        self._ways.clear()
 
     async def _claim(
         self, workspace_id: UUID
@@ -116,28 +123,59 @@ class Sender:
                 session, workspace_id, ids, now=now, oldest=now - self._expire_after_ms
             )
             await trace_store.queue_outcomes(session, workspace_id, tell.outcomes(skipped, now))
+            await self._fail(session, workspace_id, skipped, now)
             claims = await store.claim(session, workspace_id, ids, now=now, lease_ms=LEASE_MS)
             targets = await channels.targets(session, {claim.channel_id for claim in claims})
+            claims = await self._with_devices(session, claims)
         return ids, claims, targets
+
+    async def _fail(
+        self, session: AsyncSession, workspace_id: UUID, skipped: Sequence[Row[Any]], now: int
+    ) -> None:
+        """Who waits for the answer to a webhook that is skipped goes on as if it had failed."""
+        hooks = [row for row in skipped if row.channel_type == "webhook"]
+        if hooks:
+            ids = [row.participant_id for row in hooks]
+            waiting = await answers.lock(session, workspace_id, ids)
+            found = [_answer(row, {}) for row in hooks]
+            await answers.resume(session, workspace_id, self._library, waiting, found, now)
+
+    async def _with_devices(
+        self, session: AsyncSession, claims: Sequence[Claimed]
+    ) -> list[Claimed]:
+        """Pushes name a device; what reaches it now goes with them."""
+        named = {
+            claim.id: UUID(claim.contact)
+            for claim in claims
+            if KINDS[claim.channel_type].device is not None and claim.contact is not None
+        }
+        found = await devices.reach(session, named.values()) if named else {}
+        return [
+            replace(claim, contact=known.token, device_id=known.id, device_keys=known.keys)
+            if (known := found.get(named.get(claim.id, claim.id))) is not None
+            else claim
+            for claim in claims
+        ]
 
     async def _send(self, claim: Claimed, target: Target | None, hand_over: HandOver) -> Result:
         now = self._clock()
         if target is None:
             return Result("failed", "no_channel")
-        if target.type == "webhook":
-            return await webhook.send(self._client, claim, target, hand_over, now)
-        result = await self._connections(target).send(claim, hand_over, now)
-        if result.kind == "again" and claim.attempts >= _MAIL_ATTEMPTS:
+        if KINDS[target.type].device is not None and claim.device_id is None:
+            return Result("failed", "no_device")
+        result = await self._way(target).send(claim, hand_over, now)
+        tried = claim.attempts >= KINDS[target.type].max_attempts
+        if result.kind == "again" and result.retry_at is None and tried:
             return Result("failed", result.reason)
         return result
 
-    def _connections(self, target: Target) -> Smtp:
-        known = self._smtp.get(target.id)
+    def _way(self, target: Target) -> Way:
+        known = self._ways.get(target.id)
         if known is None or known[0] != target:
             if known is not None:
                 known[1].close()
-            known = (target, Smtp(target, self._concurrency))
-            self._smtp[target.id] = known
+            known = (target, KINDS[target.type].open(target, self._tools))
+            self._ways[target.id] = known
         return known[1]
 
     async def _hand_over(self, workspace_id: UUID, batch: Sequence[Claimed]) -> list[bool]:
@@ -149,13 +187,20 @@ class Sender:
         self, workspace_id: UUID, batch: Sequence[tuple[Claimed, Result]]
     ) -> list[None]:
         now = self._clock()
-        again = [(c, now + backoff_ms(c.attempts)) for c, r in batch if r.kind == "again"]
+        again = [
+            (claim, result.retry_at or now + backoff_ms(claim.attempts), result.retry_at is None)
+            for claim, result in batch
+            if result.kind == "again"
+        ]
         final = [
             (claim, result.kind, result.reason, result.provider_id)
             for claim, result in batch
             if result.kind in ("accepted", "failed", "unknown")
         ]
+        awaited = [(claim, result) for claim, result in batch if "capture" in claim.content]
         async with workspace_tx(self._maker, workspace_id) as session:
+            ids = [claim.participant_id for claim, _ in awaited]
+            waiting = await answers.lock(session, workspace_id, ids) if ids else {}
             if again:
                 await store.release(session, workspace_id, again, now)
             if final:
@@ -165,7 +210,26 @@ class Sender:
                 await store.hand_over(session, workspace_id, failed, now)
                 rows = await store.settle(session, workspace_id, final, now)
                 await trace_store.queue_outcomes(session, workspace_id, tell.outcomes(rows, now))
+                if waiting:
+                    captured = {claim.id: result.captured for claim, result in awaited}
+                    found = [_answer(row, captured[row.id]) for row in rows if row.id in captured]
+                    await answers.resume(session, workspace_id, self._library, waiting, found, now)
+            if gone := list(_dead_devices(batch)):
+                await devices.remove_dead(session, workspace_id, gone)
         return [None] * len(batch)
+
+
+def _answer(row: Row[Any], captured: Mapping[str, Any]) -> Answer:
+    outcome: Literal["answered", "failed"] = "answered" if row.state == "accepted" else "failed"
+    return Answer(row.participant_id, row.node, row.visit, outcome, captured)
+
+
+def _dead_devices(batch: Sequence[tuple[Claimed, Result]]) -> Iterator[Reach]:
+    for claim, result in batch:
+        if claim.device_id is None or claim.contact is None:
+            continue
+        if (result.reason or "").startswith(DEAD_ADDRESS):
+            yield Reach(claim.device_id, claim.contact, claim.device_keys)
 
 
 def backoff_ms(attempts: int) -> int:

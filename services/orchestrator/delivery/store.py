@@ -39,7 +39,7 @@ async def claim(
         WHERE m.workspace_id = :ws AND m.id = ANY(CAST(:ids AS uuid[]))
             AND m.state IN ('queued', 'claimed')
         RETURNING m.id, m.fence, m.channel_id, m.channel_type, m.purpose, m.contact, m.content,
-            m.attempts, m.created_at, m.profile_id
+            m.attempts, m.created_at, m.profile_id, m.participant_id
         """
     )
     rows = await session.execute(
@@ -63,6 +63,7 @@ async def claim(
             attempts=row.attempts,
             created_at=to_ms(row.created_at),
             profile_id=row.profile_id,
+            participant_id=row.participant_id,
         )
         for row in rows
     ]
@@ -150,47 +151,54 @@ async def extend(
 async def release(
     session: AsyncSession,
     workspace_id: UUID,
-    released: Sequence[tuple[Claimed, int]],
+    released: Sequence[tuple[Claimed, int, bool]],
     now: int,
 ) -> None:
-    """Give back claims whose message certainly did not go out: (claim, when to try again, ms)."""
+    """Give back claims whose message is to be tried again: (claim, when in ms, whether the try
+    counts)."""
     await session.execute(
         text(
             """
-            UPDATE message m SET state = 'queued', run_at = u.again, updated_at = :now
+            UPDATE message m SET state = 'queued', run_at = u.again, updated_at = :now,
+                attempts = m.attempts - CASE WHEN u.counts THEN 0 ELSE 1 END
             FROM unnest(CAST(:ids AS uuid[]), CAST(:fences AS bigint[]),
-                CAST(:times AS timestamptz[])) AS u (id, fence, again)
+                CAST(:times AS timestamptz[]), CAST(:counts AS boolean[]))
+                AS u (id, fence, again, counts)
             WHERE m.workspace_id = :ws AND m.id = u.id AND m.fence = u.fence
                 AND m.state IN ('claimed', 'handed_over')
             """
         ),
         {
             "ws": workspace_id,
-            "ids": [claim.id for claim, _ in released],
-            "fences": [claim.fence for claim, _ in released],
-            "times": [from_ms(again) for _, again in released],
+            "ids": [claim.id for claim, _, _ in released],
+            "fences": [claim.fence for claim, _, _ in released],
+            "times": [from_ms(again) for _, again, _ in released],
+            "counts": [counts for _, _, counts in released],
             "now": from_ms(now),
         },
     )
 
 
-async def give_up_lost(session: AsyncSession, workspace_id: UUID, now: int) -> list[Row[Any]]:
+async def give_up_lost(
+    session: AsyncSession, workspace_id: UUID, now: int, *, idempotent: Sequence[str]
+) -> list[Row[Any]]:
     """Messages whose sender died after the hand-over become unknown; they are not sent again.
 
-    Webhooks carry an idempotency key that their receivers honour, so those are queued again.
+    Those of ``idempotent`` channel types carry a key that the provider honours, so they are queued
+    again.
     """
     rows = await session.execute(
         text(
             f"""
             UPDATE message SET fence = fence + 1, updated_at = :now,
-                state = CASE channel_type WHEN 'webhook' THEN 'queued' ELSE 'unknown' END,
-                reason = CASE channel_type WHEN 'webhook' THEN NULL ELSE 'answer_lost' END,
-                run_at = CASE channel_type WHEN 'webhook' THEN CAST(:now AS timestamptz) END
+                state = CASE WHEN channel_type = ANY(:keyed) THEN 'queued' ELSE 'unknown' END,
+                reason = CASE WHEN channel_type = ANY(:keyed) THEN NULL ELSE 'answer_lost' END,
+                run_at = CASE WHEN channel_type = ANY(:keyed) THEN CAST(:now AS timestamptz) END
             WHERE workspace_id = :ws AND state = 'handed_over' AND run_at <= :now
             RETURNING {told("message")}
             """  # noqa: S608 - names of this file
         ),
-        {"ws": workspace_id, "now": from_ms(now)},
+        {"ws": workspace_id, "now": from_ms(now), "keyed": list(idempotent)},
     )
     return [row for row in rows if row.state == "unknown"]
 

@@ -2,18 +2,24 @@
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Literal
 from uuid import UUID
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from services.contracts.changes import Change
 from services.kit.ids import uuid7
-from services.orchestrator.engine import anchor_store, entry_store, participant_store, trace_store
+from services.orchestrator.engine import anchor_store, entry_store, participant_store
+from services.orchestrator.engine.audience import Audience
+from services.orchestrator.engine.carry import carry
+from services.orchestrator.engine.entry_store import LedgerKey
 from services.orchestrator.engine.library import Running
 from services.orchestrator.engine.participants import Participant, Traces, trigger_of
+from services.orchestrator.engine.triggers import triggers
 from services.orchestrator.journeys import enter, step
-from services.orchestrator.journeys.compiled import Happening
+from services.orchestrator.journeys.compiled import AUDIENCE, Happening
+from services.orchestrator.journeys.entries import EntryCap
+from services.orchestrator.journeys.position import ENTRY, REFUSED
 
 # Timers are the executor's: whoever follows the feed only parks people.
 NEVER = -(1 << 62)
@@ -21,13 +27,26 @@ NEVER = -(1 << 62)
 
 @dataclass
 class Entrant:
-    """Somebody an event or a segment would let in, if the ledger agrees."""
+    """Somebody whom a trigger would let in, if audience, ledger and cap agree."""
 
     running: Running
     profile_id: UUID
     instance_key: str
     at: int
     trigger: dict[str, Any] = field(default_factory=dict)
+    participant_id: UUID | None = None
+    """Where it is said from outside, so that saying it again lets nobody in again."""
+
+
+Refusal = Literal["not_in_audience", "capped", "entered_before"]
+
+
+@dataclass
+class Admission:
+    """Who was let in, by entrant, and who was not and why."""
+
+    entered: list[tuple[Entrant, Participant]] = field(default_factory=list)
+    refused: list[tuple[Entrant, Refusal]] = field(default_factory=list)
 
 
 _Role = tuple[int, int, int, Running, Happening, str | None]
@@ -86,73 +105,120 @@ def _fresh(running: Running, at: int, now: int) -> bool:
     return now - at <= 1000 * running.compiled.graph.max_event_age_seconds
 
 
-def by_segment(
+def by_change(
     running: Sequence[Running], changes: Iterable[Change], heirs: dict[UUID, UUID], now: int
 ) -> list[Entrant]:
-    listening: dict[tuple[str, str], list[Running]] = {}
-    for each in running:
-        entry = each.compiled.segment_entry
-        if entry is not None and each.state == "live":
-            key = (f"segment.{entry.change}", str(entry.segment_id))
-            listening.setdefault(key, []).append(each)
+    """Entries by segments, stages and stalls."""
+    listening = triggers(running)
     entrants = []
-    for change in changes if listening else ():
-        if not change.type.startswith("segment."):
-            continue
-        for each in listening.get((change.type, change.data["segment_id"]), ()):
+    for change in changes if listening.by_change else ():
+        for each in listening.of(change):
             if _fresh(each, change.at, now):
                 profile_id = UUID(change.profile_id)
-                trigger = {"segment_id": change.data["segment_id"], "at": change.at}
+                trigger = {**change.data, "at": change.at}
                 person = heirs.get(profile_id, profile_id)
                 entrants.append(Entrant(each, person, "", change.at, trigger))
     return entrants
 
 
 async def admit(
-    session: AsyncSession, workspace_id: UUID, entrants: Sequence[Entrant], now: int
-) -> bool:
-    """Let in whom the ledger lets in, and park them as far as that needs no facts."""
-    first: dict[tuple[UUID, UUID, str], Entrant] = {}
+    session: AsyncSession,
+    workspace_id: UUID,
+    entrants: Sequence[Entrant],
+    audience: Audience,
+    now: int,
+) -> Admission:
+    """Let in whom audience, ledger and cap let in, in this order.
+
+    They are parked as far as that needs no facts. Who is not let in is counted with the reason.
+    """
+    admission, first = Admission(), dict[LedgerKey, Entrant]()
     for each in entrants:
         ledger_key = enter.ledger_key(each.running.compiled, each.instance_key)
-        first.setdefault((each.running.journey_id, each.profile_id, ledger_key), each)
-    candidates = [
-        entry_store.Admitted(
-            journey_id=journey_id,
-            profile_id=profile_id,
-            ledger_key=ledger_key,
-            at=each.at,
-            again=each.running.compiled.graph.entry.entry_mode != "once",
-            cooldown_seconds=each.running.compiled.graph.entry.cooldown_seconds,
-        )
-        for (journey_id, profile_id, ledger_key), each in first.items()
-    ]
-    rotations = await entry_store.admit(session, workspace_id, candidates)
+        key = each.running.journey_id, each.profile_id, ledger_key
+        if not _in_audience(each, audience):
+            admission.refused.append((each, "not_in_audience"))
+        elif key in first:
+            admission.refused.append((each, "entered_before"))
+        else:
+            first[key] = each
+    rotations = await _rotations(session, workspace_id, first, admission, now)
     traces = Traces()
-    added = []
     for key, rotation in rotations.items():
         each = first[key]
         compiled = each.running.compiled
-        entered = step.enter(compiled, each.at)
-        participant = Participant(
-            id=uuid7(),
-            journey_id=each.running.journey_id,
-            version_id=compiled.version_id,
-            profile_id=each.profile_id,
-            instance_key=each.instance_key,
-            ledger_key=key[2],
-            rotation=rotation,
-            position=entered.position,
-            entered_at=each.at,
-            trigger=each.trigger,
-        )
-        traces.record(participant, entered)
-        traces.record(participant, step.take(compiled, entered.position, None, NEVER))
-        added.append(participant)
+        participant = _participant(each, key[2], rotation)
+        traces.record(participant, step.enter(compiled, each.at))
+        further = step.take(compiled, participant.position, participant.way, None, NEVER)
+        traces.record(participant, further)
+        admission.entered.append((each, participant))
+    for each, reason in admission.refused:
+        traces.flows[each.running.compiled.version_id, ENTRY, reason, REFUSED] += 1
+    added = [participant for _, participant in admission.entered]
     graphs = {each.running.compiled.version_id: each.running.compiled for each in entrants}
     await participant_store.add(session, workspace_id, added, graphs, now)
-    await entry_store.close(
-        session, workspace_id, [p for p in added if p.position.state == "exited"]
+    exited = [participant for participant in added if participant.position.state == "exited"]
+    await entry_store.close(session, workspace_id, exited)
+    await carry(session, workspace_id, traces, graphs, now)
+    return admission
+
+
+def _in_audience(entrant: Entrant, audience: Audience) -> bool:
+    rule_id = entrant.running.compiled.rule_ids.get(AUDIENCE)
+    return rule_id is None or audience.get(entrant.profile_id, {}).get(rule_id, False)
+
+
+async def _rotations(
+    session: AsyncSession,
+    workspace_id: UUID,
+    first: Mapping[LedgerKey, Entrant],
+    admission: Admission,
+    now: int,
+) -> dict[LedgerKey, int]:
+    """Whom ledger and cap let in, and how often they entered with this time."""
+    candidates = [_candidate(key, each) for key, each in first.items()]
+    caps = {key[0]: cap for key, each in first.items() if (cap := _cap(each)) is not None}
+    for journey_id, cap in caps.items():
+        asking = [each for each in candidates if each.journey_id == journey_id]
+        free = await entry_store.admissible(session, workspace_id, asking)
+        room = await entry_store.room(session, workspace_id, journey_id, cap, now)
+        over = {each.key for each in free[room:]}
+        admission.refused += [(first[key], "capped") for key in over]
+        candidates = [each for each in candidates if each.key not in over]
+    rotations = await entry_store.admit(session, workspace_id, candidates)
+    known = [each.key for each in candidates if each.key not in rotations]
+    admission.refused += [(first[key], "entered_before") for key in known]
+    for journey_id, cap in caps.items():
+        entered = sum(key[0] == journey_id for key in rotations)
+        await entry_store.count(session, workspace_id, journey_id, cap, now, entered)
+    return rotations
+
+
+def _candidate(key: LedgerKey, entrant: Entrant) -> entry_store.Admitted:
+    entry = entrant.running.compiled.graph.entry
+    return entry_store.Admitted(
+        *key,
+        at=entrant.at,
+        again=entry.entry_mode != "once",
+        cooldown_seconds=entry.cooldown_seconds,
     )
-    await trace_store.keep(session, workspace_id, traces)
-    return bool(added)
+
+
+def _cap(entrant: Entrant) -> EntryCap | None:
+    return entrant.running.compiled.graph.entry.cap
+
+
+def _participant(entrant: Entrant, ledger_key: str, rotation: int) -> Participant:
+    compiled = entrant.running.compiled
+    return Participant(
+        id=entrant.participant_id or uuid7(),
+        journey_id=entrant.running.journey_id,
+        version_id=compiled.version_id,
+        profile_id=entrant.profile_id,
+        instance_key=entrant.instance_key,
+        ledger_key=ledger_key,
+        rotation=rotation,
+        position=step.enter(compiled, entrant.at).position,
+        entered_at=entrant.at,
+        trigger=entrant.trigger,
+    )

@@ -2,13 +2,18 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from uuid import UUID
 
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from services.orchestrator.engine.participants import Participant
+from services.orchestrator.journeys.entries import EntryCap
 from services.orchestrator.times import from_ms
+
+LedgerKey = tuple[UUID, UUID, str]
+"""Journey, profile, ledger key."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,10 +28,96 @@ class Admitted:
     """Whether coming back after leaving is allowed."""
     cooldown_seconds: int
 
+    @property
+    def key(self) -> LedgerKey:
+        return self.journey_id, self.profile_id, self.ledger_key
+
+
+async def admissible(
+    session: AsyncSession, workspace_id: UUID, candidates: Sequence[Admitted]
+) -> list[Admitted]:
+    """Those whom the ledger would let in as it stands, in the order given."""
+    rows = await session.execute(
+        text(
+            """
+            SELECT e.journey_id, e.profile_id, e.ledger_key, e.active, e.exited_at
+            FROM entry e JOIN unnest(CAST(:journeys AS uuid[]), CAST(:profiles AS uuid[]),
+                CAST(:keys AS text[])) AS u (journey_id, profile_id, ledger_key)
+            USING (journey_id, profile_id, ledger_key) WHERE e.workspace_id = :ws
+            """
+        ),
+        {
+            "ws": workspace_id,
+            "journeys": [c.journey_id for c in candidates],
+            "profiles": [c.profile_id for c in candidates],
+            "keys": [c.ledger_key for c in candidates],
+        },
+    )
+    known = {(r.journey_id, r.profile_id, r.ledger_key): r for r in rows}
+
+    def free(candidate: Admitted) -> bool:
+        row = known.get(candidate.key)
+        if row is None:
+            return True
+        rested = from_ms(candidate.at - 1000 * candidate.cooldown_seconds)
+        return candidate.again and not row.active and bool(row.exited_at <= rested)
+
+    return [each for each in candidates if free(each)]
+
+
+async def room(
+    session: AsyncSession, workspace_id: UUID, journey_id: UUID, cap: EntryCap, now: int
+) -> int:
+    """How many more may enter now. Its row stays locked until the transaction ends."""
+    entered = await session.scalar(
+        text(
+            """
+            INSERT INTO entry_count AS c (workspace_id, journey_id, since, people)
+            VALUES (:ws, :journey, :since, 0)
+            ON CONFLICT (workspace_id, journey_id, since) DO UPDATE SET people = c.people
+            RETURNING people
+            """
+        ),
+        {"ws": workspace_id, "journey": journey_id, "since": _since(cap, now)},
+    )
+    assert entered is not None
+    return max(0, cap.people - int(entered))
+
+
+async def count(
+    session: AsyncSession,
+    workspace_id: UUID,
+    journey_id: UUID,
+    cap: EntryCap,
+    now: int,
+    people: int,
+) -> None:
+    """Count these as entered."""
+    await session.execute(
+        text(
+            "UPDATE entry_count SET people = people + :people "
+            "WHERE workspace_id = :ws AND journey_id = :journey AND since = :since"
+        ),
+        {
+            "ws": workspace_id,
+            "journey": journey_id,
+            "since": _since(cap, now),
+            "people": people,
+        },
+    )
+
+
+def _since(cap: EntryCap, now: int) -> datetime:
+    at = from_ms(now)
+    if cap.per == "ever":
+        return from_ms(0)
+    day = at.replace(hour=0, minute=0, second=0, microsecond=0)
+    return day if cap.per == "day" else day.replace(hour=at.hour)
+
 
 async def admit(
     session: AsyncSession, workspace_id: UUID, candidates: Sequence[Admitted]
-) -> dict[tuple[UUID, UUID, str], int]:
+) -> dict[LedgerKey, int]:
     """Write entries into the ledger; (journey, profile, key) → rotation of those it lets in.
 
     `candidates` holds each key once. The unique key decides, so no race lets anybody in twice.

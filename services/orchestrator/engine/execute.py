@@ -1,7 +1,7 @@
 """Moves due participants on, a block at a time: claim, ask once, step, write."""
 
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from uuid import UUID
 
 import httpx2
@@ -12,28 +12,24 @@ from services.kit.http import ServiceClient
 from services.kit.postgres import SessionMaker, workspace_tx
 from services.kit.problems import Problem
 from services.orchestrator.channels import store as channels
-from services.orchestrator.engine import (
-    missed_store,
-    participant_store,
-    position_store,
-    trace_store,
-)
+from services.orchestrator.delivery.registry import KINDS
+from services.orchestrator.devices import store as devices
+from services.orchestrator.engine import missed_store, participant_store, position_store
+from services.orchestrator.engine.call import call
+from services.orchestrator.engine.carry import carry
 from services.orchestrator.engine.library import Library
 from services.orchestrator.engine.participants import Participant, Traces
 from services.orchestrator.journeys import store as journeys
-from services.orchestrator.journeys.compiled import Compiled, Happening
-from services.orchestrator.journeys.graph import (
-    Branch,
-    Email,
-    Graph,
-    Webhook,
-    required_consents,
-)
-from services.orchestrator.journeys.step import Step, leave, take
+from services.orchestrator.journeys.compiled import Compiled
+from services.orchestrator.journeys.effects import Send
+from services.orchestrator.journeys.graph import Graph, required_consents
+from services.orchestrator.journeys.nodes import Message, Webhook
+from services.orchestrator.journeys.position import leave
+from services.orchestrator.journeys.step import Known, take
+from services.orchestrator.journeys.timing import Person
+from services.orchestrator.journeys.zones import zone_of
 from services.orchestrator.message_templates import store as templates
-from services.orchestrator.messages import store as messages
-from services.orchestrator.messages import tell
-from services.orchestrator.messages.compose import Kit, compose
+from services.orchestrator.messages.compose import Kit
 
 LEASE_MS = 15_000
 """Longer than profile may take to answer for a block; a killed process holds people up so long."""
@@ -71,8 +67,9 @@ async def execute(executor: Executor, workspace_id: UUID, *, now: int, known_unt
         graphs = await executor.library.load(session, (p.version_id for p in claimed))
         states = await journeys.states(session, {p.journey_id for p in claimed})
         kit = await load_kit(session, graphs, executor.public_url)
+    asking = [p for p in claimed if _needs_facts(p, graphs[p.version_id], now, known_until)]
     try:
-        facts = await ask(executor.profile, workspace_id, claimed, graphs, position)
+        facts = await ask(executor.profile, workspace_id, asking, graphs, position)
     except (Problem, httpx2.HTTPError):
         async with workspace_tx(executor.maker, workspace_id) as session:
             await participant_store.give_back(session, workspace_id, claimed, now + RETRY_MS)
@@ -80,7 +77,9 @@ async def execute(executor: Executor, workspace_id: UUID, *, now: int, known_unt
     async with workspace_tx(executor.maker, workspace_id) as session:
         held = await participant_store.lock_claimed(session, workspace_id, claimed)
         block = [p for p in claimed if p.id in held]
-        await _advance(session, workspace_id, block, graphs, states, facts, kit, now, known_until)
+        await _advance(
+            session, executor, workspace_id, block, graphs, states, facts, kit, now, known_until
+        )
     return len(claimed)
 
 
@@ -92,15 +91,24 @@ async def load_kit(
 ) -> Kit:
     """Channels and templates these versions use, and the channel used instead of theirs."""
     nodes = [node for compiled in graphs.values() for node in compiled.graph.nodes]
-    channel_ids = {node.channel_id for node in nodes if isinstance(node, Email | Webhook)}
+    channel_ids = {node.channel_id for node in nodes if isinstance(node, Message | Webhook)}
     channel_ids |= {channel_id} if channel_id is not None else set()
-    template_ids = {node.template_id for node in nodes if isinstance(node, Email)}
+    template_ids = {node.template_id for node in nodes if isinstance(node, Message)}
     targets = await channels.targets(session, channel_ids)
     return Kit(
         channel_types={target.id: target.type for target in targets.values()},
         templates=await templates.sources(session, template_ids),
         public_url=public_url,
+        configs={target.id: target.config for target in targets.values()},
     )
+
+
+async def with_devices(session: AsyncSession, kit: Kit, profile_ids: Collection[UUID]) -> Kit:
+    """The kit with what pushes to these people reach, where it has channels for them."""
+    kinds = {KINDS[each].device for each in kit.channel_types.values() if each in KINDS}
+    if not profile_ids or kinds <= {None}:
+        return kit
+    return replace(kit, devices=await devices.latest(session, profile_ids))
 
 
 async def ask(
@@ -111,10 +119,10 @@ async def ask(
     position: int,
 ) -> dict[UUID, ProfileFacts]:
     """What is true of these people at least as far as the feed was applied; by asked id."""
-    needed = {version for version, compiled in graphs.items() if _asks(compiled)}
-    profile_ids = {p.profile_id for p in block if p.version_id in needed}
-    if not profile_ids:
+    if not block:
         return {}
+    needed = {p.version_id for p in block}
+    profile_ids = {p.profile_id for p in block}
     rules = [rule for version in needed for rule in graphs[version].rule_ids.values()]
     found: dict[UUID, ProfileFacts] = {}
     for start in range(0, max(1, len(rules)), MAX_RULES):
@@ -143,12 +151,17 @@ def links_of(graphs: Iterable[Graph]) -> LinksWanted:
     return LinksWanted(channel="email", purposes=sorted(purposes))
 
 
-def _asks(compiled: Compiled) -> bool:
-    return any(isinstance(node, Branch | Email | Webhook) for node in compiled.graph.nodes)
+def _needs_facts(participant: Participant, compiled: Compiled, now: int, known_until: int) -> bool:
+    """Whether the participant gets to a node that asks; what is missed is in the store, so who
+    waits for an event is asked for as well."""
+    position = participant.position
+    stopped = take(compiled, position, participant.way, None, now, known_until=known_until).position
+    return stopped.state == "due" or (stopped is position and position.state == "waiting")
 
 
 async def _advance(
     session: AsyncSession,
+    executor: Executor,
     workspace_id: UUID,
     block: Sequence[Participant],
     graphs: Mapping[UUID, Compiled],
@@ -163,40 +176,33 @@ async def _advance(
     traces = Traces()
     consumed: list[tuple[UUID, str]] = []
     for participant in block:
-        known = facts.get(participant.profile_id)
+        compiled = graphs[participant.version_id]
         if states[participant.journey_id] == "archived":
             step = leave(participant.position, "journey_archived", now)
         else:
-            step = _step(participant, graphs, known, now, known_until, missed)
+            step = take(
+                compiled,
+                participant.position,
+                participant.way,
+                known_of(facts.get(participant.profile_id), compiled.graph),
+                now,
+                known_until=known_until,
+                missed=missed.get(participant.id, ()),
+            )
         traces.record(participant, step)
         consumed += [(participant.id, message_id) for message_id in step.consumed]
-    rendered = [
-        compose(p, send, graphs[p.version_id].graph, facts.get(p.profile_id), kit)
-        for p, send in traces.sends
-    ]
-    skipped = await messages.add(session, workspace_id, rendered, now)
+    sending = {who.profile_id for who, each in traces.effects if isinstance(each, Send)}
+    kit = await with_devices(session, kit, sending)
+    await carry(session, workspace_id, traces, graphs, now, facts=facts, kit=kit)
     await participant_store.update(session, workspace_id, block, graphs, now)
     if missed:
         await missed_store.drop(session, workspace_id, block, consumed)
-    await trace_store.count_flows(session, workspace_id, traces.flows)
-    told = traces.outcomes + tell.outcomes(skipped, now)
-    await trace_store.queue_outcomes(session, workspace_id, told)
+    await call(session, workspace_id, executor.library, traces, graphs, facts, now)
 
 
-def _step(
-    participant: Participant,
-    graphs: Mapping[UUID, Compiled],
-    known: ProfileFacts | None,
-    now: int,
-    known_until: int,
-    missed: Mapping[UUID, Sequence[Happening]],
-) -> Step:
-    return take(
-        graphs[participant.version_id],
-        participant.position,
-        known.rules if known is not None else {},
-        now,
-        known_until=known_until,
-        trigger=participant.happening,
-        missed=missed.get(participant.id, ()),
-    )
+def known_of(facts: ProfileFacts | None, graph: Graph) -> Known | None:
+    """What steps read of the facts; None where nobody was asked."""
+    if facts is None:
+        return None
+    zone = zone_of(facts.traits, facts.identifiers, graph.timezone)
+    return Known(facts.rules, Person(facts.traits, zone))

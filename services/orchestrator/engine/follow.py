@@ -1,6 +1,7 @@
 """What one block of profile's change feed does to journeys: entries, wake-ups, merges, gates."""
 
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
 
@@ -10,8 +11,9 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from services.contracts.changes import Change
 from services.kit.feeds import FeedRow
 from services.orchestrator.engine import entries, merges, position_store
-from services.orchestrator.engine.library import Library
-from services.orchestrator.engine.wake import wake
+from services.orchestrator.engine.audience import Audience
+from services.orchestrator.engine.library import Heard, Library, Running
+from services.orchestrator.engine.wake import held, wake
 from services.orchestrator.journeys.compiled import Happening
 from services.orchestrator.messages import gate_store
 
@@ -25,6 +27,15 @@ def decode(rows: Iterable[FeedRow]) -> list[Change]:
     return [change for row in rows for change in row.entries(Change)]
 
 
+@dataclass(frozen=True, slots=True)
+class Listening:
+    """What was running when a page was read, and for whom its audiences hold."""
+
+    running: Sequence[Running]
+    heard: Heard
+    audience: Audience
+
+
 async def apply(
     session: AsyncSession,
     workspace_id: UUID,
@@ -32,6 +43,7 @@ async def apply(
     end: int,
     changes: Sequence[Change],
     library: Library,
+    listening: Listening,
     now: int,
 ) -> bool:
     """Apply a page as one set, in the caller's transaction, together with its offset ``end``.
@@ -41,7 +53,8 @@ async def apply(
     if not await position_store.move_position(session, workspace_id, before, end):
         raise FeedMoved
     due = [
-        await _apply(session, workspace_id, part, library, now) for part in merges.parts(changes)
+        await _apply(session, workspace_id, part, library, listening, now)
+        for part in merges.parts(changes)
     ]
     return any(due)
 
@@ -51,19 +64,21 @@ async def _apply(
     workspace_id: UUID,
     changes: Sequence[Change],
     library: Library,
+    listening: Listening,
     now: int,
 ) -> bool:
     await merges.unmerge(session, workspace_id, changes, now)
     await merges.merge(session, workspace_id, changes, library, now)
     await gate_store.apply(session, workspace_id, changes)
-    running, awaited = await library.running(session)
-    names = set(awaited).union(*(each.compiled.event_names for each in running))
-    events = _happenings(changes, names, merges.heirs(changes))
+    running, heirs = listening.running, merges.heirs(changes)
+    names = set(listening.heard.events).union(*(each.compiled.event_names for each in running))
+    events = _happenings(changes, names, heirs)
     entrants = await entries.by_event(session, workspace_id, running, events, now)
-    entrants += entries.by_segment(running, changes, merges.heirs(changes), now)
-    entered = await entries.admit(session, workspace_id, entrants, now)
-    woken = await wake(session, workspace_id, library, events, awaited, now)
-    return entered or woken
+    entrants += entries.by_change(running, changes, heirs, now)
+    admission = await entries.admit(session, workspace_id, entrants, listening.audience, now)
+    holding = held(changes, listening.heard.rules, heirs)
+    woken = await wake(session, workspace_id, library, listening.heard, events, holding, now)
+    return bool(admission.entered) or woken
 
 
 def _happenings(

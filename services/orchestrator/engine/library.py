@@ -20,14 +20,26 @@ class Running:
     compiled: Compiled
 
 
+@dataclass(frozen=True, slots=True)
+class Heard:
+    """What the versions that have people in them, or let people in, look for."""
+
+    events: frozenset[str]
+    """Names of events that some wait, goal or exit rule looks for."""
+    lasting: frozenset[str]
+    """Those of them that count for people who left, too."""
+    rules: frozenset[UUID]
+    """Ids of the rules whose coming true moves people."""
+
+
 @dataclass
 class Library:
     """Versions never change, so what was compiled stays right for ever."""
 
     _compiled: dict[UUID, Compiled] = field(default_factory=dict)
 
-    async def running(self, session: AsyncSession) -> tuple[list[Running], set[str]]:
-        """The running journeys, and the names of all events their versions wait for."""
+    async def running(self, session: AsyncSession) -> tuple[list[Running], Heard]:
+        """The running journeys, and what all their versions look for."""
         rows = await running_versions(session)
         await self.load(session, (row.version_id for row in rows))
         running = [
@@ -35,10 +47,13 @@ class Library:
             for row in rows
             if row.is_live_version
         ]
-        awaited: set[str] = set()
-        for row in rows:
-            awaited |= self._compiled[row.version_id].awaited
-        return running, awaited
+        versions = [self._compiled[row.version_id] for row in rows]
+        heard = Heard(
+            frozenset().union(*(each.awaited | each.ending for each in versions)),
+            frozenset().union(*(each.lasting for each in versions)),
+            frozenset().union(*(each.watched for each in versions)),
+        )
+        return running, heard
 
     async def load(
         self, session: AsyncSession, version_ids: Iterable[UUID]

@@ -54,10 +54,11 @@ _MOVE_ANCHORS = f"""
         anchor_at = greatest(a.anchor_at, excluded.anchor_at),
         blocked_at = greatest(a.blocked_at, excluded.blocked_at)"""  # noqa: S608
 
-_MOVE_MESSAGES = f"""
-    UPDATE message m SET profile_id = u.heir FROM {_PAIRS}
-    WHERE m.workspace_id = :ws AND m.profile_id = u.merged"""  # noqa: S608
-
+_MOVE_PLAIN = [
+    f"UPDATE {table} t SET profile_id = u.heir FROM {_PAIRS} "  # noqa: S608
+    "WHERE t.workspace_id = :ws AND t.profile_id = u.merged"
+    for table in ("message", "task", "effect", "conversion", "device")
+]
 
 _COPY_ENTRIES = """
     INSERT INTO entry AS e (workspace_id, journey_id, profile_id, ledger_key, rotation, active,
@@ -88,5 +89,5 @@ async def move(session: AsyncSession, workspace_id: UUID, heirs: dict[UUID, UUID
             free[merged] = heir
     for pairs in rounds:
         values = {"ws": workspace_id, "merged": list(pairs), "heirs": list(pairs.values())}
-        for statement in (_MOVE_PARTICIPANTS, _MOVE_ENTRIES, _MOVE_ANCHORS, _MOVE_MESSAGES):
+        for statement in (_MOVE_PARTICIPANTS, _MOVE_ENTRIES, _MOVE_ANCHORS, *_MOVE_PLAIN):
             await session.execute(text(statement), values)

@@ -18,7 +18,7 @@ from services.orchestrator.engine import (
 )
 from services.orchestrator.engine.library import Library
 from services.orchestrator.engine.participants import Participant, Traces
-from services.orchestrator.journeys.step import leave
+from services.orchestrator.journeys.position import leave
 from services.orchestrator.messages import gate_store
 
 

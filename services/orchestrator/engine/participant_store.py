@@ -10,13 +10,13 @@ from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from services.orchestrator.engine import entry_store
-from services.orchestrator.engine.participants import Participant, awaited_event
+from services.orchestrator.engine.participants import Participant, awaits
 from services.orchestrator.journeys.compiled import Compiled
-from services.orchestrator.journeys.step import Position
+from services.orchestrator.journeys.position import Position
 from services.orchestrator.times import from_ms, to_ms
 
 _COLUMNS = """id, journey_id, version_id, profile_id, instance_key, ledger_key, rotation, state,
-    node, visit, arrived_at, due_at, entered_at, trigger, exit_reason, fence"""
+    node, visit, arrived_at, due_at, best, entered_at, trigger, exit_reason, fence, context"""
 
 
 def _json(value: Any) -> str:
@@ -32,11 +32,14 @@ def _participant(row: Any) -> Participant:
         instance_key=row.instance_key,
         ledger_key=row.ledger_key,
         rotation=row.rotation,
-        position=Position(row.state, row.node, row.visit, to_ms(row.arrived_at), to_ms(row.due_at)),
+        position=Position(
+            row.state, row.node, row.visit, to_ms(row.arrived_at), to_ms(row.due_at), row.best
+        ),
         entered_at=to_ms(row.entered_at),
         trigger=row.trigger,
         exit_reason=row.exit_reason,
         fence=row.fence,
+        context=row.context,
     )
 
 
@@ -92,10 +95,12 @@ _TYPES = {
     "visit": "int",
     "arrived_at": "timestamptz",
     "due_at": "timestamptz",
-    "wait_event": "text",
+    "awaits": "boolean",
+    "best": "int",
     "run_at": "timestamptz",
     "exited_at": "timestamptz",
     "exit_reason": "text",
+    "context": "jsonb",
 }
 
 
@@ -113,10 +118,12 @@ def _placed(
         "visit": at.visit,
         "arrived_at": from_ms(at.arrived_at),
         "due_at": from_ms(at.due_at),
-        "wait_event": awaited_event(compiled[participant.version_id], at),
+        "awaits": awaits(compiled[participant.version_id], at),
+        "best": at.best,
         "run_at": None if exited else run_at,
         "exited_at": from_ms(at.due_at) if exited else None,
         "exit_reason": participant.exit_reason,
+        "context": _json(participant.context),
     }
 
 
@@ -166,7 +173,7 @@ async def claim(
         WITH due AS (
             SELECT p.id FROM participant p
             WHERE p.workspace_id = :ws AND p.run_at <= :now
-                AND (p.wait_event IS NULL OR p.state = 'due' OR p.due_at <= :known_until)
+                AND (NOT p.awaits OR p.due_at <= :known_until)
                 AND NOT EXISTS (SELECT FROM journey j
                     WHERE j.id = p.journey_id AND j.state = 'paused')
             ORDER BY p.run_at LIMIT :limit FOR UPDATE OF p SKIP LOCKED)
@@ -235,6 +242,43 @@ async def lock_live(
         {"ws": workspace_id, "ids": list(profile_ids)},
     )
     return [_participant(row) for row in rows]
+
+
+async def left_since(
+    session: AsyncSession, workspace_id: UUID, profile_ids: Iterable[UUID], since: int
+) -> list[Participant]:
+    """Participants of these people who left at or after ``since`` (ms)."""
+    rows = await session.execute(
+        text(
+            f"SELECT {_COLUMNS} FROM participant WHERE workspace_id = :ws "  # noqa: S608
+            "AND profile_id = ANY(CAST(:ids AS uuid[])) AND run_at IS NULL AND exited_at >= :since"
+        ),
+        {"ws": workspace_id, "ids": list(profile_ids), "since": from_ms(since)},
+    )
+    return [_participant(row) for row in rows]
+
+
+async def lock(session: AsyncSession, workspace_id: UUID, ids: Sequence[UUID]) -> list[Participant]:
+    """These participants, those who left too, locked."""
+    rows = await session.execute(
+        text(
+            f"SELECT {_COLUMNS} FROM participant WHERE workspace_id = :ws "  # noqa: S608
+            "AND id = ANY(CAST(:ids AS uuid[])) ORDER BY id FOR UPDATE"
+        ),
+        {"ws": workspace_id, "ids": list(ids)},
+    )
+    return [_participant(row) for row in rows]
+
+
+async def existing(session: AsyncSession, workspace_id: UUID, ids: Sequence[UUID]) -> set[UUID]:
+    """Those of these ids that participants have."""
+    rows = await session.scalars(
+        text(
+            "SELECT id FROM participant WHERE workspace_id = :ws AND id = ANY(CAST(:ids AS uuid[]))"
+        ),
+        {"ws": workspace_id, "ids": list(ids)},
+    )
+    return set(rows)
 
 
 async def next_run_at(session: AsyncSession, workspace_id: UUID) -> int | None:

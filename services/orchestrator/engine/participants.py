@@ -11,8 +11,9 @@ import msgspec
 from services.contracts.events import Outcome
 from services.contracts.orchestrator import OutcomeName
 from services.orchestrator.journeys.compiled import Compiled, Happening
-from services.orchestrator.journeys.graph import WaitEvent
-from services.orchestrator.journeys.step import ENTRY, EXIT, Moved, Position, Send, Step
+from services.orchestrator.journeys.effects import Converted, Effect
+from services.orchestrator.journeys.nodes import Wait
+from services.orchestrator.journeys.position import ENTRY, EXIT, Moved, Position, Step, Way
 
 
 @dataclass(slots=True)
@@ -31,28 +32,31 @@ class Participant:
     trigger: Mapping[str, Any]
     exit_reason: str | None = None
     fence: int = 0
+    context: dict[str, Any] = field(default_factory=dict)
+    """What answers of webhooks left, by name."""
 
     @property
-    def happening(self) -> Happening | None:
-        """The entry event; None for those who came in by a segment."""
-        if "event" not in self.trigger:
-            return None
-        return Happening(
-            self.profile_id,
-            self.trigger["event"],
-            self.trigger["message_id"],
-            self.trigger["at"],
-            self.trigger["properties"],
-        )
+    def way(self) -> Way:
+        trigger = self.trigger
+        happening = None
+        if "event" in trigger:
+            happening = Happening(
+                self.profile_id,
+                trigger["event"],
+                trigger["message_id"],
+                trigger["at"],
+                trigger["properties"],
+            )
+        return Way(self.profile_id, self.journey_id, self.rotation, self.entered_at, happening)
 
 
 @dataclass(slots=True)
 class Traces:
-    """What a block of steps leaves: counts per edge, outcomes to tell, messages to write."""
+    """What a block of steps leaves: counts per edge, outcomes to tell, effects to carry out."""
 
     flows: Counter[tuple[UUID, str, str, str]] = field(default_factory=Counter)
     outcomes: list[Outcome] = field(default_factory=list)
-    sends: list[tuple[Participant, Send]] = field(default_factory=list)
+    effects: list[tuple[Participant, Effect]] = field(default_factory=list)
 
     def record(self, participant: Participant, step: Step) -> None:
         """Take over the step: the participant's position, and what it caused."""
@@ -63,7 +67,7 @@ class Traces:
             if move.target == EXIT:
                 participant.exit_reason = move.outcome
             self.outcomes.append(outcome(participant, move))
-        self.sends.extend((participant, send) for send in step.sends)
+        self.effects.extend((participant, effect) for effect in step.effects)
 
 
 def outcome(participant: Participant, move: Moved) -> Outcome:
@@ -91,12 +95,51 @@ def outcome(participant: Participant, move: Moved) -> Outcome:
     )
 
 
-def awaited_event(compiled: Compiled, position: Position) -> str | None:
-    """The name of the event a parked participant waits for."""
-    if position.state != "waiting":
-        return None
-    node = compiled.nodes[position.node]
-    return node.event if isinstance(node, WaitEvent) else None
+def refused(participant: Participant, node: str, visit: int, at: int, reason: str) -> Outcome:
+    """The event that tells that an effect of a node could not be carried out."""
+    name: OutcomeName = "Step Refused"
+    return Outcome(
+        message_id=f"{participant.id}:{visit}:refused",
+        event=name,
+        profile_id=str(participant.profile_id),
+        occurred_at=at,
+        properties=msgspec.json.encode(
+            {
+                "journey_id": str(participant.journey_id),
+                "version_id": str(participant.version_id),
+                "participant_id": str(participant.id),
+                "instance_key": participant.instance_key,
+                "node": node,
+                "outcome": reason[:300],
+            }
+        ).decode(),
+    )
+
+
+def converted(participant: Participant, goal: Converted) -> Outcome:
+    """The event that tells of a goal; a participant's goal is told of once."""
+    name: OutcomeName = "Goal Reached"
+    return Outcome(
+        message_id=f"{participant.id}:goal:{goal.goal}",
+        event=name,
+        profile_id=str(participant.profile_id),
+        occurred_at=goal.at,
+        properties=msgspec.json.encode(
+            {
+                "journey_id": str(participant.journey_id),
+                "version_id": str(participant.version_id),
+                "participant_id": str(participant.id),
+                "instance_key": participant.instance_key,
+                "goal": goal.goal,
+                "value": goal.value,
+            }
+        ).decode(),
+    )
+
+
+def awaits(compiled: Compiled, position: Position) -> bool:
+    """Whether a parked participant waits for events, which may be known late."""
+    return position.state == "waiting" and isinstance(compiled.nodes[position.node], Wait)
 
 
 def trigger_of(event: Happening, anchor_at: int | None = None) -> dict[str, Any]:

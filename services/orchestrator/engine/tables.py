@@ -33,6 +33,46 @@ class EntryRow(Table):
     exited_at: Mapped[datetime | None]
 
 
+class EntryCountRow(Table):
+    """How many entered a journey with a cap, within the hour or day that began at ``since``."""
+
+    __tablename__ = "entry_count"
+
+    workspace_id: Mapped[UUID] = mapped_column(primary_key=True)
+    journey_id: Mapped[UUID] = mapped_column(primary_key=True)
+    since: Mapped[datetime] = mapped_column(primary_key=True)
+    people: Mapped[int]
+
+
+class EffectRow(Table):
+    """What other services are still to be told to do (see ``effect_store``)."""
+
+    __tablename__ = "effect"
+    __table_args__ = (Index("ix_effect_workspace_id_id", "workspace_id", "id"),)
+
+    id: Mapped[int] = mapped_column(BigInteger, Identity(), primary_key=True)
+    workspace_id: Mapped[UUID]
+    profile_id: Mapped[UUID]
+    kind: Mapped[str]
+    data: Mapped[dict[str, Any]]
+
+
+class ConversionRow(Table):
+    """A goal that a participant reached; each once."""
+
+    __tablename__ = "conversion"
+    __table_args__ = (Index("ix_conversion_journey_id", "journey_id", "goal"),)
+
+    workspace_id: Mapped[UUID]
+    participant_id: Mapped[UUID] = mapped_column(primary_key=True)
+    goal: Mapped[str] = mapped_column(primary_key=True)
+    profile_id: Mapped[UUID]
+    journey_id: Mapped[UUID]
+    version_id: Mapped[UUID]
+    at: Mapped[datetime]
+    value: Mapped[float | None]
+
+
 class ParticipantRow(Table):
     __tablename__ = "participant"
     __table_args__ = (
@@ -56,6 +96,12 @@ class ParticipantRow(Table):
             "profile_id",
             postgresql_where=text("run_at IS NOT NULL"),
         ),
+        Index(
+            "ix_participant_left_profile",
+            "workspace_id",
+            "profile_id",
+            postgresql_where=text("run_at IS NULL"),
+        ),
         Index("ix_participant_journey_id_id", "journey_id", "id"),
     )
 
@@ -75,8 +121,13 @@ class ParticipantRow(Table):
     """Counts arrivals at nodes, so (participant, node, visit) names one arrival for ever."""
     arrived_at: Mapped[datetime]
     due_at: Mapped[datetime]
-    wait_event: Mapped[str | None]
+    awaits: Mapped[bool]
+    """Waits for events, so that its time is up only once the feed is known up to then."""
+    best: Mapped[int]
+    """The best branch of a ranked wait that came true so far; -1 for none."""
     trigger: Mapped[dict[str, Any]]
+    context: Mapped[dict[str, Any]]
+    """What answers of webhooks left, by name, for templates."""
     entered_at: Mapped[datetime]
     exited_at: Mapped[datetime | None]
     exit_reason: Mapped[str | None]

@@ -17,8 +17,12 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from services.contracts.events import Outcome
 from services.kit.feeds import pack, unpack
 from services.orchestrator.channels.tables import ChannelRow
+from services.orchestrator.devices.tables import DeviceRow
 from services.orchestrator.engine.tables import (
     AnchorRow,
+    ConversionRow,
+    EffectRow,
+    EntryCountRow,
     EntryRow,
     FeedPositionRow,
     FlowRow,
@@ -31,14 +35,17 @@ from services.orchestrator.maps.tables import JourneyMapRow
 from services.orchestrator.message_templates.tables import MessageTemplateRow
 from services.orchestrator.messages.tables import MessageRow, SendGateRow
 from services.orchestrator.replay.tables import ReplayRow
+from services.orchestrator.schedules.tables import ScheduleRow
 from services.orchestrator.tables import Table, WorkspaceRow
+from services.orchestrator.tasks.tables import TaskRow
 
 IMPERSONAL: tuple[type[Table], ...] = (
     *(WorkspaceRow, FeedPositionRow, FlowRow, ChannelRow, JourneyRow, JourneyVersionRow),
-    *(JourneyMapRow, MessageTemplateRow, ReplayRow),
+    *(JourneyMapRow, MessageTemplateRow, ReplayRow, EntryCountRow, ScheduleRow),
 )
 PERSONAL: tuple[type[Table], ...] = (
     *(MissedEventRow, ParticipantRow, EntryRow, AnchorRow, MessageRow, SendGateRow, OutboxRow),
+    *(TaskRow, EffectRow, ConversionRow, DeviceRow),
 )
 """In the order in which they are left: what hangs on a participant goes first."""
 
@@ -72,13 +79,25 @@ async def remove(session: AsyncSession, person: Person) -> dict[str, int]:
     """Takes the person out of every table; rows by table."""
     row: Any
     gone = {}
-    for row in (MissedEventRow, EntryRow, AnchorRow):
+    for row in (MissedEventRow, EntryRow, AnchorRow, TaskRow, EffectRow, DeviceRow):
         gone[row.__tablename__] = await _count(session, delete(row).where(*_theirs(row, person)))
     gone[ParticipantRow.__tablename__] = await _count(
         session,
         update(ParticipantRow)
         .where(*_theirs(ParticipantRow, person))
-        .values(profile_id=func.gen_random_uuid(), instance_key="", ledger_key="", trigger={}),
+        .values(
+            profile_id=func.gen_random_uuid(),
+            instance_key="",
+            ledger_key="",
+            trigger={},
+            context={},
+        ),
+    )
+    gone[ConversionRow.__tablename__] = await _count(
+        session,
+        update(ConversionRow)
+        .where(*_theirs(ConversionRow, person))
+        .values(profile_id=func.gen_random_uuid()),
     )
     gone[MessageRow.__tablename__] = await _count(
         session,

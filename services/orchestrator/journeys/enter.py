@@ -4,7 +4,9 @@ At equal times the order is: anchor events, entry events, barring events, awaite
 """
 
 import hashlib
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import msgspec
 
@@ -15,7 +17,7 @@ from services.orchestrator.journeys.compiled import (
     look_up,
     match_key,
 )
-from services.orchestrator.journeys.graph import ANCHOR_KEY, EventEntry
+from services.orchestrator.journeys.entries import ANCHOR_KEY, ApiEntry, EventEntry
 
 MAX_KEY_LENGTH = 200
 
@@ -88,23 +90,25 @@ def admit(compiled: Compiled, event: Happening, state: AnchorState | None) -> Ad
     entry = compiled.event_entry
     assert entry is not None
     if entry.anchor is None:
-        key = _instance_key(entry, event, None)
+        key = instance_key(entry, event.properties)
         return None if key is None else Admission(key)
     if state is None or state.at is None or state.at > event.at:
         return None
     if state.blocked_at is not None and state.at <= state.blocked_at < event.at:
         return None
-    key = _instance_key(entry, event, f"{state.at}:{state.message_id}")
+    key = instance_key(entry, event.properties, f"{state.at}:{state.message_id}")
     return None if key is None else Admission(key, state.at, state.message_id)
 
 
-def _instance_key(entry: EventEntry, event: Happening, anchor: str | None) -> str | None:
+def instance_key(
+    entry: EventEntry | ApiEntry, properties: Mapping[str, Any], anchor: str | None = None
+) -> str | None:
     """None when a property of the key is missing: such an event belongs to no instance."""
     if not entry.instance_key:
         return ""
     parts: list[str] = []
     for path in entry.instance_key:
-        value = anchor if path == ANCHOR_KEY else look_up(event.properties, path)
+        value = anchor if path == ANCHOR_KEY else look_up(properties, path)
         text = comparable(value)
         if text is None:
             return None

@@ -37,16 +37,20 @@ EXAMPLE_GRAPH: dict[str, Any] = {
     "nodes": [
         {
             "id": "wait",
-            "type": "wait_event",
-            "event": "Offer Completed",
-            "match": {"offer_id": "offer_id"},
+            "type": "wait",
+            "branches": [
+                {
+                    "event": "Offer Completed",
+                    "match": {"offer_id": "offer_id"},
+                    "next": "completed",
+                }
+            ],
             "timeout_seconds": 259_200,
-            "on_event": "completed",
             "on_timeout": "remind",
         },
         {
             "id": "remind",
-            "type": "email",
+            "type": "message",
             "channel_id": "0199f0c2-5a52-7c3e-9f3a-0d6f1f1c2b7a",
             "template_id": "0199f0c2-5a52-7c3e-9f3a-0d6f1f1c2b7b",
             "next": "reminded",
@@ -144,8 +148,8 @@ class NodeStats(BaseModel):
     passed: int = Field(description="Went on to another node.")
     exited: int = Field(description="Left the journey here.")
     outcomes: dict[str, int] = Field(
-        description="How they left the node: `event`, `timeout`, `elapsed`, `queued`, `case_0` …, "
-        "`otherwise`, or the reason of an exit."
+        description="How they left the node: `case_0` …, `otherwise`, `arm_a` …, `timeout`, "
+        "`elapsed`, `queued`, `done` …, or the reason of an exit."
     )
     messages: dict[str, int] = Field(
         default_factory=dict,
@@ -154,7 +158,7 @@ class NodeStats(BaseModel):
 
 
 class Flow(BaseModel):
-    """An edge with its traffic. `@entry` and `@exit` are the outside."""
+    """An edge with its traffic. `@entry` and `@exit` are outside; `@refused`: was not let in."""
 
     model_config = ConfigDict(from_attributes=True)
 
@@ -165,10 +169,23 @@ class Flow(BaseModel):
     count: int
 
 
+class GoalStats(BaseModel):
+    people: int = Field(description="Ways through the journey that reached it, each once.")
+    value: float | None = Field(description="What it was worth in all, where it names a property.")
+
+
 class JourneyStats(BaseModel):
     entered: int
     waiting: int
     exited: int
     exits: dict[str, int] = Field(description="By reason.")
+    refused: dict[str, int] = Field(
+        description="Who was not let in, each time, by reason: `not_in_audience`, `capped`, "
+        "`entered_before`."
+    )
+    goals: dict[str, GoalStats] = Field(
+        default_factory=dict,
+        description="By the goal's id; those that nobody reached are left out.",
+    )
     nodes: dict[str, NodeStats]
     flows: list[Flow] = Field(description="Every edge that was walked, for Sankey pictures.")

@@ -12,6 +12,7 @@ from services.kit.pagination import Page, PagingParams, encode_cursor
 from services.kit.postgres import Session
 from services.kit.problems import InvalidRequest, Unavailable, problem_responses
 from services.kit.strict import StrictRoute
+from services.orchestrator.engine import conversion_store
 from services.orchestrator.errors import (
     JourneyInvalid,
     JourneyNotFound,
@@ -21,6 +22,7 @@ from services.orchestrator.errors import (
 from services.orchestrator.journeys import service, stats, store
 from services.orchestrator.journeys.model import (
     Flow,
+    GoalStats,
     Journey,
     JourneyCreate,
     JourneyState,
@@ -83,9 +85,16 @@ async def publish_journey(journey_id: UUID, request: Request, caller: UserCaller
     Channels above what the organization's maturity recommends are answered with a warning, or,
     where the workspace enforces readiness, refused.
     """
-    return await service.publish(
-        request.state.sessionmaker, caller.workspace_id, journey_id, request.state.neighbours
+    workers = request.state.workers
+    published = await service.publish(
+        request.state.sessionmaker,
+        caller.workspace_id,
+        journey_id,
+        request.state.neighbours,
+        workers.engine.clock(),
     )
+    workers.wake_schedules(caller.workspace_id)
+    return published
 
 
 @router.get("/{journey_id}/versions", summary="List versions, newest first", responses=_ONE)
@@ -104,23 +113,38 @@ async def list_versions(
 
 
 @router.post("/{journey_id}/pause", summary="Pause a journey", responses=_CHANGE)
-async def pause_journey(journey_id: UUID, session: Session) -> Journey:
+async def pause_journey(
+    journey_id: UUID, request: Request, caller: UserCaller, session: Session
+) -> Journey:
     """Nobody enters, and entry events of that time are not made up for. People inside rest:
     timers run on and take effect at resume, awaited events are still noticed."""
-    return await service.change_state(session, journey_id, "paused", ("live",))
+    now = request.state.workers.engine.clock()
+    return await service.change_state(
+        session, caller.workspace_id, journey_id, "paused", ("live",), now
+    )
 
 
 @router.post("/{journey_id}/resume", summary="Resume a paused journey", responses=_CHANGE)
-async def resume_journey(journey_id: UUID, session: Session) -> Journey:
+async def resume_journey(
+    journey_id: UUID, request: Request, caller: UserCaller, session: Session
+) -> Journey:
     """Timers that ran out during the pause take effect now."""
-    return await service.change_state(session, journey_id, "live", ("paused",))
+    now = request.state.workers.engine.clock()
+    return await service.change_state(
+        session, caller.workspace_id, journey_id, "live", ("paused",), now
+    )
 
 
 @router.post("/{journey_id}/archive", summary="End a journey for good", responses=_CHANGE)
-async def archive_journey(journey_id: UUID, session: Session) -> Journey:
+async def archive_journey(
+    journey_id: UUID, request: Request, caller: UserCaller, session: Session
+) -> Journey:
     """Everybody inside leaves with the reason `journey_archived`."""
     allowed = ("draft", "live", "paused")
-    return await service.change_state(session, journey_id, "archived", allowed)
+    now = request.state.workers.engine.clock()
+    return await service.change_state(
+        session, caller.workspace_id, journey_id, "archived", allowed, now
+    )
 
 
 @router.get("/{journey_id}/participants", summary="List participants", responses=_ONE)
@@ -156,7 +180,8 @@ async def read_stats(
     await service.get(session, journey_id)
     flows = await store.flows(session, journey_id, version)
     sends = await store.sends(session, journey_id, version)
-    return stats.summarise(
+    reached = await conversion_store.counts(session, journey_id, version)
+    found = stats.summarise(
         [
             Flow(version=f.version, source=f.source, outcome=f.outcome, target=f.target, count=f.n)
             for f in flows
@@ -164,3 +189,5 @@ async def read_stats(
         await store.waiting(session, journey_id, version),
         [(row.node, row.state, row.reason, row.n) for row in sends],
     )
+    found.goals = {row.goal: GoalStats(people=row.people, value=row.value) for row in reached}
+    return found

@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from http import HTTPStatus
-from typing import Any
+from typing import Any, NamedTuple
 from uuid import UUID
 
 import httpx2
@@ -27,11 +27,15 @@ from services.orchestrator.errors import (
     NotReady,
 )
 from services.orchestrator.journeys import store
-from services.orchestrator.journeys.compiled import branch_rules, rule_id
-from services.orchestrator.journeys.graph import Email, Graph, SegmentEntry, Webhook
+from services.orchestrator.journeys.compiled import rule_id, rules_of
+from services.orchestrator.journeys.entries import ScheduleEntry, SegmentEntry
+from services.orchestrator.journeys.graph import Graph
 from services.orchestrator.journeys.model import Journey, JourneyVersion, Published, Warning_
+from services.orchestrator.journeys.nodes import Message, Webhook
 from services.orchestrator.journeys.validate import Finding, findings, missing
 from services.orchestrator.message_templates import store as templates
+from services.orchestrator.schedules import store as schedules
+from services.orchestrator.schedules.service import plan
 
 
 @dataclass(frozen=True)
@@ -92,7 +96,12 @@ async def save_draft(session: AsyncSession, journey_id: UUID, graph: Graph) -> J
 
 
 async def change_state(
-    session: AsyncSession, journey_id: UUID, to: str, allowed: tuple[str, ...]
+    session: AsyncSession,
+    workspace_id: UUID,
+    journey_id: UUID,
+    to: str,
+    allowed: tuple[str, ...],
+    now: int,
 ) -> Journey:
     """Ends where the journey is in none of the ``allowed`` states, nor there already."""
     locked = await store.lock(session, journey_id)
@@ -107,11 +116,27 @@ async def change_state(
         await store.set_state(session, journey_id, to)
         if to == "archived":
             await store.end_participants(session, journey_id)
+            await schedules.drop(session, workspace_id, journey_id)
+        if to == "live":
+            await _resume_schedule(session, workspace_id, journey_id, now)
     return await view(session, await get(session, journey_id))
 
 
+async def _resume_schedule(
+    session: AsyncSession, workspace_id: UUID, journey_id: UUID, now: int
+) -> None:
+    """Times that passed while it was paused are not made up for."""
+    row = await get(session, journey_id)
+    for version_id, graph in await store.version_graphs(session, [row.live_version_id]):
+        await plan(session, workspace_id, journey_id, version_id, Graph.model_validate(graph), now)
+
+
 async def publish(
-    maker: SessionMaker, workspace_id: UUID, journey_id: UUID, neighbours: Neighbours
+    maker: SessionMaker,
+    workspace_id: UUID,
+    journey_id: UUID,
+    neighbours: Neighbours,
+    now: int,
 ) -> Published:
     """Make the draft the version people enter. Those already inside finish theirs.
 
@@ -141,6 +166,7 @@ async def publish(
             row.draft,
             [warning.model_dump(mode="json") for warning in warnings],
         )
+        await plan(session, workspace_id, journey_id, version_id, graph, now)
         journey = await view(session, await get(session, journey_id))
     assert journey.live_version is not None
     assert journey.published_at is not None
@@ -166,15 +192,15 @@ async def publishable(session: AsyncSession, row: Row[Any]) -> Graph:
 
 
 async def _problems(session: AsyncSession, graph: Graph) -> list[Finding]:
-    senders = [node for node in graph.nodes if isinstance(node, Email | Webhook)]
+    senders = [node for node in graph.nodes if isinstance(node, Message | Webhook)]
     channel_types = await channels.types(session, {node.channel_id for node in senders})
-    wanted = {node.template_id for node in senders if isinstance(node, Email)}
+    wanted = {node.template_id for node in senders if isinstance(node, Message)}
     known = await templates.existing(session, wanted)
     return [*findings(graph), *missing(graph, channel_types, known)]
 
 
 async def _readiness(assessment: ServiceClient, workspace_id: UUID, graph: Graph) -> list[Warning_]:
-    used = {node.channel_id for node in graph.nodes if isinstance(node, Email | Webhook)}
+    used = {node.channel_id for node in graph.nodes if isinstance(node, Message | Webhook)}
     try:
         response = await assessment.request(
             "GET", "/internal/v1/readiness", workspace_id=workspace_id
@@ -206,40 +232,61 @@ async def _register(
 ) -> list[Warning_]:
     """Make profile keep the state that the journey's rules read."""
     backfilling = False
-    for key, rule, reader, pointer in _rules(version_id, graph):
-        body = RuleRegistration(kind="journey", owner=f"journey {journey_id} {reader}", rule=rule)
+    for each in _rules(version_id, graph):
+        body = RuleRegistration(
+            kind="journey",
+            owner=f"journey {journey_id} {each.reader}",
+            rule=each.rule,
+            watch=each.watched,
+        )
         response = await profile.request(
             "PUT",
-            f"/internal/v1/rules/{key}",
+            f"/internal/v1/rules/{each.rule_id}",
             workspace_id=workspace_id,
             json=body.model_dump(mode="json", by_alias=True, exclude_unset=True),
         )
         if response.status_code == HTTPStatus.UNPROCESSABLE_ENTITY:
             detail = str(response.json().get("detail"))
-            raise JourneyInvalid(detail, errors=[{"pointer": pointer, "detail": detail}])
+            raise JourneyInvalid(detail, errors=[{"pointer": each.pointer, "detail": detail}])
         if not response.is_success:
             raise Unavailable("The profile service does not take the journey's rules.")
         status = RuleStatus.model_validate_json(response.content)
         backfilling = backfilling or status.state == "backfilling"
     if not backfilling:
         return []
-    detail = "Rules of branches are still being computed over past events; they read as unmet."
+    detail = "Its rules are still being computed over past events; they read as unmet."
     return [Warning_(code="rules_backfilling", detail=detail)]
 
 
-def _rules(version_id: UUID, graph: Graph) -> Iterator[tuple[UUID, Group, str, str]]:
-    """(id, rule, what reads it, where it stands) of all rules of a version.
+class Registered(NamedTuple):
+    """A rule of a version as profile is told of it."""
+
+    rule_id: UUID
+    rule: Group
+    reader: str
+    pointer: str
+    watched: bool
+
+
+def _rules(version_id: UUID, graph: Graph) -> Iterator[Registered]:
+    """All rules of a version.
 
     The segment of an entry is one too: so it must exist, and cannot be deleted while it is read.
     """
-    places = {node.id: index for index, node in enumerate(graph.nodes)}
-    for (node, index), rule in branch_rules(graph).items():
-        pointer = f"#/graph/nodes/{places[node]}/branches/{index}/rule"
-        yield rule_id(version_id, node, index), rule, f"node {node} case {index}", pointer
-    if isinstance(graph.entry, SegmentEntry):
+    for each in rules_of(graph):
+        reader = f"{each.place[0]} {each.place[1]}"
+        yield Registered(
+            rule_id(version_id, each.place), each.rule, reader, each.pointer, each.watched
+        )
+    if isinstance(graph.entry, SegmentEntry | ScheduleEntry):
         member = Condition(field="segment", operator="=", value=str(graph.entry.segment_id))
-        pointer = "#/graph/entry/segment_id"
-        yield rule_id(version_id, "@entry", 0), Group(rules=[member]), "entry", pointer
+        yield Registered(
+            rule_id(version_id, ("@entry", 0)),
+            Group(rules=[member]),
+            "@entry",
+            "#/graph/entry/segment_id",
+            False,
+        )
 
 
 def dumped(graph: Graph) -> dict[str, Any]:

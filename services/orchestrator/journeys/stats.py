@@ -4,7 +4,7 @@ from collections import Counter
 from collections.abc import Iterable, Mapping
 
 from services.orchestrator.journeys.model import Flow, JourneyStats, NodeStats
-from services.orchestrator.journeys.step import ENTRY, EXIT
+from services.orchestrator.journeys.position import ENTRY, EXIT, REFUSED
 
 
 def summarise(
@@ -19,7 +19,11 @@ def summarise(
     exited: Counter[str] = Counter()
     reasons: Counter[str] = Counter()
     outcomes: dict[str, Counter[str]] = {}
+    refused: Counter[str] = Counter()
     for flow in flows:
+        if flow.target == REFUSED:
+            refused[flow.outcome] += flow.count
+            continue
         if flow.target == EXIT:
             exited[flow.source] += flow.count
             reasons[flow.outcome] += flow.count
@@ -36,6 +40,7 @@ def summarise(
         waiting=sum(waiting.values()),
         exited=sum(exited.values()),
         exits=dict(reasons),
+        refused=dict(refused),
         nodes={
             name: NodeStats(
                 entered=entered[name],

@@ -4,75 +4,44 @@ Logical time: steps take no time, a delay ends at its due time however late some
 live run and a replay of the same events walk the same way.
 """
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
-from typing import Any, Literal
-from uuid import UUID
+from collections.abc import Sequence
+from dataclasses import dataclass, field
 
-from services.orchestrator.journeys.compiled import Compiled, Happening, comparable, look_up
-from services.orchestrator.journeys.graph import (
-    Branch,
-    Delay,
-    Email,
-    Exit,
-    Node,
-    WaitEvent,
-    Webhook,
+from services.orchestrator.journeys import nodes, timing
+from services.orchestrator.journeys.compiled import Compiled, Happening
+from services.orchestrator.journeys.effects import (
+    Called,
+    Converted,
+    Effect,
+    Emitted,
+    ListChanged,
+    Send,
+    TaskAsked,
+    TraitsSet,
 )
-
-ENTRY = "@entry"
-EXIT = "@exit"
-
-
-@dataclass(slots=True, frozen=True)
-class Position:
-    """Where a participant is. Times in ms since the epoch.
-
-    `due`: the node is to be run. `waiting`: parked at it until `due_at` or an event. `visit` counts
-    arrivals, so (participant, node, visit) never repeats.
-    """
-
-    state: Literal["due", "waiting", "exited"]
-    node: str
-    visit: int
-    arrived_at: int
-    due_at: int
+from services.orchestrator.journeys.listen import Truths, end_by_rule, failed_target, first, reach
+from services.orchestrator.journeys.position import (
+    ENTRY,
+    NO_BRANCH,
+    Moved,
+    Position,
+    Step,
+    Way,
+    join,
+    leave,
+    park,
+    then,
+)
+from services.orchestrator.journeys.split import arm_of
+from services.orchestrator.journeys.timing import Person
 
 
 @dataclass(slots=True, frozen=True)
-class Moved:
-    """One transition; `outcome` says why: entered, event, timeout, elapsed, case_0, queued …"""
+class Known:
+    """What steps need to know of a person."""
 
-    source: str
-    outcome: str
-    target: str
-    at: int
-    visit: int
-
-
-@dataclass(slots=True, frozen=True)
-class Send:
-    """A message to be put into the ledger; its key is (participant, node, visit, channel)."""
-
-    node: str
-    visit: int
-    at: int
-    channel_id: UUID
-    template_id: UUID | None
-    payload: Mapping[str, Any] | None
-
-
-@dataclass(slots=True, frozen=True)
-class Step:
-    position: Position
-    moves: list[Moved] = field(default_factory=list)
-    sends: list[Send] = field(default_factory=list)
-    consumed: list[str] = field(default_factory=list)
-    """Message ids of the missed events that passed a wait: each event does so once."""
-
-
-Truths = Mapping[UUID, bool]
-"""What is true of one person: by id of a branch's rule."""
+    rules: Truths = field(default_factory=dict)
+    person: Person = field(default_factory=Person)
 
 
 def enter(compiled: Compiled, at: int) -> Step:
@@ -82,152 +51,166 @@ def enter(compiled: Compiled, at: int) -> Step:
     return Step(position, [Moved(ENTRY, "entered", first, at, 1)])
 
 
-def leave(position: Position, reason: str, at: int) -> Step:
-    """Out of the journey from wherever the participant is."""
-    exited = replace(position, state="exited", due_at=at)
-    return Step(exited, [Moved(position.node, reason, EXIT, at, position.visit)])
-
-
 def take(
     compiled: Compiled,
     position: Position,
-    truths: Truths | None,
+    way: Way,
+    known: Known | None,
     now: int,
     *,
     known_until: int | None = None,
-    trigger: Happening | None = None,
     missed: Sequence[Happening] = (),
 ) -> Step:
     """As far as the participant gets until `now`: parked, out, or before a node that needs facts.
 
-    With `truths` None nothing is known of the person: the way ends before the first branch or send.
+    With `known` None nothing is known of the person: the way ends before the first node that asks.
     A wait times out only up to `known_until` (default `now`): later events may not be known yet.
     `missed` are events of the person, oldest first, that may have come before their wait was
     reached; they count as if they came now.
     """
     step = Step(position)
     known_until = now if known_until is None else min(now, known_until)
-    while True:
-        position = step.position
-        if position.state == "exited":
-            return step
-        node = compiled.nodes[position.node]
-        if position.state == "waiting":
-            woken = _first(compiled, position, trigger, missed)
+    if known is not None and compiled.ends_by_rule and position.state != "exited":
+        end_by_rule(step, compiled, known.rules, now)
+    while step.position.state != "exited":
+        node = compiled.nodes[step.position.node]
+        if step.position.state == "waiting":
+            woken = first(compiled, step.position, way, missed)
             if woken is not None:
                 event, after = woken
                 missed = [each for each in missed if each is not event]
-                step = replace(
-                    step,
-                    position=after.position,
-                    moves=step.moves + after.moves,
-                    consumed=[*step.consumed, event.message_id],
-                )
+                join(step, after)
+                step.consumed.append(event.message_id)
                 continue
-            if position.due_at > (known_until if isinstance(node, WaitEvent) else now):
-                return step
-            step = _then(step, *_timer(node), at=position.due_at)
+            if step.position.due_at > (known_until if isinstance(node, nodes.Wait) else now):
+                break
+            outcome, target = _timer(node, step.position.best)
+            then(step, outcome, target, at=step.position.due_at)
             continue
-        if truths is None and isinstance(node, Branch | Email | Webhook):
-            return step
-        step = _run(step, node, compiled, truths or {})
+        if known is None and asks(compiled, node):
+            break
+        _run(step, node, compiled, way, known or Known())
+    return step
 
 
-def _first(
-    compiled: Compiled,
-    position: Position,
-    trigger: Happening | None,
-    events: Sequence[Happening],
-) -> tuple[Happening, Step] | None:
-    for event in events:
-        after = deliver(compiled, position, trigger, event)
-        if after is not None:
-            return event, after
-    return None
-
-
-def deliver(
-    compiled: Compiled, position: Position, trigger: Happening | None, event: Happening
-) -> Step | None:
-    """The step an event causes: None when the participant does not wait for it here and now."""
-    if position.state != "waiting":
-        return None
-    node = compiled.nodes[position.node]
-    if not isinstance(node, WaitEvent) or node.event != event.event:
-        return None
-    if not position.arrived_at <= event.at <= position.due_at:
-        return None
-    if not _matches(compiled, node, trigger, event):
-        return None
-    return _then(Step(position), "event", node.on_event, at=event.at)
-
-
-def may_await(
-    compiled: Compiled, position: Position, trigger: Happening | None, event: Happening
-) -> bool:
-    """Whether the event could pass a wait this participant has not reached yet."""
-    reached = position.due_at if position.state == "waiting" else position.arrived_at
-    if position.state == "exited" or event.event not in compiled.awaited or event.at < reached:
-        return False
-    return any(
-        isinstance(node, WaitEvent)
-        and node.event == event.event
-        and _matches(compiled, node, trigger, event)
-        for node in compiled.graph.nodes
-    )
-
-
-def _matches(
-    compiled: Compiled, node: WaitEvent, trigger: Happening | None, event: Happening
-) -> bool:
-    if trigger is not None and event.message_id == trigger.message_id:
-        return False
-    for path, trigger_path in node.match.items():
-        wanted = comparable(look_up(trigger.properties, trigger_path)) if trigger else None
-        if wanted is None or comparable(look_up(event.properties, path)) != wanted:
+def asks(compiled: Compiled, node: nodes.Node) -> bool:
+    """Whether a node can only be run with facts of the person."""
+    match node:
+        case nodes.Delay() | nodes.TimeWindow():
+            return timing.asks_person(node)
+        case nodes.Wait():
+            return any(branch.rule is not None for branch in node.branches)
+        case nodes.Split() | nodes.Task() | nodes.GoalReached() | nodes.ListChange() | nodes.Exit():
             return False
-    return compiled.wait_filters[node.id](event.properties, event.context)
+        case _:
+            return True
 
 
-def _run(step: Step, node: Node, compiled: Compiled, truths: Truths) -> Step:
+def _run(step: Step, node: nodes.Node, compiled: Compiled, way: Way, known: Known) -> None:
     """Runs the node of a due participant."""
     position = step.position
     at = position.arrived_at
     match node:
-        case Delay():
-            return replace(step, position=_parked(position, node.seconds))
-        case WaitEvent():
-            return replace(step, position=_parked(position, node.timeout_seconds))
-        case Branch():
-            for index, case in enumerate(node.branches):
-                if truths.get(compiled.rule_ids[node.id, index], False):
-                    return _then(step, f"case_{index}", case.next, at=at)
-            return _then(step, "otherwise", node.otherwise, at=at)
-        case Email():
-            send = Send(node.id, position.visit, at, node.channel_id, node.template_id, None)
-        case Webhook():
-            send = Send(node.id, position.visit, at, node.channel_id, None, node.payload)
-        case Exit():
-            gone = leave(position, node.reason, at)
-            return replace(step, position=gone.position, moves=step.moves + gone.moves)
-    step = replace(step, sends=[*step.sends, send])
-    # What becomes of the message is known later, and skipped is not sent.
-    return _then(step, "queued", node.next, at=at)
+        case nodes.Delay() | nodes.TimeWindow() | nodes.Task() | nodes.Wait():
+            _arrive(step, node, compiled, known)
+        case nodes.Branch():
+            outcome, target = _case(node, compiled, known)
+            then(step, outcome, target, at=at)
+        case nodes.Split():
+            salt = f"{way.journey_id}/{node.id}"
+            salt = f"{salt}/{way.rotation}" if node.each_time else salt
+            arm = arm_of(node.arms, salt, way.profile_id)
+            then(step, f"arm_{arm.id}", arm.next, at=at)
+        case nodes.Exit():
+            join(step, leave(position, node.reason, at))
+        case nodes.Webhook() if node.awaits:
+            step.effects.append(_effect(node, position))
+            park(step, at + 1000 * node.timeout_seconds)
+        case _:
+            effect = _effect(node, position)
+            step.effects.append(effect)
+            # What becomes of it is known later, and skipped is not sent.
+            then(step, "queued" if isinstance(effect, Send) else "done", node.next, at=at)
 
 
-def _timer(node: Node) -> tuple[str, str]:
-    if isinstance(node, WaitEvent):
-        return "timeout", node.on_timeout
-    assert isinstance(node, Delay)
-    return "elapsed", node.next
+def _case(node: nodes.Branch, compiled: Compiled, known: Known) -> tuple[str, str]:
+    for index, case in enumerate(node.branches):
+        if known.rules.get(compiled.rule_ids[node.id, index], False):
+            return f"case_{index}", case.next
+    return "otherwise", node.otherwise
 
 
-def _parked(position: Position, seconds: int) -> Position:
-    return replace(position, state="waiting", due_at=position.arrived_at + 1000 * seconds)
+Acting = (
+    nodes.Message
+    | nodes.Webhook
+    | nodes.UpdateProfile
+    | nodes.ListChange
+    | nodes.Emit
+    | nodes.CallJourney
+    | nodes.GoalReached
+)
 
 
-def _then(step: Step, outcome: str, target: str, *, at: int) -> Step:
+def _effect(node: Acting, position: Position) -> Effect:
+    visit, at = position.visit, position.arrived_at
+    match node:
+        case nodes.Message():
+            return Send(node.id, visit, at, node.channel_id, node.template_id, None)
+        case nodes.Webhook():
+            capture = node.capture if node.awaits else None
+            return Send(node.id, visit, at, node.channel_id, None, node.payload, capture)
+        case nodes.UpdateProfile():
+            return TraitsSet(node.id, visit, at, node.traits)
+        case nodes.ListChange():
+            return ListChanged(node.id, visit, at, node.segment_id, node.action)
+        case nodes.Emit():
+            return Emitted(node.id, visit, at, node.event, node.properties)
+        case nodes.CallJourney():
+            return Called(node.id, visit, at, node.journey_id, node.properties)
+        case nodes.GoalReached():
+            return Converted(node.goal, at)
+
+
+def _arrive(
+    step: Step,
+    node: nodes.Delay | nodes.TimeWindow | nodes.Task | nodes.Wait,
+    compiled: Compiled,
+    known: Known,
+) -> None:
+    """Rests at the node, or passes at once what would not hold anybody."""
     position = step.position
-    move = Moved(position.node, outcome, target, at, position.visit)
-    arrived = Position("due", target, position.visit + 1, at, at)
-    return replace(step, position=arrived, moves=[*step.moves, move])
+    at = position.arrived_at
+    due_at = timing.due_at(node, at, known.person)
+    if isinstance(node, nodes.Delay | nodes.TimeWindow) and (due_at is None or due_at <= at):
+        passed = "open" if isinstance(node, nodes.TimeWindow) else "past"
+        then(step, "no_time" if due_at is None else passed, node.next, at=at)
+        return
+    assert due_at is not None
+    park(step, due_at)
+    if isinstance(node, nodes.Task):
+        asked = TaskAsked(node.id, position.visit, at, due_at, node.title, node.department)
+        step.effects.append(asked)
+    if isinstance(node, nodes.Wait):
+        for number, listener in enumerate(compiled.waits[node.id]):
+            if listener.rule_id is not None and known.rules.get(listener.rule_id, False):
+                reach(step, compiled, number, at)
+                return
+
+
+def _timer(node: nodes.Node, best: int) -> tuple[str, str]:
+    """Outcome and target when the time of a node is up."""
+    match node:
+        case nodes.Wait():
+            if best != NO_BRANCH:
+                return f"case_{best}", node.branches[best].next
+            return "timeout", node.on_timeout
+        case nodes.Task():
+            return "timeout", node.on_timeout
+        case nodes.Webhook():
+            return "timeout", failed_target(node)
+        case nodes.TimeWindow():
+            return "opened", node.next
+        case nodes.Delay():
+            return "elapsed", node.next
+        case _:
+            raise AssertionError(f"nobody rests at a node of type {node.type}")

@@ -4,20 +4,31 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from uuid import UUID
 
-from services.orchestrator.journeys.graph import (
+from services.orchestrator.journeys.compiled import rules_of
+from services.orchestrator.journeys.entries import (
     ANCHOR_KEY,
-    Branch,
-    Delay,
-    Email,
+    ApiEntry,
     EventEntry,
-    Graph,
+    ScheduleEntry,
+)
+from services.orchestrator.journeys.graph import Graph
+from services.orchestrator.journeys.nodes import (
+    Delay,
+    GoalReached,
+    Message,
     Node,
-    SegmentEntry,
-    WaitEvent,
+    Split,
+    Task,
+    Wait,
     Webhook,
     exits_of,
+    fits,
 )
+from services.orchestrator.journeys.shapes import Condition, EventMatch
+from services.orchestrator.schedules.recurrence import next_occurrence
 from services.rules import RuleInvalid, compile_filter, normalise
+
+LONG_AGO = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,6 +40,7 @@ class Finding:
 def findings(graph: Graph) -> list[Finding]:
     """What can be said from the graph alone; empty when it may be published."""
     found = [*_entry(graph), *_references(graph), *_rules(graph), *_matches(graph)]
+    found += _goals(graph)
     return found or [*_unreachable(graph), *_loops(graph)]
 
 
@@ -39,15 +51,14 @@ def missing(
     found = []
     for index, node in enumerate(graph.nodes):
         at = f"#/graph/nodes/{index}"
-        if isinstance(node, Email | Webhook):
+        if isinstance(node, Message | Webhook):
             kind = channel_types.get(node.channel_id)
             if kind is None:
                 found.append(Finding(f"{at}/channel_id", "There is no such channel."))
-            elif kind != node.type:
-                found.append(
-                    Finding(f"{at}/channel_id", f"This node needs a channel of type {node.type}.")
-                )
-        if isinstance(node, Email) and node.template_id not in template_ids:
+            elif not fits(node, kind):
+                wanted = "of type webhook" if isinstance(node, Webhook) else "that is no webhook"
+                found.append(Finding(f"{at}/channel_id", f"This node needs a channel {wanted}."))
+        if isinstance(node, Message) and node.template_id not in template_ids:
             found.append(Finding(f"{at}/template_id", "There is no such message template."))
     return found
 
@@ -56,14 +67,21 @@ def _entry(graph: Graph) -> Iterator[Finding]:
     entry = graph.entry
     if entry.next not in {node.id for node in graph.nodes}:
         yield Finding("#/graph/entry/next", f"There is no node {entry.next!r}.")
-    if isinstance(entry, SegmentEntry):
-        if entry.entry_mode == "concurrent_by_key":
-            yield Finding(
-                "#/graph/entry/entry_mode", "A segment gives no instance key to tell apart by."
-            )
-        return
-    if entry.entry_mode == "concurrent_by_key" and not entry.instance_key:
-        yield Finding("#/graph/entry/instance_key", "concurrent_by_key needs an instance key.")
+    if entry.entry_mode == "concurrent_by_key":
+        if not isinstance(entry, EventEntry | ApiEntry):
+            detail = "This entry gives no instance key to tell apart by."
+            yield Finding("#/graph/entry/entry_mode", detail)
+        elif not entry.instance_key:
+            yield Finding("#/graph/entry/instance_key", "concurrent_by_key needs an instance key.")
+    if isinstance(entry, EventEntry):
+        yield from _anchor(entry)
+    if isinstance(entry, ScheduleEntry) and next_occurrence(entry, LONG_AGO) is None:
+        yield Finding(
+            "#/graph/entry/recurrence", "This rule gives no time within five years of its start."
+        )
+
+
+def _anchor(entry: EventEntry) -> Iterator[Finding]:
     if ANCHOR_KEY in entry.instance_key and entry.anchor is None:
         index = entry.instance_key.index(ANCHOR_KEY)
         yield Finding(
@@ -96,16 +114,28 @@ def _rules(graph: Graph) -> Iterator[Finding]:
         yield from _where(entry.where, "#/graph/entry/where")
         if entry.unless is not None:
             yield from _where(entry.unless.where, "#/graph/entry/unless/where")
+    for pointer, condition in _conditions(graph):
+        yield from _where(condition.where, f"{pointer}/where")
+    for placed in rules_of(graph):
+        try:
+            normalise(placed.rule)
+        except RuleInvalid as error:
+            yield Finding(placed.pointer + error.pointer, error.detail)
+
+
+def _conditions(graph: Graph) -> Iterator[tuple[str, Condition | EventMatch]]:
+    """Whatever looks for events, with its place."""
     for index, node in enumerate(graph.nodes):
-        if isinstance(node, WaitEvent):
-            yield from _where(node.where, f"#/graph/nodes/{index}/where")
-        if isinstance(node, Branch):
+        if isinstance(node, Wait):
+            at = f"#/graph/nodes/{index}"
             for number, branch in enumerate(node.branches):
-                try:
-                    normalise(branch.rule)
-                except RuleInvalid as error:
-                    at = f"#/graph/nodes/{index}/branches/{number}/rule{error.pointer}"
-                    yield Finding(at, error.detail)
+                yield f"{at}/branches/{number}", branch
+            for number, reset in enumerate(node.reset_on):
+                yield f"{at}/reset_on/{number}", reset
+    for number, goal in enumerate(graph.goals):
+        yield f"#/graph/goals/{number}", goal
+    for number, rule in enumerate(graph.exit_rules):
+        yield f"#/graph/exit_rules/{number}", rule
 
 
 def _where(where: object, pointer: str) -> Iterator[Finding]:
@@ -116,13 +146,28 @@ def _where(where: object, pointer: str) -> Iterator[Finding]:
 
 
 def _matches(graph: Graph) -> Iterator[Finding]:
-    if isinstance(graph.entry, EventEntry):
+    if isinstance(graph.entry, EventEntry | ApiEntry):
         return
+    for pointer, condition in _conditions(graph):
+        if condition.match:
+            yield Finding(f"{pointer}/match", "This entry has no event to match with.")
+
+
+def _goals(graph: Graph) -> Iterator[Finding]:
+    known: set[str] = set()
+    for number, goal in enumerate(graph.goals):
+        if goal.id in known:
+            yield Finding(f"#/graph/goals/{number}/id", f"Another goal has the id {goal.id!r}.")
+        known.add(goal.id)
     for index, node in enumerate(graph.nodes):
-        if isinstance(node, WaitEvent) and node.match:
+        if isinstance(node, GoalReached) and node.goal not in known:
             yield Finding(
-                f"#/graph/nodes/{index}/match", "A segment entry has no event to match with."
+                f"#/graph/nodes/{index}/goal", f"The journey has no goal {node.goal!r} in `goals`."
             )
+        if isinstance(node, Task) and len({each.id for each in node.outcomes}) < len(node.outcomes):
+            yield Finding(f"#/graph/nodes/{index}/outcomes", "Two outcomes have the same id.")
+        if isinstance(node, Split) and len({arm.id for arm in node.arms}) < len(node.arms):
+            yield Finding(f"#/graph/nodes/{index}/arms", "Two arms have the same id.")
 
 
 def _unreachable(graph: Graph) -> Iterator[Finding]:
@@ -167,7 +212,17 @@ def _loops(graph: Graph) -> Iterator[Finding]:
 
 
 def _instant_exits(node: Node) -> list[str]:
-    # A wait may pass at once, but each event passes a person on once only: no endless loop there.
-    if isinstance(node, Delay | WaitEvent):
-        return []
-    return [target for _, target in exits_of(node)]
+    """Where the node may lead without any time passing.
+
+    An event passes a wait once only, so no endless loop there; a rule that goes on to hold passes
+    it each time. Delays may be over already when they are reached, unless they last for a time.
+    """
+    match node:
+        case Delay(seconds=int()) | Task():
+            return []
+        case Webhook() if node.awaits:
+            return []
+        case Wait():
+            return [branch.next for branch in node.branches if branch.rule is not None]
+        case _:
+            return [target for _, target in exits_of(node)]

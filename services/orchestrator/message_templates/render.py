@@ -124,6 +124,7 @@ class Parts:
     subject: str
     text: str
     html: str | None
+    extras: Mapping[str, Any] | None = None
 
 
 @lru_cache(maxsize=512)

@@ -16,6 +16,7 @@ from services.kit.problems import InvalidRequest, problem_responses
 from services.kit.strict import StrictRoute
 from services.orchestrator.errors import MessageTemplateNotFound
 from services.orchestrator.message_templates import render, store
+from services.orchestrator.message_templates.extras import Extras, check_extras
 from services.orchestrator.message_templates.store import MessageTemplate
 from services.orchestrator.paging import after_id, page_of
 
@@ -52,6 +53,7 @@ class MessageTemplateCreate(BaseModel):
     subject: str = Field(min_length=1, max_length=2_000)
     text: Source
     html: Source | None = Field(None, description="Values are HTML-escaped unless `| safe`.")
+    extras: Extras | None = Field(None, description="What only some kinds of channels read.")
 
 
 class PreviewRequest(BaseModel):
@@ -84,6 +86,8 @@ def _check(body: MessageTemplateCreate) -> None:
             source = getattr(body, part)
             if source is not None:
                 render.check(part, source)
+        if body.extras is not None:
+            check_extras(body.extras.model_dump())
     except render.TemplateInvalid as error:
         raise InvalidRequest.at(f"#/{error.part}", error.detail) from error
 

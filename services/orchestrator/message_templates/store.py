@@ -10,6 +10,7 @@ from sqlalchemy import func, select, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from services.orchestrator.message_templates.extras import Extras
 from services.orchestrator.message_templates.render import Parts
 from services.orchestrator.message_templates.tables import MessageTemplateRow
 
@@ -19,6 +20,7 @@ COLUMNS = (
     MessageTemplateRow.subject,
     MessageTemplateRow.text,
     MessageTemplateRow.html,
+    MessageTemplateRow.extras,
     MessageTemplateRow.created_at,
     MessageTemplateRow.updated_at,
 )
@@ -30,6 +32,7 @@ class MessageTemplate(BaseModel):
     subject: str = Field(examples=["{{ profile.traits.first_name | default: 'Hello' }}, still on"])
     text: str
     html: str | None
+    extras: Extras | None
     created_at: datetime
     updated_at: datetime
 
@@ -78,7 +81,7 @@ async def sources(session: AsyncSession, template_ids: Collection[UUID]) -> dict
     """What is to be rendered, by id; archived ones too, as journeys may still use them."""
     statement = select(*COLUMNS).where(MessageTemplateRow.id.in_(template_ids))
     rows = await session.execute(statement)
-    return {row.id: Parts(row.subject, row.text, row.html) for row in rows}
+    return {row.id: Parts(row.subject, row.text, row.html, row.extras) for row in rows}
 
 
 async def existing(session: AsyncSession, template_ids: Collection[UUID]) -> set[UUID]:

@@ -1,6 +1,7 @@
 """Message templates."""
 
 from datetime import datetime
+from typing import Any
 from uuid import UUID
 
 from sqlalchemy import Index, func
@@ -19,6 +20,8 @@ class MessageTemplateRow(Table):
     subject: Mapped[str]
     text: Mapped[str]
     html: Mapped[str | None]
+    extras: Mapped[dict[str, Any] | None]
+    """What only some kinds of channels read: a provider's template, its variables, a link."""
     archived_at: Mapped[datetime | None]
     created_at: Mapped[datetime] = mapped_column(server_default=func.now())
     updated_at: Mapped[datetime] = mapped_column(server_default=func.now())

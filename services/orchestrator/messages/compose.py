@@ -1,14 +1,18 @@
 """From a step's send to a ledger row: who it goes to, rendered with what is known now. Pure."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 from uuid import UUID
 
 from services.contracts.profile import ProfileFacts
+from services.orchestrator.delivery.port import Kind
+from services.orchestrator.delivery.registry import KINDS, MEDIA
+from services.orchestrator.devices.store import Place
 from services.orchestrator.engine.participants import Participant
+from services.orchestrator.journeys.effects import Send
 from services.orchestrator.journeys.graph import Graph, required_consents
-from services.orchestrator.journeys.step import Send
+from services.orchestrator.message_templates.extras import render_extras
 from services.orchestrator.message_templates.render import (
     Parts,
     TemplateInvalid,
@@ -27,6 +31,10 @@ class Kit:
     templates: Mapping[UUID, Parts]
     public_url: str = ""
     """Where people reach the gateway: the start of links."""
+    configs: Mapping[UUID, Mapping[str, Any]] = field(default_factory=dict)
+    """What is public of the channels, by id."""
+    devices: Mapping[Place, UUID] = field(default_factory=dict)
+    """Devices of the people the messages go to."""
 
 
 def compose(
@@ -66,19 +74,23 @@ def compose(
     try:
         if send.payload is not None:
             message.content = {"payload": render_payload(send.payload, variables)}
+            if send.capture is not None:
+                message.content["capture"] = dict(send.capture)
             return message
-        message.contact = address(facts)
+        kind = KINDS[message.channel_type]
+        message.contact = address(kind, message, facts, kit)
         source = kit.templates.get(send.template_id) if send.template_id else None
-        if message.contact is None:
+        if message.contact is None and (kind.address or kind.device):
             message.skipped = "no_address"
         elif source is None:
             message.skipped = "no_template"
-        elif message.required and not links["unsubscribe_url"]:
+        elif kind.content == "provider_template" and not has_provider_template(source):
+            message.skipped = "no_provider_template"
+        elif kind.content == "mail" and message.required and not links["unsubscribe_url"]:
             message.skipped = "no_unsubscribe_link"
         else:
-            parts = render(source, variables)
-            message.content = {"subject": parts.subject, "text": parts.text, "html": parts.html}
-            if message.required:
+            message.content = content_of(kind, source, variables)
+            if kind.content == "mail" and message.required:
                 message.content["unsubscribe_url"] = links["unsubscribe_url"]
     except TemplateInvalid as error:
         message.skipped = "template_error"
@@ -86,9 +98,32 @@ def compose(
     return message
 
 
-def address(facts: ProfileFacts) -> str | None:
-    """The person's latest email address."""
-    return next(iter(facts.identifiers.get("email", ())), None)
+def address(kind: Kind, message: NewMessage, facts: ProfileFacts, kit: Kit) -> str | None:
+    """Where a message of this kind reaches the person; of a device its id, as tokens change."""
+    config = kit.configs.get(message.channel_id, {})
+    if kind.device is not None:
+        app = config.get("app", "default")
+        device = kit.devices.get((message.profile_id, kind.device, app))
+        return None if device is None else str(device)
+    return None if kind.address is None else kind.address(facts, config)
+
+
+def has_provider_template(source: Parts) -> bool:
+    return bool(source.extras and source.extras.get("provider_template"))
+
+
+def content_of(kind: Kind, source: Parts, variables: Mapping[str, Any]) -> dict[str, Any]:
+    """What a channel of this kind sends; parts that it does not send are not rendered."""
+    if kind.content == "mail":
+        parts = render(source, variables)
+        return {"subject": parts.subject, "text": parts.text, "html": parts.html}
+    extras = render_extras(source.extras or {}, variables)
+    if kind.content == "provider_template":
+        return extras
+    parts = render(Parts(source.subject, source.text, None), variables)
+    if kind.content == "text":
+        return {"text": parts.text}
+    return {"subject": parts.subject, "text": parts.text, **extras}
 
 
 def links_of(message: NewMessage, facts: ProfileFacts, public_url: str) -> dict[str, Any]:
@@ -96,7 +131,9 @@ def links_of(message: NewMessage, facts: ProfileFacts, public_url: str) -> dict[
     if facts.links is None:
         return {"unsubscribe_url": None, "preferences_url": None, "confirm_urls": {}}
     base, tokens = f"{public_url}/v1", facts.links
-    token = tokens.unsubscribe.get(message.required[-1]) if message.required else None
+    # The links asked for end consents to mail.
+    mail = MEDIA.get(message.channel_type) == "email"
+    token = tokens.unsubscribe.get(message.required[-1]) if mail and message.required else None
     return {
         "unsubscribe_url": f"{base}/unsubscribe/{token}" if token else None,
         "preferences_url": f"{base}/preferences/{tokens.preferences}",
@@ -113,7 +150,7 @@ def variables_of(participant: Participant, graph: Graph, facts: ProfileFacts) ->
         "profile": {
             "id": str(participant.profile_id),
             "user_id": next(iter(facts.identifiers.get("user_id", ())), None),
-            "email": address(facts),
+            "email": next(iter(facts.identifiers.get("email", ())), None),
             "traits": facts.traits,
         },
         "event": {
@@ -122,4 +159,5 @@ def variables_of(participant: Participant, graph: Graph, facts: ProfileFacts) ->
             "properties": {} if general else trigger.get("properties", {}),
         },
         "journey": {"name": graph.name},
+        "context": participant.context,
     }

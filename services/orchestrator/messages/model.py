@@ -52,6 +52,10 @@ class Claimed:
     attempts: int
     created_at: int
     profile_id: UUID
+    participant_id: UUID
+    device_id: UUID | None = None
+    """Of a push: `contact` is then the device's token, as it is now."""
+    device_keys: dict[str, Any] | None = None
 
 
 class Message(BaseModel):
@@ -70,7 +74,9 @@ class Message(BaseModel):
     )
     profile_id: UUID
     channel_id: UUID
-    channel_type: Literal["email", "webhook"]
+    channel_type: str = Field(
+        description="The kind of the channel; `docs/channels.md` lists them.", examples=["email"]
+    )
     template_id: UUID | None
     purpose: Literal["marketing", "transactional"]
     state: MessageState = Field(
@@ -79,14 +85,19 @@ class Message(BaseModel):
     )
     reason: str | None = Field(
         description="Why it was skipped or failed, or is tried again: for example `no_consent`, "
-        "`unreachable`, `http_500`, `address_not_allowed` (a webhook to a private address).",
+        "`unreachable`, `http_500`, `address_not_allowed` (a webhook to a private address). "
+        "`dead_address: …`: nothing will ever arrive there. `exited: bought`: a goal or exit rule "
+        "ended the journey first.",
         examples=["no_consent"],
     )
     contact: str | None = Field(
-        description="The address it goes to; null where there is none, and for webhooks, which go "
-        "to the URL of their channel."
+        description="The address it goes to, of a push the device's id; null where there is none, "
+        "and for channels with an address of their own, such as webhooks."
     )
-    content: dict[str, Any] = Field(description="As rendered: subject, text, html; or payload.")
+    content: dict[str, Any] = Field(
+        description="As rendered, what the kind of channel sends: subject, text, html, "
+        "data, …; or payload."
+    )
     attempts: int
     provider_id: str | None
     created_at: datetime

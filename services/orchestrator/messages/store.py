@@ -1,6 +1,6 @@
 """SQL of the send ledger."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 from uuid import UUID
 
@@ -42,6 +42,7 @@ TOLD = (
     "version_id",
     "participant_id",
     "node",
+    "visit",
     "profile_id",
     "channel_id",
     "channel_type",
@@ -113,6 +114,33 @@ _NEW = {
     "content": "jsonb",
     "skipped": "text",
 }
+
+
+async def withdraw(
+    session: AsyncSession, workspace_id: UUID, ended: Mapping[UUID, str], now: int
+) -> list[Row[Any]]:
+    """Skip what is queued for these participants, each for its reason; returns those rows.
+
+    What a sender has claimed already is on its way.
+    """
+    rows = await session.execute(
+        text(
+            f"""
+            UPDATE message m SET state = 'skipped', reason = 'exited: ' || u.reason, run_at = NULL,
+                fence = m.fence + 1, updated_at = :now
+            FROM unnest(CAST(:ids AS uuid[]), CAST(:reasons AS text[])) AS u (id, reason)
+            WHERE m.workspace_id = :ws AND m.participant_id = u.id AND m.state IN ('queued', 'held')
+            RETURNING {told("m")}
+            """  # noqa: S608 - names of this file
+        ),
+        {
+            "ws": workspace_id,
+            "ids": list(ended),
+            "reasons": list(ended.values()),
+            "now": from_ms(now),
+        },
+    )
+    return list(rows.all())
 
 
 async def find(session: AsyncSession, message_id: UUID) -> Row[Any] | None:

@@ -53,6 +53,10 @@ class ReplayResult(BaseModel):
     completed: int = Field(description="Left by an exit whose reason is `completed`.")
     reminded: int = Field(description="Participants a message was sent to, or would have been.")
     sends: int = Field(description="Messages sent, or that would have been.")
+    goals: dict[str, int] = Field(
+        default_factory=dict,
+        description="Participants who reached each goal while they were in the journey.",
+    )
     messages: dict[str, int] = Field(
         default_factory=dict, description="With `deliver=sink`: messages by state, up to date."
     )

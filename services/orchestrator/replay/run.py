@@ -17,13 +17,13 @@ from services.contracts.tracking import EventScan
 from services.kit.http import ServiceClient
 from services.kit.postgres import SessionMaker, workspace_tx
 from services.kit.problems import Unavailable
-from services.orchestrator.engine.execute import links_of, load_kit
+from services.orchestrator.engine.execute import links_of, load_kit, with_devices
 from services.orchestrator.engine.participants import Participant
 from services.orchestrator.journeys.compiled import Compiled, Happening, compile_graph
+from services.orchestrator.journeys.effects import Send
 from services.orchestrator.journeys.graph import Graph
 from services.orchestrator.journeys.model import Flow
 from services.orchestrator.journeys.stats import summarise
-from services.orchestrator.journeys.step import Send
 from services.orchestrator.messages import store as messages
 from services.orchestrator.messages.compose import Kit, compose
 from services.orchestrator.messages.model import NewMessage
@@ -82,7 +82,7 @@ async def _run(replayer: Replayer, workspace_id: UUID, row: Any, now: int) -> Re
     deliver = row.request["deliver"] == "sink"
     compiled = compile_graph(row.id, Graph.model_validate(row.graph))
     history = History(compiled)
-    simulation = Simulation(compiled, row.journey_id, row.id, history.truths, history.observe)
+    simulation = Simulation(compiled, row.journey_id, row.id, history.known, history.observe)
     delivery = await _delivery(replayer, workspace_id, row.id, compiled, request)
     scan = EventScan(
         events=sorted(compiled.event_names | history.event_names),
@@ -120,6 +120,7 @@ def result_of(simulation: Simulation) -> ReplayResult:
         completed=stats.exits.get("completed", 0),
         reminded=simulation.reminded,
         sends=simulation.sent,
+        goals=dict(simulation.goals),
         stats=stats,
     )
 
@@ -141,12 +142,14 @@ class _Delivery:
             people = {participant.profile_id for participant, _ in block}
             links = links_of([self.graph])
             facts = await _facts(self.replayer.profile, self.workspace_id, people, links)
-            rows = await asyncio.to_thread(self._compose, block, facts)
+            async with workspace_tx(self.replayer.maker, self.workspace_id) as session:
+                kit = await with_devices(session, self.kit, people)
+            rows = await asyncio.to_thread(self._compose, block, facts, kit)
             async with workspace_tx(self.replayer.maker, self.workspace_id) as session:
                 await messages.add(session, self.workspace_id, rows, now)
 
     def _compose(
-        self, block: Sequence[tuple[Participant, Send]], facts: dict[UUID, ProfileFacts]
+        self, block: Sequence[tuple[Participant, Send]], facts: dict[UUID, ProfileFacts], kit: Kit
     ) -> list[NewMessage]:
         return [
             compose(
@@ -154,7 +157,7 @@ class _Delivery:
                 send,
                 self.graph,
                 facts.get(participant.profile_id),
-                self.kit,
+                kit,
                 replay_id=self.replay_id,
                 channel_id=self.channel_id,
             )

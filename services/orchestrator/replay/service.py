@@ -11,7 +11,9 @@ from services.orchestrator.channels import store as channels
 from services.orchestrator.engine import position_store
 from services.orchestrator.errors import JourneyInvalid
 from services.orchestrator.journeys import service as journeys
-from services.orchestrator.journeys.graph import Email, EventEntry, Graph, Webhook
+from services.orchestrator.journeys.entries import EventEntry
+from services.orchestrator.journeys.graph import Graph
+from services.orchestrator.journeys.nodes import Message, Webhook, fits
 from services.orchestrator.replay import store
 from services.orchestrator.replay.model import Deliver, ReplayCreate
 
@@ -56,7 +58,9 @@ async def create(
 async def _sinks_only(session: AsyncSession, graph: Graph, channel_id: UUID | None) -> None:
     """A replay must never reach a real person."""
     senders = [
-        (index, node) for index, node in enumerate(graph.nodes) if isinstance(node, Email | Webhook)
+        (index, node)
+        for index, node in enumerate(graph.nodes)
+        if isinstance(node, Message | Webhook)
     ]
     wanted = {channel_id} if channel_id else {node.channel_id for _, node in senders}
     targets = await channels.targets(session, wanted)
@@ -66,9 +70,9 @@ async def _sinks_only(session: AsyncSession, graph: Graph, channel_id: UUID | No
             raise InvalidRequest.at("#/channel_id", "There is no such channel.")
         if not target.sink:
             raise InvalidRequest.at("#/channel_id", "This channel is not marked as a sink.")
-        if any(node.type != target.type for _, node in senders):
+        if not all(fits(node, target.type) for _, node in senders):
             raise InvalidRequest.at(
-                "#/channel_id", f"The journey has nodes that are not of type {target.type}."
+                "#/channel_id", f"The journey has nodes that cannot send by {target.type}."
             )
         return
     errors = [

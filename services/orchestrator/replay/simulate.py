@@ -10,13 +10,15 @@ from dataclasses import dataclass, field
 from uuid import UUID, uuid5
 
 from services.orchestrator.engine.participants import Participant, trigger_of
-from services.orchestrator.journeys import enter, step
+from services.orchestrator.journeys import enter, listen, step
 from services.orchestrator.journeys.compiled import Compiled, Happening
+from services.orchestrator.journeys.effects import Converted, Send
 from services.orchestrator.journeys.enter import Admission, AnchorState
-from services.orchestrator.journeys.step import EXIT, Send, Step, Truths
+from services.orchestrator.journeys.position import EXIT, Step
+from services.orchestrator.journeys.step import Known
 
-TruthsAt = Callable[[UUID, int], Truths]
-"""What is true of a person at a virtual time, by rule id."""
+KnownAt = Callable[[UUID, int], Known]
+"""What is known of a person at a virtual time."""
 Observe = Callable[[Happening], None]
 """Told of each event when its time has come, before anybody asks what is true then."""
 
@@ -26,6 +28,7 @@ class _Virtual:
     participant: Participant
     missed: list[Happening] = field(default_factory=list)
     sent: bool = False
+    reached: set[str] = field(default_factory=set)
 
 
 @dataclass(slots=True)
@@ -43,13 +46,13 @@ class Simulation:
         compiled: Compiled,
         journey_id: UUID,
         replay_id: UUID,
-        truths: TruthsAt,
+        known: KnownAt,
         observe: Observe = lambda event: None,
     ) -> None:
         self._compiled = compiled
         self._journey_id = journey_id
         self._replay_id = replay_id
-        self._truths = truths
+        self._known = known
         self._observe_for_truths = observe
         self._anchors: dict[tuple[UUID, str], AnchorState] = {}
         self._entries: dict[tuple[UUID, str], _Entry] = {}
@@ -60,6 +63,7 @@ class Simulation:
         self._people: set[UUID] = set()
         self._sends: list[tuple[Participant, Send]] = []
         self.flows: Counter[tuple[str, str, str]] = Counter()
+        self.goals: Counter[str] = Counter()
         self.entered = 0
         self.reminded = 0
         self.sent = 0
@@ -107,7 +111,7 @@ class Simulation:
         for event in group:
             if enter.is_barring(self._compiled, event):
                 self._observe(event, enter.observe_barring)
-            if event.event in self._compiled.awaited:
+            if event.event in self._compiled.awaited or event.event in self._compiled.ending:
                 self._deliver(event)
         self._fire(group[0].at)
 
@@ -164,12 +168,12 @@ class Simulation:
         compiled = self._compiled
         for virtual in list(self._live.get(event.profile_id, ())):
             participant = virtual.participant
-            trigger = participant.happening
-            after = step.deliver(compiled, participant.position, trigger, event)
+            way = participant.way
+            after = listen.deliver(compiled, participant.position, way, event)
             if after is not None:
                 self._record(virtual, after)
                 self._take(virtual, event.at)
-            elif step.may_await(compiled, participant.position, trigger, event):
+            elif listen.may_await(compiled, participant.position, way, event):
                 virtual.missed.append(event)
 
     def _fire(self, until: int) -> None:
@@ -177,17 +181,20 @@ class Simulation:
         while self._timers and self._timers[0][0] <= until:
             due_at, _, visit, virtual = heapq.heappop(self._timers)
             position = virtual.participant.position
-            if position.state == "waiting" and position.visit == visit:
+            # A timeout that was started anew has a later timer.
+            if position.state == "waiting" and (position.visit, position.due_at) == (visit, due_at):
                 self._take(virtual, due_at)
 
     def _take(self, virtual: _Virtual, now: int) -> None:
         participant = virtual.participant
+        if participant.position.state == "exited":
+            return
         taken = step.take(
             self._compiled,
             participant.position,
-            self._truths(participant.profile_id, now) if self._compiled.rule_ids else {},
+            participant.way,
+            self._known(participant.profile_id, now),
             now,
-            trigger=participant.happening,
             missed=virtual.missed,
         )
         self._record(virtual, taken)
@@ -206,11 +213,16 @@ class Simulation:
             self.flows[move.source, move.outcome, move.target] += 1
             if move.target == EXIT:
                 self._exit(virtual, move.at)
-        if taken.sends:
+        sends = [effect for effect in taken.effects if isinstance(effect, Send)]
+        if sends:
             self.reminded += not virtual.sent
             virtual.sent = True
-            self.sent += len(taken.sends)
-            self._sends.extend((participant, send) for send in taken.sends)
+            self.sent += len(sends)
+            self._sends.extend((participant, send) for send in sends)
+        for effect in taken.effects:
+            if isinstance(effect, Converted) and effect.goal not in virtual.reached:
+                virtual.reached.add(effect.goal)
+                self.goals[effect.goal] += 1
 
     def _exit(self, virtual: _Virtual, at: int) -> None:
         participant = virtual.participant

@@ -6,10 +6,14 @@ known how long something has held: a rule that asks it does not hold.
 
 from collections.abc import Collection, Iterable
 from uuid import UUID
+from zoneinfo import ZoneInfo
 
 from services.contracts.profile import ProfileFacts
-from services.orchestrator.journeys.compiled import Compiled, Happening, branch_rules
-from services.orchestrator.journeys.step import Truths
+from services.orchestrator.journeys import timing
+from services.orchestrator.journeys.compiled import Compiled, Happening, rules_of
+from services.orchestrator.journeys.nodes import Delay, TimeWindow
+from services.orchestrator.journeys.step import Known
+from services.orchestrator.journeys.zones import zone_of
 from services.rules import EMPTY, Person, compile_memory, normalise, update
 from services.rules.filters import filter_of
 
@@ -19,24 +23,29 @@ class History:
 
     def __init__(self, compiled: Compiled) -> None:
         rules = {
-            compiled.rule_ids[key]: normalise(rule)
-            for key, rule in branch_rules(compiled.graph).items()
+            compiled.rule_ids[each.place]: normalise(each.rule) for each in rules_of(compiled.graph)
         }
         self._holds = {rule_id: compile_memory(rule) for rule_id, rule in rules.items()}
         leaves = {leaf.leaf_id: leaf for rule in rules.values() for leaf in rule.leaves}
         self._leaves = [(leaf, filter_of(leaf.where)) for leaf in leaves.values()]
         self._people: dict[UUID, Person] = {}
+        self._zones: dict[UUID, ZoneInfo] = {}
+        self._timezone = compiled.graph.timezone
+        timed = [node for node in compiled.graph.nodes if isinstance(node, Delay | TimeWindow)]
+        self._asks = bool(self._holds) or any(map(timing.asks_person, timed))
 
     @property
     def event_names(self) -> set[str]:
         return {leaf.event for leaf, _ in self._leaves}
 
     def unknown(self, profile_ids: Iterable[UUID]) -> set[UUID]:
-        """Those whose facts are needed first; nobody where no branch asks."""
-        return set(profile_ids) - self._people.keys() if self._holds else set()
+        """Those whose facts are needed first; nobody where no node asks."""
+        return set(profile_ids) - self._people.keys() if self._asks else set()
 
     def learn(self, facts: Collection[ProfileFacts]) -> None:
         for each in facts:
+            zone = zone_of(each.traits, each.identifiers, self._timezone)
+            self._zones[each.asked_id] = zone
             self._people[each.asked_id] = Person(
                 traits=each.traits,
                 segments=frozenset(map(str, each.segments)),
@@ -55,6 +64,11 @@ class History:
                 states[leaf.leaf_id] = update(states.get(leaf.leaf_id, EMPTY), leaf, [event.at])
                 person.leaf_states = states
 
-    def truths(self, profile_id: UUID, now: int) -> Truths:
-        person = self._people.get(profile_id, Person())
-        return {rule_id: holds(person, now) for rule_id, holds in self._holds.items()}
+    def known(self, profile_id: UUID, now: int) -> Known:
+        person = self._people.get(profile_id)
+        if person is None:
+            return Known({rule_id: holds(Person(), now) for rule_id, holds in self._holds.items()})
+        return Known(
+            {rule_id: holds(person, now) for rule_id, holds in self._holds.items()},
+            timing.Person(person.traits, self._zones[profile_id]),
+        )

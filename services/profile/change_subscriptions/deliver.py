@@ -161,16 +161,17 @@ class Deliveries:
                 self._client.stream("POST", mine.url, content=body, headers=headers) as response,
             ):
                 return str(response.status_code)
+        except TimeoutError:
+            return "no answer in time"
         except httpx2.ConnectError as error:
             refused = isinstance(error.__cause__, AddressRefused)
             return "address not allowed" if refused else "cannot be reached"
-        except TimeoutError:
-            return "no answer in time"
-        except httpx2.InvalidURL:
-            # Kept by an older version, which did not look so closely.
-            return "not a valid address"
         except httpx2.TransportError as error:
             return type(error).__name__
+        except httpx2.InvalidURL:
+            # Taken by a version that checked less. Raised on, it would end all work of the
+            # workspace, again and again.
+            return "address not valid"
 
 
 def pause(attempts: int) -> float:

@@ -3,6 +3,7 @@
 import base64
 import secrets
 from datetime import datetime
+from functools import partial
 from http import HTTPStatus
 from typing import Annotated, Literal
 from uuid import UUID
@@ -49,7 +50,7 @@ class SubscriptionCreate(BaseModel):
         },
     )
 
-    url: Annotated[str, Field(max_length=2000), AfterValidator(web_address)]
+    url: Annotated[str, Field(max_length=2000), AfterValidator(partial(web_address, local=True))]
     types: list[ChangeType] = Field(
         default_factory=list, max_length=50, description="Only these; all, if empty."
     )

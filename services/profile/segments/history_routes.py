@@ -71,8 +71,7 @@ async def list_versions(
 ) -> Page[SegmentVersion]:
     segment = await service.read(session, caller.workspace_id, segment_id)
     key = paging.after(int)
-    # Bound to what the column can hold: a made-up cursor is an empty page, not an error.
-    before = _NEWEST if key is None else min(int(key[0]), _NEWEST)
+    before = _NEWEST if key is None else int(key[0])
     found = await store.versions(session, caller.workspace_id, segment_id, before, paging.limit + 1)
     some = found[: paging.limit]
     return Page(
@@ -98,7 +97,7 @@ async def list_versions(
 )
 async def restore_version(
     segment_id: UUID,
-    version: Annotated[int, Path(ge=1, lt=_NEWEST)],
+    version: Annotated[int, Path(ge=1, lt=2**31)],
     session: Session,
     caller: UserCaller,
     request: Request,

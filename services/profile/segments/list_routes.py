@@ -8,8 +8,9 @@ from uuid import UUID
 from fastapi import APIRouter, BackgroundTasks, Request
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
+from services.contracts.profile import ListMove
 from services.identifiers import Policy
-from services.kit.auth import UserCaller
+from services.kit.auth import Caller, ServiceCaller, UserCaller
 from services.kit.postgres import Session
 from services.kit.problems import InvalidRequest, problem_responses
 from services.kit.strict import StrictRoute
@@ -23,6 +24,13 @@ router = APIRouter(
     tags=["segments"],
     route_class=StrictRoute,
     responses=problem_responses(InvalidRequest, SegmentNotFound),
+)
+
+internal_router = APIRouter(
+    prefix="/internal/v1/segments",
+    tags=["internal"],
+    route_class=StrictRoute,
+    include_in_schema=False,
 )
 
 MAX_PEOPLE = 10_000
@@ -128,11 +136,25 @@ async def upload_members(
     return await _move(segment_id, people, session, caller, request, after, enter=True)
 
 
+@internal_router.post("/{segment_id}/list")
+async def move_people(
+    segment_id: UUID,
+    body: ListMove,
+    session: Session,
+    caller: ServiceCaller,
+    request: Request,
+    after: BackgroundTasks,
+) -> MembersChanged:
+    people = [Named(_ID, str(profile_id)) for profile_id in body.profile_ids]
+    enter = body.action == "add"
+    return await _move(segment_id, people, session, caller, request, after, enter=enter)
+
+
 async def _move(
     segment_id: UUID,
     people: list[Named],
     session: Session,
-    caller: UserCaller,
+    caller: Caller,
     request: Request,
     after: BackgroundTasks,
     *,

@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 
 from services.orchestrator import workers
+from services.orchestrator.delivery.kinds.email import Smtp
 from services.orchestrator.delivery.sender import Sender
-from services.orchestrator.delivery.smtp import Smtp
 from tests.orchestrator.conftest import World
 
 pytestmark = pytest.mark.anyio

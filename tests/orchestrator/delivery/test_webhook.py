@@ -15,6 +15,7 @@ from fastapi import FastAPI, Request, Response
 
 from services.kit.guard import AddressRefused, allowed, webhook_client
 from services.kit.signature import key_of, signature
+from services.orchestrator.delivery.port import Tools
 from tests.orchestrator.conftest import World
 from tests.support.serving import listening
 
@@ -107,7 +108,7 @@ async def test_a_failing_receiver_sees_the_same_id_again(world: World, receiver:
     await publish(world, receiver.url)
     for _ in range(3):
         await world.send()
-        world.clock.advance(seconds=10)
+        world.clock.advance(seconds=61)
     assert (await state(world))[0] == "accepted"
     assert len({headers["webhook-id"] for headers, _ in receiver.requests}) == 1
     assert len(receiver.requests) == 3
@@ -126,7 +127,8 @@ async def test_a_refusal_fails_at_once_and_redirects_are_not_followed(
 async def test_a_private_address_is_refused_where_the_settings_do_not_allow_it(
     world: World, receiver: Receiver
 ) -> None:
-    world.engine.sender._client = webhook_client(allow_private=False)
+    guarded = webhook_client(allow_private=False)
+    world.engine.sender._tools = Tools(guarded, guarded)
     await publish(world, receiver.url)
     await world.send()
     assert (await state(world))[:2] == ("failed", "address_not_allowed")

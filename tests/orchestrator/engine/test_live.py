@@ -8,7 +8,7 @@ import pytest
 from services.contracts.changes import Change
 from services.kit.postgres import workspace_tx
 from services.orchestrator import workers
-from services.orchestrator.engine.follow import FeedMoved, apply, decode
+from services.orchestrator.engine.follow import FeedMoved, Listening, apply, decode
 from services.orchestrator.journeys.model import EXAMPLE_GRAPH
 from tests.orchestrator.conftest import World
 from tests.orchestrator.journeys.graphs import branch, delay, leave, wait
@@ -127,8 +127,16 @@ async def test_a_page_delivered_twice_changes_nothing(world: World) -> None:
     page = await world.engine.feed.read(str(world.workspace_id), 0, wait=0)
     library = world.engine.executor.library
     async with workspace_tx(world.engine.maker, world.workspace_id) as session:
+        running, heard = await library.running(session)
         again = apply(
-            session, world.workspace_id, 0, page.end, decode(page.rows), library, world.clock()
+            session,
+            world.workspace_id,
+            0,
+            page.end,
+            decode(page.rows),
+            library,
+            Listening(running, heard, {}),
+            world.clock(),
         )
         with pytest.raises(FeedMoved):
             await again

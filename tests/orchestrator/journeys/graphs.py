@@ -34,19 +34,17 @@ def wait(
 ) -> dict[str, Any]:
     return {
         "id": id,
-        "type": "wait_event",
-        "event": event,
+        "type": "wait",
+        "branches": [{"event": event, "next": on_event, **more}],
         "timeout_seconds": seconds,
-        "on_event": on_event,
         "on_timeout": "no",
-        **more,
     }
 
 
 def email(to: str, id: str = "mail") -> dict[str, Any]:
     return {
         "id": id,
-        "type": "email",
+        "type": "message",
         "channel_id": CHANNEL,
         "template_id": TEMPLATE,
         "next": to,

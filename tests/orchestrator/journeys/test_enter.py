@@ -2,7 +2,7 @@
 
 import pytest
 
-from services.orchestrator.journeys import graph as wire
+from services.orchestrator.journeys import entries as wire
 from services.orchestrator.journeys.compiled import Compiled
 from services.orchestrator.journeys.enter import (
     AnchorState,

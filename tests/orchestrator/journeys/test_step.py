@@ -5,8 +5,12 @@ from uuid import UUID
 
 import pytest
 
-from services.orchestrator.journeys.compiled import Compiled
-from services.orchestrator.journeys.step import Position, Step, deliver, enter, leave, take
+from services.orchestrator.journeys.compiled import Compiled, Happening
+from services.orchestrator.journeys.effects import Send
+from services.orchestrator.journeys.listen import deliver as deliver_to
+from services.orchestrator.journeys.position import Position, Step, Way, leave
+from services.orchestrator.journeys.step import Known, enter
+from services.orchestrator.journeys.step import take as take_
 from tests.orchestrator.journeys import graphs
 from tests.orchestrator.journeys.graphs import (
     SECOND,
@@ -20,6 +24,27 @@ from tests.orchestrator.journeys.graphs import (
 
 T = 1_000_000
 YES_NO = (graphs.leave("yes"), graphs.leave("no"))
+
+
+def way(trigger: Happening | None = None) -> Way:
+    return Way(graphs.PERSON, UUID(int=9), 1, T, trigger)
+
+
+def take(
+    journey: Compiled, position: Position, truths: dict[UUID, bool] | None, now: int, **more: Any
+) -> Step:
+    known = None if truths is None else Known(truths)
+    return take_(journey, position, way(), known, now, **more)
+
+
+def deliver(
+    journey: Compiled, position: Position, trigger: Happening | None, event: Happening
+) -> Step | None:
+    return deliver_to(journey, position, way(trigger), event)
+
+
+def sends(step: Step) -> list[tuple[str, int]]:
+    return [(each.node, each.visit) for each in step.effects if isinstance(each, Send)]
 
 
 def entered(journey: Compiled, now: int = T) -> Step:
@@ -149,11 +174,11 @@ def test_a_branch_takes_the_first_case_that_holds() -> None:
     journey = compiled(branch("no", "yes", "no"), *YES_NO)
     first, second = (journey.rule_ids["branch", index] for index in (0, 1))
 
-    def way(*holding: UUID) -> str:
+    def goes(*holding: UUID) -> str:
         truths = dict.fromkeys(holding, True)
         return take(journey, enter(journey, T).position, truths, T).moves[0].outcome
 
-    assert [way(first, second), way(second), way()] == ["case_0", "case_1", "otherwise"]
+    assert [goes(first, second), goes(second), goes()] == ["case_0", "case_1", "otherwise"]
 
 
 def test_without_facts_the_way_ends_before_the_first_branch_or_send() -> None:
@@ -168,18 +193,14 @@ _END = (graphs.leave("end"),)
 def test_a_send_names_its_visit_and_goes_on() -> None:
     journey = compiled(email("again"), email("end", "again"), *_END)
     step = entered(journey)
-    assert [(send.node, send.visit) for send in step.sends] == [("mail", 1), ("again", 2)]
+    assert sends(step) == [("mail", 1), ("again", 2)]
     assert step.position.state == "exited"
 
 
 def test_a_second_visit_of_a_node_has_another_key() -> None:
     journey = compiled(email("delay"), delay(60, "mail"))
     step = take(journey, enter(journey, T).position, {}, T + 120 * SECOND)
-    assert [(send.node, send.visit) for send in step.sends] == [
-        ("mail", 1),
-        ("mail", 3),
-        ("mail", 5),
-    ]
+    assert sends(step) == [("mail", 1), ("mail", 3), ("mail", 5)]
 
 
 def test_leaving_works_from_anywhere() -> None:

@@ -36,7 +36,7 @@ def test_the_documented_example_has_no_findings() -> None:
         (
             [wait(1, on_event="gone"), leave("no")],
             {},
-            ["#/graph/nodes/0/on_event"],
+            ["#/graph/nodes/0/branches/0/next"],
         ),
         ([branch("end", "gone"), leave("end")], {}, ["#/graph/nodes/0/branches/0/next"]),
         ([leave("end"), leave("island")], {}, ["#/graph/nodes/1"]),
@@ -48,7 +48,7 @@ def test_the_documented_example_has_no_findings() -> None:
         (
             [wait(1, where=BAD_RULE), leave("yes"), leave("no")],
             {},
-            ["#/graph/nodes/0/where/rules/0/field"],
+            ["#/graph/nodes/0/branches/0/where/rules/0/field"],
         ),
         ([leave("end")], {"instance_key": ["@anchor"]}, ["#/graph/entry/instance_key/0"]),
         (
@@ -84,7 +84,7 @@ def test_a_segment_entry_has_no_event_to_match_with() -> None:
         "nodes": [wait(1, match={"a": "a"}), leave("yes"), leave("no")],
     }
     found = findings(Graph.model_validate(document))
-    assert [each.pointer for each in found] == ["#/graph/nodes/0/match"]
+    assert [each.pointer for each in found] == ["#/graph/nodes/0/branches/0/match"]
 
 
 def test_unknown_channels_and_templates_are_found() -> None:

@@ -61,7 +61,7 @@ async def test_a_replay_counts_and_sends_nothing(world: World) -> None:
     result = found["result"]
     assert (result["entered"], result["people"], result["completed"]) == (2, 2, 1)
     assert (result["reminded"], result["sends"], result["messages"]) == (1, 1, {})
-    assert result["stats"]["nodes"]["wait"]["outcomes"] == {"event": 1, "timeout": 1}
+    assert result["stats"]["nodes"]["wait"]["outcomes"] == {"case_0": 1, "timeout": 1}
     await world.settle()
     assert world.mailbox.messages == []
     assert await world.messages() == []

@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 from services.orchestrator.journeys.compiled import Compiled, Happening, compile_graph
 from services.orchestrator.journeys.graph import Graph
 from services.orchestrator.journeys.model import EXAMPLE_GRAPH
-from services.orchestrator.journeys.step import ENTRY
+from services.orchestrator.journeys.position import ENTRY
+from services.orchestrator.journeys.step import Known
 from services.orchestrator.journeys.validate import findings
 from services.orchestrator.replay.run import result_of
 from services.orchestrator.replay.simulate import Simulation
@@ -35,11 +36,11 @@ OFFER = compile_graph(VERSION, Graph.model_validate(EXAMPLE_GRAPH))
 def simulate(journey: Compiled, events: list[Happening], until: int, flips: int = 0) -> Simulation:
     """`flips`: seed of a coin that answers the branches, the same for a person and time."""
 
-    def truths(profile_id: UUID, now: int) -> dict[UUID, bool]:
+    def known(profile_id: UUID, now: int) -> Known:
         coin = random.Random(f"{flips}/{profile_id}/{now}")  # noqa: S311 - a test's coin
-        return {rule: coin.random() < 0.5 for rule in journey.rule_ids.values()}
+        return Known({rule: coin.random() < 0.5 for rule in journey.rule_ids.values()})
 
-    simulation = Simulation(journey, JOURNEY, REPLAY, truths)
+    simulation = Simulation(journey, JOURNEY, REPLAY, known)
     simulation.feed(sorted(events, key=lambda e: e.at))
     simulation.finish(until)
     return simulation

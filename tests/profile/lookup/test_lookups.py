@@ -75,7 +75,7 @@ async def test_the_plain_lookup_says_what_the_documented_route_says(
         ("namespace=nope&value=1", 422),
         ("namespace=user_id", 422),
         ("namespace=user_id&value=u1&value=u2", 200),
-        ("namespace=user_id&value=u1&nonsense=1", 200),
+        ("namespace=user_id&value=u1&nonsense=1", 422),
         ("namespace=user_id&value=u1&reveal=sensitive", 403),
         (f"namespace=user_id&value={'x' * 1001}", 422),
         (f"namespace={'x' * 101}&value=u1", 422),

@@ -1,27 +1,51 @@
-"""Email over SMTP: a few kept connections per channel, the hand-over marked just before DATA."""
+"""Email over SMTP: a few kept connections per channel, the hand-over marked just before DATA.
+
+Codes of dead mailboxes: RFC 3463 (Enhanced Mail System Status Codes).
+"""
 
 import asyncio
 import re
-from collections.abc import Awaitable, Callable
 from email.errors import MessageError
 from email.message import EmailMessage
 from email.policy import SMTP as SMTP_POLICY
 from email.utils import formataddr, formatdate
+from typing import Literal
 
 import aiosmtplib
-import structlog
+from pydantic import Field, SecretStr
 
 from services.orchestrator.channels.store import Target
-from services.orchestrator.delivery.result import Result
+from services.orchestrator.delivery.port import HandOver, Kind, Strict, Tools, latest
+from services.orchestrator.delivery.result import Result, dead
 from services.orchestrator.messages.model import Claimed
-
-log = structlog.get_logger(__name__)
 
 TIMEOUT_SECONDS = 30
 _URL = re.compile(r"[!-;=?-~]{1,900}")
 _LINE_BREAK = re.compile(rb"\r\n|\r|\n")
-HandOver = Callable[[Claimed], Awaitable[bool]]
-"""Marks the message as handed over; False when the lease is lost."""
+# No such mailbox, no such domain, a mailbox that moved away.
+_DEAD = re.compile(r"5\.1\.(1|2|6|10)\b")
+
+
+class Config(Strict):
+    host: str = Field(
+        min_length=1,
+        max_length=253,
+        pattern=r"^[A-Za-z0-9.:_-]+$",
+        examples=["smtp.example.com"],
+    )
+    port: int = Field(ge=1, le=65_535, examples=[587])
+    tls: Literal["none", "starttls", "tls"] = Field(
+        "starttls", description="`none` sends in the clear: for sinks and relays on this machine."
+    )
+    username: str | None = Field(None, max_length=500)
+    from_address: str = Field(
+        max_length=254, pattern=r"^[^@\s<>\",;:]+@[A-Za-z0-9.-]+$", examples=["news@example.com"]
+    )
+    from_name: str | None = Field(None, max_length=200, pattern=r"^[^\r\n]*$")
+
+
+class Secrets(Strict):
+    password: SecretStr | None = Field(None, max_length=1_000, description="Never shown again.")
 
 
 class Smtp:
@@ -90,7 +114,7 @@ class Smtp:
         except aiosmtplib.SMTPResponseException as error:
             await connection.rset()
             self._idle.append(connection)
-            raise _Refused(_refusal(error.code, error.message)) from error
+            raise _Refused(_of_recipient(error.code, error.message)) from error
         except UnicodeEncodeError as error:
             await connection.rset()
             self._idle.append(connection)
@@ -130,6 +154,13 @@ def _refusal(code: int, message: str) -> Result:
     return Result("again" if 400 <= code < 500 else "failed", reason)
 
 
+def _of_recipient(code: int, message: str) -> Result:
+    """A refusal before DATA: it may say that there is no such mailbox."""
+    if code >= 500 and _DEAD.match(message):
+        return dead(f"smtp_{code}: {message}")
+    return _refusal(code, message)
+
+
 def compose(claim: Claimed, target: Target, now: int) -> bytes:
     """The mail as it goes over the wire. ``ValueError`` where a value would become a header."""
     config = target.config
@@ -147,16 +178,22 @@ def compose(claim: Claimed, target: Target, now: int) -> bytes:
     body = mail.as_bytes()
     if _header_names(body) != [name.lower().encode() for name in mail.keys()]:  # noqa: SIM118
         raise ValueError("a value starts a header of its own")
+    # ``email`` would cut a long URL into encoded words, which no mailbox follows.
+    first = "".join(f"{name}: {value}\r\n" for name, value in one_click_headers(claim).items())
+    return first.encode() + body
+
+
+def one_click_headers(claim: Claimed) -> dict[str, str]:
+    """RFC 8058, of mails that can be unsubscribed from. ``ValueError`` where the URL is none."""
     url = claim.content.get("unsubscribe_url")
-    return body if url is None else _one_click(url) + body
-
-
-def _one_click(url: str) -> bytes:
-    """RFC 8058. ``email`` would cut a long URL into encoded words, which no mailbox follows."""
+    if url is None:
+        return {}
     if not _URL.fullmatch(url):
         raise ValueError("the unsubscribe link is no address")
-    lines = (f"List-Unsubscribe: <{url}>", "List-Unsubscribe-Post: List-Unsubscribe=One-Click")
-    return "".join(f"{line}\r\n" for line in lines).encode()
+    return {
+        "List-Unsubscribe": f"<{url}>",
+        "List-Unsubscribe-Post": "List-Unsubscribe=One-Click",
+    }
 
 
 def _header_names(body: bytes) -> list[bytes]:
@@ -168,3 +205,19 @@ def _header_names(body: bytes) -> list[bytes]:
         if line[:1] not in b" \t":
             names.append(line.partition(b":")[0].lower())
     return names
+
+
+def _open(target: Target, tools: Tools) -> Smtp:
+    return Smtp(target, tools.smtp_concurrency)
+
+
+KIND = Kind(
+    type="email",
+    medium="email",
+    summary="Messages over SMTP.",
+    config=Config,
+    secrets=Secrets,
+    content="mail",
+    address=latest("email"),
+    open=_open,
+)

@@ -1,0 +1,89 @@
+"""Email by Resend, which honours the message's id as `Idempotency-Key` for 24 hours.
+
+Sources: resend.com/docs "Send Email", "Idempotency Keys", "Errors", "Usage Limits".
+"""
+
+from email.utils import formataddr
+
+from pydantic import AnyHttpUrl, Field
+
+from services.orchestrator.channels.store import Target
+from services.orchestrator.delivery import provider
+from services.orchestrator.delivery.kinds.email import one_click_headers
+from services.orchestrator.delivery.port import HandOver, Key, Kind, Strict, Tools, latest
+from services.orchestrator.delivery.result import Result
+from services.orchestrator.messages.model import Claimed
+
+
+class Config(Strict):
+    from_address: str = Field(
+        max_length=254, pattern=r"^[^@\s<>\",;:]+@[A-Za-z0-9.-]+$", examples=["news@example.com"]
+    )
+    from_name: str | None = Field(None, max_length=200, pattern=r"^[^\r\n]*$")
+    base_url: AnyHttpUrl = Field(AnyHttpUrl("https://api.resend.com"), validate_default=True)
+
+
+class Secrets(Strict):
+    api_key: Key = Field(description="Never shown again.", examples=["re_…"])
+
+
+class Resend:
+    def __init__(self, target: Target, tools: Tools) -> None:
+        self._target = target
+        self._client = tools.client
+
+    async def send(self, claim: Claimed, hand_over: HandOver, now: int) -> Result:
+        try:
+            request = self._request(claim)
+        except ValueError as error:
+            return Result("failed", f"not_a_mail: {error}")
+        answer = await provider.deliver(self._client, request, claim, hand_over, idempotent=True)
+        if isinstance(answer, Result):
+            return answer
+        said = answer.json()
+        if answer.ok:
+            return Result("accepted", provider_id=str(said.get("id", ""))[:200] or None)
+        name = said.get("name")
+        reason = provider.reason_of(answer, name, said.get("message"))
+        if name == "concurrent_idempotent_requests":
+            return Result("again", reason)
+        if name == "invalid_idempotent_request":
+            # Something was taken under our key, in other words than we would send now.
+            return Result("unknown", reason)
+        if answer.status == 403 and name == "validation_error":
+            return Result("failed", reason)
+        return provider.refused(answer, now, reason, idempotent=True)
+
+    def _request(self, claim: Claimed) -> provider.Request:
+        config = self._target.config
+        body = {
+            "from": formataddr((config.get("from_name") or "", config["from_address"])),
+            "to": [claim.contact],
+            "subject": claim.content["subject"],
+            "text": claim.content["text"],
+            "headers": {"X-Waymark-Message-Id": str(claim.id), **one_click_headers(claim)},
+        }
+        if claim.content.get("html"):
+            body["html"] = claim.content["html"]
+        return provider.json_request(
+            f"{config['base_url'].rstrip('/')}/emails",
+            body,
+            authorization=f"Bearer {self._target.secrets['api_key']}",
+            idempotency_key=str(claim.id),
+        )
+
+    def close(self) -> None:
+        """Nothing of its own is open."""
+
+
+KIND = Kind(
+    type="resend",
+    medium="email",
+    summary="Email by Resend.",
+    config=Config,
+    secrets=Secrets,
+    content="mail",
+    address=latest("email"),
+    open=Resend,
+    idempotent=True,
+)

@@ -1,0 +1,104 @@
+"""The port that channels stand behind: what a kind of channel says of itself, and how it sends.
+
+A new kind is one file in `kinds`, one line in `registry.py` and one table of test cases.
+"""
+
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
+from typing import Annotated, Any, Literal, Protocol
+
+import httpx2
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr
+
+from services.contracts.profile import ProfileFacts
+from services.orchestrator.channels.store import Target
+from services.orchestrator.delivery.result import Result
+from services.orchestrator.messages.model import Claimed
+
+HandOver = Callable[[Claimed], Awaitable[bool]]
+"""Marks the message as handed over; False when the lease is lost."""
+
+Address = Callable[[ProfileFacts, Mapping[str, Any]], str | None]
+"""The contact point of a person, given the channel's public configuration."""
+
+Model = type[BaseModel]
+
+Content = Literal["mail", "text", "push", "provider_template", "payload"]
+"""What a message through the channel is made of: `mail` of subject, text and html; `push` of
+subject and text; `provider_template` of a template kept by the provider and its variables."""
+
+
+def _printable(secret: SecretStr) -> SecretStr:
+    value = secret.get_secret_value()
+    if not (value.isascii() and value.isprintable() and value):
+        raise ValueError("a key holds printable ASCII characters")
+    return secret
+
+
+Key = Annotated[SecretStr, Field(max_length=1_000), AfterValidator(_printable)]
+"""A secret that may stand in a header."""
+
+
+class Strict(BaseModel):
+    """The base of configurations and secrets: a field nobody reads is refused."""
+
+    model_config = ConfigDict(extra="forbid")
+
+
+class NoSecrets(BaseModel):
+    """Of kinds that need none."""
+
+
+@dataclass(frozen=True, slots=True)
+class Tools:
+    """What every kind may use. Both clients refuse private addresses unless settings allow them."""
+
+    client: httpx2.AsyncClient
+    http2_client: httpx2.AsyncClient
+    smtp_concurrency: int = 8
+
+
+class Way(Protocol):
+    """One configured channel, open as long as its settings stay: connections and tokens are
+    kept between messages."""
+
+    async def send(self, claim: Claimed, hand_over: HandOver, now: int) -> Result:
+        """Calls ``hand_over`` right before the provider; ``now`` in ms. Never raises for what the
+        provider does or does not do; database errors of ``hand_over`` go through."""
+
+    def close(self) -> None: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Kind:
+    """A kind of channel."""
+
+    type: str
+    medium: str
+    """The channel that consents name: `email`, `sms`, `push`, `wechat` …; kinds share it."""
+    summary: str
+    config: Model
+    """Fields that everybody may see."""
+    secrets: Model
+    """Fields that are never shown again, all of `SecretStr`."""
+    content: Content
+    open: Callable[[Target, Tools], Way]
+    address: Address | None = None
+    """None: the channel's own address, or a device."""
+    device: str | None = None
+    """The kind of device it reaches, instead of an address."""
+    idempotent: bool = False
+    """The provider honours a key: a message whose answer was lost is sent again under the same
+    one, where it would be `unknown` otherwise."""
+    max_attempts: int = 12
+    """Tries after which what is temporary counts as failed; rate limits use up none."""
+
+
+def latest(namespace: str) -> Address:
+    """The person's latest identifier in a namespace."""
+    return lambda facts, _: next(iter(facts.identifiers.get(namespace, ())), None)
+
+
+def latest_of(field: str) -> Address:
+    """The same, the namespace being in a field of the channel's configuration."""
+    return lambda facts, config: next(iter(facts.identifiers.get(config[field], ())), None)
