@@ -24,7 +24,7 @@ class Config(Strict):
 
 
 class Secrets(Strict):
-    api_key: Key = Field(description="Never shown again.", examples=["re_…"])
+    api_key: Key = Field(description="Never shown again.", examples=["re_the-api-key"])
 
 
 class Resend:

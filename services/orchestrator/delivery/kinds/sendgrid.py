@@ -26,7 +26,7 @@ class Config(Strict):
 
 
 class Secrets(Strict):
-    api_key: Key = Field(description="Never shown again.", examples=["SG.…"])
+    api_key: Key = Field(description="Never shown again.", examples=["SG.the-api-key"])
 
 
 class Sendgrid:

@@ -41,7 +41,7 @@ class Config(Strict):
 
 
 class Secrets(Strict):
-    auth_token: Key = Field(description="Never shown again.")
+    auth_token: Key = Field(description="Never shown again.", examples=["the-auth-token"])
 
 
 class Twilio:
