@@ -37,12 +37,9 @@ class Backend(httpcore2.AnyIOBackend):
 
 
 def transport(
-    limits: httpx2.Limits,
-    backend: httpcore2.AsyncNetworkBackend | None = None,
-    *,
-    http2: bool = False,
+    limits: httpx2.Limits, backend: httpcore2.AsyncNetworkBackend | None = None
 ) -> httpx2.AsyncHTTPTransport:
     """A pool of connections that knows nothing of the environment's proxies."""
-    made = httpx2.AsyncHTTPTransport(limits=limits, trust_env=False, http2=http2)
+    made = httpx2.AsyncHTTPTransport(limits=limits, trust_env=False)
     made._pool._network_backend = backend or Backend()
     return made

@@ -115,13 +115,12 @@ def _labels(host: str) -> list[str]:
     return [host] if host.startswith("[") else host.removesuffix(".").split(".")
 
 
-def webhook_client(*, allow_private: bool, http2: bool = False) -> httpx2.AsyncClient:
+def webhook_client(*, allow_private: bool) -> httpx2.AsyncClient:
     """A client for requests to addresses that tenants choose. It follows no redirects."""
     return httpx2.AsyncClient(
         transport=connect.transport(
             httpx2.Limits(max_connections=50, max_keepalive_connections=20),
             connect.Backend() if allow_private else GuardedBackend(),
-            http2=http2,
         ),
         timeout=httpx2.Timeout(15.0, connect=5.0),
         follow_redirects=False,

@@ -78,11 +78,10 @@ def create_app(
         assessment = ServiceClient("assessment", settings.assessment_url, signer)
         webhooks = webhook_client(allow_private=settings.allow_private_webhooks)
         library = Library()
-        providers = webhook_client(allow_private=settings.allow_private_webhooks, http2=True)
         sender = Sender(
             maker,
             clock,
-            Tools(webhooks, providers, settings.smtp_concurrency),
+            Tools(webhooks, settings.smtp_concurrency),
             library,
             expire_after_ms=1_000 * settings.message_expiry_seconds,
         )
@@ -121,7 +120,6 @@ def create_app(
             for client in (profile, store, ingest, assessment):
                 await client.close()
             await webhooks.aclose()
-            await providers.aclose()
             await database.dispose()
 
     app = kit.create_app(

@@ -23,7 +23,7 @@ from services.orchestrator.engine import (
     position_store,
     trace_store,
 )
-from services.orchestrator.engine.carry_out import carry_out
+from services.orchestrator.engine.effect_telling import carry_out
 from services.orchestrator.engine.execute import Executor, execute
 from services.orchestrator.engine.follow import FeedMoved, Listening, apply, decode
 from services.orchestrator.replay import run as replays

@@ -45,16 +45,20 @@ class Strict(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
 
-class NoSecrets(BaseModel):
-    """Of kinds that need none."""
+class MailFrom(Strict):
+    """Who mails come from."""
+
+    from_address: str = Field(
+        max_length=254, pattern=r"^[^@\s<>\",;:]+@[A-Za-z0-9.-]+$", examples=["news@example.com"]
+    )
+    from_name: str | None = Field(None, max_length=200, pattern=r"^[^\r\n]*$")
 
 
 @dataclass(frozen=True, slots=True)
 class Tools:
-    """What every kind may use. Both clients refuse private addresses unless settings allow them."""
+    """What every kind may use. The client refuses private addresses unless settings allow them."""
 
     client: httpx2.AsyncClient
-    http2_client: httpx2.AsyncClient
     smtp_concurrency: int = 8
 
 

@@ -6,16 +6,16 @@ from uuid import UUID
 
 from fastapi import APIRouter, Query, Request, Response
 
-from services.contracts.profile import Facts, FactsRequest
 from services.kit.auth import Forbidden, Unauthenticated, UserCaller
 from services.kit.http import ServiceClient
 from services.kit.ids import uuid7
 from services.kit.pagination import Page, PagingParams
 from services.kit.postgres import Session, workspace_tx
-from services.kit.problems import InvalidRequest, Unavailable, problem_responses
+from services.kit.problems import InvalidRequest, problem_responses
 from services.kit.strict import StrictRoute
 from services.orchestrator.devices import store
 from services.orchestrator.devices.model import Device, DevicePut
+from services.orchestrator.engine.facts import facts_of
 from services.orchestrator.errors import DeviceNotFound
 from services.orchestrator.paging import after_id, page_of
 
@@ -73,13 +73,7 @@ async def delete_device(device_id: UUID, session: Session) -> Response:
 
 async def _canonical(profile: ServiceClient, workspace_id: UUID, profile_id: UUID) -> UUID:
     """The id that the person has after merges."""
-    body = FactsRequest(profile_ids=[profile_id]).model_dump(mode="json")
-    response = await profile.request(
-        "POST", "/internal/v1/facts", workspace_id=workspace_id, json=body
-    )
-    if not response.is_success:
-        raise Unavailable("The profile service does not tell who this is.")
-    [facts] = Facts.model_validate_json(response.content).profiles
-    if not facts.exists:
+    known = (await facts_of(profile, workspace_id, [profile_id]))[profile_id]
+    if not known.exists:
         raise InvalidRequest.at("#/profile_id", "There is no such profile.")
-    return facts.profile_id
+    return known.profile_id

@@ -4,14 +4,11 @@ from collections.abc import Iterable, Mapping, Sequence
 from uuid import UUID
 
 from services.contracts.changes import Change
-from services.contracts.profile import Facts, FactsRequest
 from services.kit.http import ServiceClient
+from services.orchestrator.engine.facts import facts_of
 from services.orchestrator.engine.library import Running
 from services.orchestrator.engine.triggers import triggers
 from services.orchestrator.journeys.compiled import AUDIENCE
-
-MAX_PEOPLE = 10_000
-MAX_RULES = 200
 
 Audience = Mapping[UUID, Mapping[UUID, bool]]
 """By profile, asked and canonical ids alike, which audience rules hold."""
@@ -42,23 +39,11 @@ async def of_people(
     position: int = 0,
 ) -> Audience:
     """What holds at least as of this position of the feed. ``Unavailable`` while nobody says."""
+    known = await facts_of(
+        profile, workspace_id, set(profile_ids), rule_ids=rule_ids, min_position=position
+    )
     found: dict[UUID, dict[UUID, bool]] = {}
-    people = sorted(profile_ids)
-    for rules in _cut(rule_ids, MAX_RULES):
-        for some in _cut(people, MAX_PEOPLE):
-            body = FactsRequest(rule_ids=rules, profile_ids=some, min_position=position)
-            response = await profile.request(
-                "POST",
-                "/internal/v1/facts",
-                workspace_id=workspace_id,
-                json=body.model_dump(mode="json"),
-            )
-            response.raise_for_status()
-            for each in Facts.model_validate_json(response.content).profiles:
-                for known_as in {each.asked_id, each.profile_id}:
-                    found.setdefault(known_as, {}).update(each.rules)
+    for each in known.values():
+        for known_as in {each.asked_id, each.profile_id}:
+            found.setdefault(known_as, {}).update(each.rules)
     return found
-
-
-def _cut(items: Sequence[UUID], size: int) -> Iterable[list[UUID]]:
-    return (list(items[start : start + size]) for start in range(0, len(items), size))

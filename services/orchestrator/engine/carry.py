@@ -10,8 +10,8 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from services.contracts.profile import ProfileFacts
 from services.orchestrator.engine import conversion_store, effect_store, trace_store
-from services.orchestrator.engine.calls import call_of
 from services.orchestrator.engine.effect_store import NewEffect
+from services.orchestrator.engine.log_calls import call_of
 from services.orchestrator.engine.participants import (
     Participant,
     Traces,

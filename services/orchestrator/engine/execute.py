@@ -7,7 +7,7 @@ from uuid import UUID
 import httpx2
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from services.contracts.profile import Facts, FactsRequest, LinksWanted, ProfileFacts
+from services.contracts.profile import LinksWanted, ProfileFacts
 from services.kit.http import ServiceClient
 from services.kit.postgres import SessionMaker, workspace_tx
 from services.kit.problems import Problem
@@ -15,8 +15,9 @@ from services.orchestrator.channels import store as channels
 from services.orchestrator.delivery.registry import KINDS
 from services.orchestrator.devices import store as devices
 from services.orchestrator.engine import missed_store, participant_store, position_store
-from services.orchestrator.engine.call import call
 from services.orchestrator.engine.carry import carry
+from services.orchestrator.engine.facts import facts_of
+from services.orchestrator.engine.journey_calls import call
 from services.orchestrator.engine.library import Library
 from services.orchestrator.engine.participants import Participant, Traces
 from services.orchestrator.journeys import store as journeys
@@ -119,30 +120,15 @@ async def ask(
     position: int,
 ) -> dict[UUID, ProfileFacts]:
     """What is true of these people at least as far as the feed was applied; by asked id."""
-    if not block:
-        return {}
     needed = {p.version_id for p in block}
-    profile_ids = {p.profile_id for p in block}
-    rules = [rule for version in needed for rule in graphs[version].rule_ids.values()]
-    found: dict[UUID, ProfileFacts] = {}
-    for start in range(0, max(1, len(rules)), MAX_RULES):
-        body = FactsRequest(
-            rule_ids=rules[start : start + MAX_RULES],
-            profile_ids=sorted(profile_ids),
-            min_position=position,
-            links=links_of(graphs[version].graph for version in needed),
-        )
-        response = await profile.request(
-            "POST",
-            "/internal/v1/facts",
-            workspace_id=workspace_id,
-            json=body.model_dump(mode="json"),
-        )
-        response.raise_for_status()
-        for each in Facts.model_validate_json(response.content).profiles:
-            known = found.setdefault(each.asked_id, each)
-            known.rules.update(each.rules)
-    return found
+    return await facts_of(
+        profile,
+        workspace_id,
+        {p.profile_id for p in block},
+        rule_ids=[rule for version in needed for rule in graphs[version].rule_ids.values()],
+        min_position=position,
+        links=links_of(graphs[version].graph for version in needed),
+    )
 
 
 def links_of(graphs: Iterable[Graph]) -> LinksWanted:

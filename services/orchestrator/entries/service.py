@@ -2,12 +2,13 @@
 
 from uuid import UUID, uuid5
 
-from services.contracts.profile import Facts, FactsRequest, ProfileFacts
+from services.contracts.profile import ProfileFacts
 from services.kit.http import ServiceClient
 from services.kit.postgres import SessionMaker, workspace_tx
 from services.orchestrator.engine import participant_store
-from services.orchestrator.engine.call import CALLED
 from services.orchestrator.engine.entries import Entrant, admit
+from services.orchestrator.engine.facts import facts_of
+from services.orchestrator.engine.journey_calls import CALLED
 from services.orchestrator.engine.library import Library, Running
 from services.orchestrator.entries.model import Entered, Entries, EntryCreate, NotEntered
 from services.orchestrator.errors import JourneyStateConflict
@@ -38,9 +39,11 @@ async def enrol(
             "People enter this journey by its trigger; only an entry of kind `api` takes requests.",
             state=row.state,
         )
-    facts = await _facts(profile, workspace_id, target, [each.profile_id for each in body.people])
-    entrants, answer = _entrants(target, request_id, body, facts, now)
-    audience = {each.profile_id: each.rules for each in facts.values()}
+    rules = [id for place, id in target.compiled.rule_ids.items() if place == AUDIENCE]
+    people = {each.profile_id for each in body.people}
+    known = await facts_of(profile, workspace_id, people, rule_ids=rules)
+    entrants, answer = _entrants(target, request_id, body, known, now)
+    audience = {each.profile_id: each.rules for each in known.values()}
     async with workspace_tx(maker, workspace_id) as session:
         ids = [each.participant_id for each in entrants.values() if each.participant_id]
         before = await participant_store.existing(session, workspace_id, ids)
@@ -64,7 +67,7 @@ def _entrants(
     target: Running,
     request_id: UUID,
     body: EntryCreate,
-    facts: dict[UUID, ProfileFacts],
+    people: dict[UUID, ProfileFacts],
     now: int,
 ) -> tuple[dict[int, Entrant], Entries]:
     """Who may try, by place in the request, and the answer so far."""
@@ -72,7 +75,7 @@ def _entrants(
     assert isinstance(entry, ApiEntry)
     answer, entrants = Entries(entered=[], refused=[]), dict[int, Entrant]()
     for index, person in enumerate(body.people):
-        known = facts.get(person.profile_id)
+        known = people.get(person.profile_id)
         properties = {**body.properties, **person.properties}
         key = enter.instance_key(entry, properties)
         if known is None or not known.exists or key is None:
@@ -93,21 +96,3 @@ def _entrants(
         participant_id = uuid5(request_id, str(index))
         entrants[index] = Entrant(target, known.profile_id, key, now, trigger, participant_id)
     return entrants, answer
-
-
-async def _facts(
-    profile: ServiceClient, workspace_id: UUID, target: Running, profile_ids: list[UUID]
-) -> dict[UUID, ProfileFacts]:
-    rule_id = target.compiled.rule_ids.get(AUDIENCE)
-    body = FactsRequest(
-        rule_ids=[] if rule_id is None else [rule_id], profile_ids=sorted(set(profile_ids))
-    )
-    response = await profile.request(
-        "POST",
-        "/internal/v1/facts",
-        workspace_id=workspace_id,
-        json=body.model_dump(mode="json"),
-    )
-    response.raise_for_status()
-    found = Facts.model_validate_json(response.content).profiles
-    return {each.asked_id: each for each in found}

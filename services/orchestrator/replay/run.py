@@ -12,12 +12,13 @@ import pyarrow as pa
 import structlog
 from pydantic import ValidationError
 
-from services.contracts.profile import Facts, FactsRequest, LinksWanted, ProfileFacts
+from services.contracts.profile import ProfileFacts
 from services.contracts.tracking import EventScan
 from services.kit.http import ServiceClient
 from services.kit.postgres import SessionMaker, workspace_tx
 from services.kit.problems import Unavailable
 from services.orchestrator.engine.execute import links_of, load_kit, with_devices
+from services.orchestrator.engine.facts import facts_of
 from services.orchestrator.engine.participants import Participant
 from services.orchestrator.journeys.compiled import Compiled, Happening, compile_graph
 from services.orchestrator.journeys.effects import Send
@@ -141,10 +142,10 @@ class _Delivery:
             block = sends[start : start + self.replayer.batch]
             people = {participant.profile_id for participant, _ in block}
             links = links_of([self.graph])
-            facts = await _facts(self.replayer.profile, self.workspace_id, people, links)
+            known = await facts_of(self.replayer.profile, self.workspace_id, people, links=links)
             async with workspace_tx(self.replayer.maker, self.workspace_id) as session:
                 kit = await with_devices(session, self.kit, people)
-            rows = await asyncio.to_thread(self._compose, block, facts, kit)
+            rows = await asyncio.to_thread(self._compose, block, known, kit)
             async with workspace_tx(self.replayer.maker, self.workspace_id) as session:
                 await messages.add(session, self.workspace_id, rows, now)
 
@@ -204,26 +205,4 @@ async def _learn(
 ) -> None:
     unknown = history.unknown(event.profile_id for event in events)
     if unknown:
-        history.learn((await _facts(profile, workspace_id, unknown)).values())
-
-
-async def _facts(
-    profile: ServiceClient,
-    workspace_id: UUID,
-    profile_ids: set[UUID],
-    links: LinksWanted | None = None,
-) -> dict[UUID, ProfileFacts]:
-    found: dict[UUID, ProfileFacts] = {}
-    wanted = sorted(profile_ids)
-    for start in range(0, len(wanted), 10_000):
-        body = FactsRequest(profile_ids=wanted[start : start + 10_000], links=links)
-        response = await profile.request(
-            "POST",
-            "/internal/v1/facts",
-            workspace_id=workspace_id,
-            json=body.model_dump(mode="json"),
-        )
-        response.raise_for_status()
-        facts = Facts.model_validate_json(response.content)
-        found |= {each.asked_id: each for each in facts.profiles}
-    return found
+        history.learn((await facts_of(profile, workspace_id, unknown)).values())

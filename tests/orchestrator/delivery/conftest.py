@@ -34,7 +34,7 @@ class Bench:
         values = stored(TypeAdapter(ChannelCreate).validate_python({"name": "x", **body}))
         del values["name"]
         target = Target(id=uuid4(), **values)
-        return KINDS[target.type].open(target, Tools(self.client, self.client))
+        return KINDS[target.type].open(target, Tools(self.client))
 
     def claim(self, contact: str | None, content: dict[str, Any], **more: Any) -> Claimed:
         values = {
@@ -74,5 +74,5 @@ async def provider() -> AsyncIterator[Provider]:
 
 @pytest.fixture
 async def bench(provider: Provider) -> AsyncIterator[Bench]:
-    async with webhook_client(allow_private=True, http2=True) as client:
+    async with webhook_client(allow_private=True) as client:
         yield Bench(client, provider)

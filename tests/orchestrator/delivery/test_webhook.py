@@ -128,7 +128,7 @@ async def test_a_private_address_is_refused_where_the_settings_do_not_allow_it(
     world: World, receiver: Receiver
 ) -> None:
     guarded = webhook_client(allow_private=False)
-    world.engine.sender._tools = Tools(guarded, guarded)
+    world.engine.sender._tools = Tools(guarded)
     await publish(world, receiver.url)
     await world.send()
     assert (await state(world))[:2] == ("failed", "address_not_allowed")

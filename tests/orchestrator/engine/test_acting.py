@@ -7,7 +7,7 @@ import msgspec
 import pytest
 
 from services.contracts.changes import Change
-from services.orchestrator.engine.call import MAX_DEPTH
+from services.orchestrator.engine.journey_calls import MAX_DEPTH
 from tests.orchestrator.conftest import World
 from tests.orchestrator.journeys.graphs import delay, leave
 

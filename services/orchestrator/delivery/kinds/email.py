@@ -15,7 +15,7 @@ import aiosmtplib
 from pydantic import Field, SecretStr
 
 from services.orchestrator.channels.store import Target
-from services.orchestrator.delivery.port import HandOver, Kind, Strict, Tools, latest
+from services.orchestrator.delivery.port import HandOver, Kind, MailFrom, Strict, Tools, latest
 from services.orchestrator.delivery.result import Result, dead
 from services.orchestrator.messages.model import Claimed
 
@@ -26,7 +26,7 @@ _LINE_BREAK = re.compile(rb"\r\n|\r|\n")
 _DEAD = re.compile(r"5\.1\.(1|2|6|10)\b")
 
 
-class Config(Strict):
+class Config(MailFrom):
     host: str = Field(
         min_length=1,
         max_length=253,
@@ -38,10 +38,6 @@ class Config(Strict):
         "starttls", description="`none` sends in the clear: for sinks and relays on this machine."
     )
     username: str | None = Field(None, max_length=500)
-    from_address: str = Field(
-        max_length=254, pattern=r"^[^@\s<>\",;:]+@[A-Za-z0-9.-]+$", examples=["news@example.com"]
-    )
-    from_name: str | None = Field(None, max_length=200, pattern=r"^[^\r\n]*$")
 
 
 class Secrets(Strict):

@@ -10,16 +10,12 @@ from pydantic import AnyHttpUrl, Field
 from services.orchestrator.channels.store import Target
 from services.orchestrator.delivery import provider
 from services.orchestrator.delivery.kinds.email import one_click_headers
-from services.orchestrator.delivery.port import HandOver, Key, Kind, Strict, Tools, latest
+from services.orchestrator.delivery.port import HandOver, Key, Kind, MailFrom, Strict, Tools, latest
 from services.orchestrator.delivery.result import Result
 from services.orchestrator.messages.model import Claimed
 
 
-class Config(Strict):
-    from_address: str = Field(
-        max_length=254, pattern=r"^[^@\s<>\",;:]+@[A-Za-z0-9.-]+$", examples=["news@example.com"]
-    )
-    from_name: str | None = Field(None, max_length=200, pattern=r"^[^\r\n]*$")
+class Config(MailFrom):
     base_url: AnyHttpUrl = Field(AnyHttpUrl("https://api.resend.com"), validate_default=True)
 
 

@@ -13,8 +13,8 @@ from services.contracts.tracking import SaidAccepted
 from services.kit.http import ServiceClient
 from services.kit.postgres import SessionMaker, workspace_tx
 from services.orchestrator.engine import effect_store, trace_store
-from services.orchestrator.engine.calls import SOURCE
 from services.orchestrator.engine.effect_store import Queued
+from services.orchestrator.engine.log_calls import SOURCE
 
 log = structlog.get_logger(__name__)
 BLOCK = 500
