@@ -145,5 +145,7 @@ class World:
             "interval": "total",
             "series": [{"event": event} for event in stream.EVENTS],
         }
-        points = self.platform.post("/analytics/trends", query)["points"]
+        answer = self.platform.call("POST", "/analytics/trends", json=query)
+        assert answer.is_success, f"{answer.text}\n{self.instance.unplanned}"
+        points = answer.json()["points"]
         return int(sum(point["value"] for point in points))

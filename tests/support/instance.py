@@ -115,6 +115,17 @@ class Instance:
         ends = {log.name: log.read_text(errors="replace").splitlines()[-lines:] for log in logs}
         return "\n".join(f"{name}: {line}" for name, end in ends.items() for line in end)
 
+    @property
+    def unplanned(self) -> str:
+        """What its processes logged of errors they had no answer for, with their traces."""
+        logs = sorted((self.data_dir / "logs").glob("*.log"))
+        return "\n".join(
+            f"{log.name}: {line}"
+            for log in logs
+            for line in log.read_text(errors="replace").splitlines()
+            if "unhandled_error" in line
+        )
+
     def stop(self, signum: signal.Signals = signal.SIGTERM, within: float = 15.0) -> int:
         """Send `signum`, wait for the end, return the exit code."""
         assert self.process is not None
