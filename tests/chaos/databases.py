@@ -40,6 +40,7 @@ class Held:
 class Databases:
     def __init__(self, data_dir: Path) -> None:
         self._home = data_dir / "postgres"
+        self._behind: object = None
 
     def dsn(self, service: str) -> str:
         """SQLAlchemy's URL of a service's database, as the service itself has it."""
@@ -52,11 +53,11 @@ class Databases:
 
     def await_readers(self, within: float) -> None:
         """Until the sequencer, the loader and profile are at the end of the log."""
-        until(
-            lambda: asyncio.run(self._caught_up()),
-            within=within,
-            what="all readers at the end of the log",
-        )
+        what = "all readers at the end of the log"
+        try:
+            until(lambda: asyncio.run(self._caught_up()), within=within, what=what)
+        except AssertionError as error:
+            raise AssertionError(f"{error}; last seen: {self._behind}") from None
 
     def held(self, workspace_id: str) -> Held:
         return asyncio.run(self._held(UUID(workspace_id)))
@@ -80,13 +81,17 @@ class Databases:
 
     async def _caught_up(self) -> bool:
         try:
-            if await self._in("tracking", lambda c: c.fetch(_LAGGING)):
+            self._behind = await self._in("tracking", lambda c: c.fetch(_LAGGING))
+            if self._behind:
                 return False
             ends = dict(await self._in("tracking", lambda c: c.fetch(_EVENT_PARTITIONS)))
             statement = "SELECT partition, log_offset FROM consumer"
-            return dict(await self._in("profile", lambda c: c.fetch(statement))) == ends
-        except OUTAGES:
+            consumed = dict(await self._in("profile", lambda c: c.fetch(statement)))
+        except OUTAGES as error:
+            self._behind = error
             return False
+        self._behind = {"profile": consumed, "log": ends}
+        return consumed == ends
 
     async def _held(self, workspace_id: UUID) -> Held:
         feed = "SELECT data FROM feed WHERE workspace_id = $1"
