@@ -13,6 +13,7 @@ import uvicorn
 
 from infra.runner.parent import end_with_parent
 from infra.runner.ports import LOOPBACK
+from services.kit.feeds import Bell
 from services.kit.server import Protocol
 
 # Open requests and streams get this long at a stop; the whole platform has 15 seconds.
@@ -47,6 +48,10 @@ class Draining(uvicorn.Server):
         for server in self.servers:
             for listener in server.sockets:
                 _take_no_more(listener.fileno())
+        # Not before: who is answered now comes again at once, and finds nobody.
+        for each in self.lifespan.state.values():
+            if isinstance(each, Bell):
+                each.close()
         await self._drained(LAST_LOOKS)
         await super().shutdown(sockets)
 

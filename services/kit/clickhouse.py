@@ -37,8 +37,11 @@ Rows = list[tuple[Any, ...]]
 Columns = Sequence[Sequence[Any]]
 """A block, column by column."""
 
-_OVERLOADED = frozenset({202, 209, 210, 279, 999})
-"""ClickHouse's codes for: too many queries, a time-out or failure of its network, Keeper away."""
+_OVERLOADED = frozenset({76, 173, 202, 209, 210, 236, 243, 279, 425, 439, 745, 999})
+"""ClickHouse's codes for: no file, memory, room or thread to be had, too many queries, a time-out
+or failure of its network, an end of its own, Keeper away."""
+_TOO_MUCH = frozenset({159, 160, 241})
+"""Its codes for a query over its limits of time or memory."""
 
 
 class ClickHouse:
@@ -152,6 +155,11 @@ class ClickHouse:
             silent = error.code is None and not isinstance(error, ProgrammingError)
             if silent or error.code in _OVERLOADED:
                 raise Unavailable("The event store does not answer.") from error
+            if error.code in _TOO_MUCH:
+                raise Unavailable(
+                    "The query took more time or memory than one may take now. Ask for less, such "
+                    "as a shorter time or fewer breakdowns, or again later."
+                ) from error
             raise
 
 

@@ -19,7 +19,6 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from services.kit.http import ServiceClient
 from services.kit.problems import Unavailable
-from services.kit.waiting import came
 
 T = TypeVar("T")
 
@@ -121,6 +120,8 @@ class Bell:
 
     def __init__(self) -> None:
         self._events: dict[str, asyncio.Event] = {}
+        self.closed = False
+        """The process is about to end: polls answer what there is instead of waiting."""
 
     def ring(self, partition: str) -> None:
         event = self._events.pop(partition, None)
@@ -131,9 +132,11 @@ class Bell:
         """Set by the next ring. Listen before you read: a ring in between is not missed then."""
         return self._events.setdefault(partition, asyncio.Event())
 
-    async def wait(self, partition: str, seconds: float) -> None:
-        """Returns when rung or after ``seconds``; callers read again either way."""
-        await came(self.listen(partition), seconds)
+    def close(self) -> None:
+        """Wakes whoever waits; a poll that is still under way at the end would be cut off."""
+        self.closed = True
+        for partition in list(self._events):
+            self.ring(partition)
 
 
 class FeedClient:

@@ -2,9 +2,10 @@
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from typing import Annotated
+from typing import Annotated, Any
 from uuid import UUID
 
+import asyncpg
 from fastapi import Depends, Request
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import (
@@ -44,9 +45,18 @@ def create_engine(settings: PostgresSettings) -> AsyncEngine:
         connect_args={
             "timeout": CONNECT_SECONDS,
             "command_timeout": COMMAND_SECONDS,
+            "async_creator_fn": _connect,
             "server_settings": KEEPALIVES,
         },
     )
+
+
+async def _connect(*args: Any, **kwargs: Any) -> asyncpg.Connection:
+    try:
+        return await asyncpg.connect(*args, **kwargs)
+    except FileNotFoundError as error:
+        # A server that is down has removed its socket's file. Of other files that would be a bug.
+        raise ConnectionRefusedError("PostgreSQL's socket is not there") from error
 
 
 def create_sessionmaker(engine: AsyncEngine) -> SessionMaker:

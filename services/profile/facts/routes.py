@@ -11,6 +11,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from services.contracts.profile import Facts, FactsRequest
 from services.kit.auth import ServiceCaller
+from services.kit.feeds import Bell
 from services.kit.postgres import SET_WORKSPACE, SessionMaker
 from services.kit.problems import Unavailable
 from services.kit.strict import StrictRoute
@@ -38,8 +39,9 @@ async def read_facts(body: FactsRequest, request: Request, caller: ServiceCaller
 
 async def _facts(request: Request, workspace_id: UUID, body: FactsRequest) -> dict[str, object]:
     deadline = asyncio.get_running_loop().time() + PATIENCE_SECONDS
+    bell: Bell = request.state.bell
     while True:
-        rung = request.state.bell.listen(str(workspace_id))
+        rung = bell.listen(str(workspace_id))
         async with _snapshot(request.state.sessionmaker, workspace_id) as session:
             position = await service.position(session, workspace_id)
             if position >= body.min_position:
@@ -52,7 +54,7 @@ async def _facts(request: Request, workspace_id: UUID, body: FactsRequest) -> di
                 )
                 return {"position": position, "at": now, "profiles": found}
         remaining = deadline - asyncio.get_running_loop().time()
-        if remaining <= 0:
+        if remaining <= 0 or bell.closed:
             raise Unavailable(f"The feed is at {position}, before {body.min_position}.")
         await came(rung, remaining)
 

@@ -8,7 +8,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from services.contracts.changes import ChangeType
 from services.kit.auth import UserCaller
-from services.kit.feeds import MAX_WAIT_SECONDS
+from services.kit.feeds import MAX_WAIT_SECONDS, Bell
 from services.kit.pagination import decode_cursor, encode_cursor
 from services.kit.postgres import workspace_tx
 from services.kit.problems import InvalidRequest, problem_responses
@@ -83,11 +83,12 @@ async def list_changes(
     gives the same entries again, so nothing is lost when a reader stops in the middle.
     """
     workspace_id = caller.workspace_id
-    rung = request.state.bell.listen(str(workspace_id))
+    bell: Bell = request.state.bell
+    rung = bell.listen(str(workspace_id))
     async with workspace_tx(request.state.sessionmaker, workspace_id) as session:
         after = await _after(cursor, begin, lambda: store.end(session, workspace_id))
     found, place = await _read(request, caller, after, types or (), limit)
-    if not found and wait:
+    if not found and wait and not bell.closed:
         await came(rung, wait)
         found, place = await _read(request, caller, place, types or (), limit)
     return Changes(

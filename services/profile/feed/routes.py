@@ -35,9 +35,10 @@ async def read_feed(
 ) -> Response:
     """Rows after an offset; waits up to ``wait`` seconds for one."""
     workspace_id = _workspace(partition)
-    rung = request.state.bell.listen(partition)
+    bell: feeds.Bell = request.state.bell
+    rung = bell.listen(partition)
     page = await _page(request.state.sessionmaker, workspace_id, after, limit)
-    if not page.rows and wait:
+    if not page.rows and wait and not bell.closed:
         await came(rung, wait)
         page = await _page(request.state.sessionmaker, workspace_id, after, limit)
     return Response(feeds.encode_page(page), media_type=feeds.MEDIA_TYPE)

@@ -85,6 +85,6 @@ class Speaker:
                 if (await store.place(session, workspace_id)).log_offset >= offset:
                     return True
             remaining = deadline - asyncio.get_running_loop().time()
-            if remaining <= 0:
+            if remaining <= 0 or self.bell.closed:
                 return False
             await came(rung, min(remaining, _LOOK_SECONDS))

@@ -59,7 +59,7 @@ async def read_log(
         if done is not None:
             readers.note(caller.issuer, partition, done, page.end)
         left = deadline - monotonic()
-        if page.rows or left <= 0:
+        if page.rows or left <= 0 or bell.closed:
             return Response(feeds.encode_page(page), media_type=feeds.MEDIA_TYPE)
         await came(grown, left)
 
