@@ -27,7 +27,7 @@ from services.orchestrator.entries import routes as entries
 from services.orchestrator.erasure import routes as erasure
 from services.orchestrator.impact import routes as impact
 from services.orchestrator.journeys import routes as journeys
-from services.orchestrator.journeys.service import Neighbours
+from services.orchestrator.journeys.registering import Neighbours
 from services.orchestrator.maps import routes as maps
 from services.orchestrator.message_templates import routes as message_templates
 from services.orchestrator.messages import gate_routes as gate

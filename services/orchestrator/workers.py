@@ -29,6 +29,7 @@ from services.orchestrator.engine.follow import FeedMoved, Listening, apply, dec
 from services.orchestrator.replay import run as replays
 from services.orchestrator.schedules import service as schedules
 from services.orchestrator.schedules import store as schedule_store
+from services.orchestrator.sweeps import store as sweeps
 from services.orchestrator.times import Clock
 
 log = structlog.get_logger(__name__)
@@ -67,6 +68,7 @@ class Workspace:
     effects: asyncio.Event = field(default_factory=asyncio.Event)
     replays: asyncio.Event = field(default_factory=asyncio.Event)
     scheduled: asyncio.Event = field(default_factory=asyncio.Event)
+    sweeps: asyncio.Event = field(default_factory=asyncio.Event)
 
     def moved(self) -> None:
         """People moved: there may be something to tell and to have carried out."""
@@ -171,6 +173,15 @@ async def schedule_once(engine: Engine, workspace: Workspace) -> bool:
     return ran
 
 
+async def sweep_once(engine: Engine, workspace: Workspace) -> bool:
+    """Make one block of a sweep due; True when there may be more."""
+    async with workspace_tx(engine.maker, workspace.id) as session:
+        released = await sweeps.release(session, workspace.id)
+    if released:
+        workspace.due.set()
+    return released is not None
+
+
 async def replay_once(engine: Engine, workspace: Workspace) -> bool:
     """Run one queued replay; True when there may be more."""
     ran = await replays.run_next(engine.replayer, workspace.id, engine.clock())
@@ -256,6 +267,7 @@ def loops(engine: Engine, workspace: Workspace) -> list[Coroutine[Any, Any, None
         _loop("tell", engine, workspace, tell_once, workspace.told, _idle),
         _loop("carry_out", engine, workspace, carry_out_once, workspace.effects, _idle),
         _loop("schedule", engine, workspace, schedule_once, workspace.scheduled, until_scheduled),
+        _loop("sweep", engine, workspace, sweep_once, workspace.sweeps, _idle),
         _loop("replay", engine, workspace, replay_once, workspace.replays, _idle),
     ]
 
@@ -288,6 +300,11 @@ class Workers:
         workspace = self.workspaces.get(workspace_id)
         if workspace is not None:
             workspace.scheduled.set()
+
+    def wake_sweeps(self, workspace_id: UUID) -> None:
+        workspace = self.workspaces.get(workspace_id)
+        if workspace is not None:
+            workspace.sweeps.set()
 
     def wake_replays(self, workspace_id: UUID) -> None:
         workspace = self.workspaces.get(workspace_id)

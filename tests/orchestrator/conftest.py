@@ -148,10 +148,15 @@ class World:
         while await workers.schedule_once(self.engine, self.workspace):
             pass
 
+    async def sweep(self) -> None:
+        while await workers.sweep_once(self.engine, self.workspace):
+            pass
+
     async def settle(self) -> None:
         """Everything that can happen now, in the order in which the loops wake each other."""
         await self.follow()
         await self.schedule()
+        await self.sweep()
         await self.execute()
         await self.carry_out()
         await self.send()

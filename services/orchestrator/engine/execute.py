@@ -19,6 +19,8 @@ from services.orchestrator.engine.carry import carry
 from services.orchestrator.engine.facts import facts_of
 from services.orchestrator.engine.journey_calls import call
 from services.orchestrator.engine.library import Library
+from services.orchestrator.engine.moves import Moves
+from services.orchestrator.engine.moves import load as load_moves
 from services.orchestrator.engine.participants import Participant, Traces
 from services.orchestrator.journeys import store as journeys
 from services.orchestrator.journeys.compiled import Compiled
@@ -65,12 +67,16 @@ async def execute(executor: Executor, workspace_id: UUID, *, now: int, known_unt
         if not claimed:
             return 0
         position = await position_store.position(session, workspace_id)
-        graphs = await executor.library.load(session, (p.version_id for p in claimed))
-        states = await journeys.states(session, {p.journey_id for p in claimed})
-        kit = await load_kit(session, graphs, executor.public_url)
-    asking = [p for p in claimed if _needs_facts(p, graphs[p.version_id], now, known_until)]
+        moves = await load_moves(session, executor.library, claimed)
+        ending = await journeys.ending(session, {p.journey_id for p in claimed})
+        kit = await load_kit(session, moves.graphs, executor.public_url)
+    asking = [
+        p
+        for p in claimed
+        if moves.concern(p) or _needs_facts(p, moves.graphs[p.version_id], now, known_until)
+    ]
     try:
-        facts = await ask(executor.profile, workspace_id, asking, graphs, position)
+        facts = await ask(executor.profile, workspace_id, asking, moves, position)
     except (Problem, httpx2.HTTPError):
         async with workspace_tx(executor.maker, workspace_id) as session:
             await participant_store.give_back(session, workspace_id, claimed, now + RETRY_MS)
@@ -78,10 +84,21 @@ async def execute(executor: Executor, workspace_id: UUID, *, now: int, known_unt
     async with workspace_tx(executor.maker, workspace_id) as session:
         held = await participant_store.lock_claimed(session, workspace_id, claimed)
         block = [p for p in claimed if p.id in held]
-        await _advance(
-            session, executor, workspace_id, block, graphs, states, facts, kit, now, known_until
-        )
+        known = _Known(moves, ending, facts, kit, known_until)
+        await _advance(session, executor, workspace_id, block, known, now)
     return len(claimed)
+
+
+@dataclass(frozen=True, slots=True)
+class _Known:
+    """What was read and asked of a block before its rows are locked."""
+
+    moves: Moves
+    ending: Mapping[UUID, str]
+    """Journeys that let everybody out, with the reason."""
+    facts: Mapping[UUID, ProfileFacts]
+    kit: Kit
+    until: int
 
 
 async def load_kit(
@@ -116,11 +133,11 @@ async def ask(
     profile: ServiceClient,
     workspace_id: UUID,
     block: Sequence[Participant],
-    graphs: Mapping[UUID, Compiled],
+    moves: Moves,
     position: int,
 ) -> dict[UUID, ProfileFacts]:
     """What is true of these people at least as far as the feed was applied; by asked id."""
-    needed = {p.version_id for p in block}
+    graphs, needed = moves.graphs, {moves.target(p.version_id) for p in block}
     return await facts_of(
         profile,
         workspace_id,
@@ -150,35 +167,35 @@ async def _advance(
     executor: Executor,
     workspace_id: UUID,
     block: Sequence[Participant],
-    graphs: Mapping[UUID, Compiled],
-    states: Mapping[UUID, str],
-    facts: Mapping[UUID, ProfileFacts],
-    kit: Kit,
+    known: _Known,
     now: int,
-    known_until: int,
 ) -> None:
     """Step every participant of the block, whose rows are locked, and write what that leaves."""
+    graphs, facts = known.moves.graphs, known.facts
     missed = await missed_store.read(session, workspace_id, block)
     traces = Traces()
     consumed: list[tuple[UUID, str]] = []
     for participant in block:
-        compiled = graphs[participant.version_id]
-        if states[participant.journey_id] == "archived":
-            step = leave(participant.position, "journey_archived", now)
-        else:
-            step = take(
-                compiled,
-                participant.position,
-                participant.way,
-                known_of(facts.get(participant.profile_id), compiled.graph),
-                now,
-                known_until=known_until,
-                missed=missed.get(participant.id, ()),
-            )
+        reason = known.ending.get(participant.journey_id)
+        if reason is not None:
+            traces.record(participant, leave(participant.position, reason, now))
+            continue
+        target = graphs[known.moves.target(participant.version_id)]
+        truths = known_of(facts.get(participant.profile_id), target.graph)
+        known.moves.apply(participant, truths, traces, now)
+        step = take(
+            graphs[participant.version_id],
+            participant.position,
+            participant.way,
+            truths,
+            now,
+            known_until=known.until,
+            missed=missed.get(participant.id, ()),
+        )
         traces.record(participant, step)
         consumed += [(participant.id, message_id) for message_id in step.consumed]
     sending = {who.profile_id for who, each in traces.effects if isinstance(each, Send)}
-    kit = await with_devices(session, kit, sending)
+    kit = await with_devices(session, known.kit, sending)
     await carry(session, workspace_id, traces, graphs, now, facts=facts, kit=kit)
     await participant_store.update(session, workspace_id, block, graphs, now)
     if missed:

@@ -58,7 +58,6 @@ async def add(
             "id": p.id,
             "workspace_id": workspace_id,
             "journey_id": p.journey_id,
-            "version_id": p.version_id,
             "profile_id": p.profile_id,
             "instance_key": p.instance_key,
             "ledger_key": p.ledger_key,
@@ -113,6 +112,7 @@ def _placed(
     # A due participant runs at once; its due_at is logical time and may lie in the past.
     run_at: datetime | None = from_ms(now if at.state == "due" else at.due_at)
     return {
+        "version_id": participant.version_id,
         "state": at.state,
         "node": at.node,
         "visit": at.visit,
@@ -166,8 +166,8 @@ async def claim(
     lease_ms: int,
     limit: int,
 ) -> list[Participant]:
-    """Lease the participants due first. Paused journeys rest; waits whose end is later than what
-    is known of the feed are left alone."""
+    """Lease the participants due first. Journeys paused on hold rest; waits whose end is later
+    than what is known of the feed are left alone."""
     statement = text(
         f"""
         WITH due AS (
@@ -175,7 +175,8 @@ async def claim(
             WHERE p.workspace_id = :ws AND p.run_at <= :now
                 AND (NOT p.awaits OR p.due_at <= :known_until)
                 AND NOT EXISTS (SELECT FROM journey j
-                    WHERE j.id = p.journey_id AND j.state = 'paused')
+                    WHERE j.id = p.journey_id
+                        AND (j.state = 'paused' AND NOT j.discarding OR j.releasing))
             ORDER BY p.run_at LIMIT :limit FOR UPDATE OF p SKIP LOCKED)
         UPDATE participant SET fence = fence + 1, run_at = :lease
         WHERE id IN (SELECT id FROM due)

@@ -13,7 +13,7 @@ from services.contracts.orchestrator import OutcomeName
 from services.orchestrator.journeys.compiled import Compiled, Happening
 from services.orchestrator.journeys.effects import Converted, Effect
 from services.orchestrator.journeys.nodes import Wait
-from services.orchestrator.journeys.position import ENTRY, EXIT, Moved, Position, Step, Way
+from services.orchestrator.journeys.position import ENTRY, EXIT, MOVED, Moved, Position, Step, Way
 
 
 @dataclass(slots=True)
@@ -68,6 +68,18 @@ class Traces:
                 participant.exit_reason = move.outcome
             self.outcomes.append(outcome(participant, move))
         self.effects.extend((participant, effect) for effect in step.effects)
+
+    def transfer(self, participant: Participant, version_id: UUID, position: Position) -> None:
+        """Into another version: at the place it has, or at another node, which is told."""
+        before = participant.position
+        moved = position.visit != before.visit
+        how = "moved" if moved else "kept"
+        self.flows[participant.version_id, before.node, how, MOVED] += 1
+        self.flows[version_id, MOVED, how, position.node] += 1
+        if moved:
+            move = Moved(before.node, how, position.node, position.arrived_at, before.visit)
+            self.outcomes.append(outcome(participant, move))
+        participant.version_id, participant.position = version_id, position
 
 
 def outcome(participant: Participant, move: Moved) -> Outcome:

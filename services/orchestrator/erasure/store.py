@@ -36,12 +36,13 @@ from services.orchestrator.message_templates.tables import MessageTemplateRow
 from services.orchestrator.messages.tables import MessageRow, SendGateRow
 from services.orchestrator.replay.tables import ReplayRow
 from services.orchestrator.schedules.tables import ScheduleRow
+from services.orchestrator.sweeps.tables import SweepRow
 from services.orchestrator.tables import Table, WorkspaceRow
 from services.orchestrator.tasks.tables import TaskRow
 
 IMPERSONAL: tuple[type[Table], ...] = (
     *(WorkspaceRow, FeedPositionRow, FlowRow, ChannelRow, JourneyRow, JourneyVersionRow),
-    *(JourneyMapRow, MessageTemplateRow, ReplayRow, EntryCountRow, ScheduleRow),
+    *(JourneyMapRow, MessageTemplateRow, ReplayRow, EntryCountRow, ScheduleRow, SweepRow),
 )
 PERSONAL: tuple[type[Table], ...] = (
     *(MissedEventRow, ParticipantRow, EntryRow, AnchorRow, MessageRow, SendGateRow, OutboxRow),

@@ -115,6 +115,97 @@ class Journey(BaseModel):
     updated_at: datetime
 
 
+class PublishRequest(BaseModel):
+    """What becomes of those who are inside an older version."""
+
+    model_config = ConfigDict(
+        extra="forbid",
+        json_schema_extra={
+            "examples": [{"in_flight": "migrate", "redirects": {"wait_a_day": "remind"}}]
+        },
+    )
+
+    in_flight: Literal["finish", "migrate", "stop"] = Field(
+        "finish",
+        description="`finish`: they finish the version they entered. `migrate`: they go on in the "
+        "new one. `stop`: they leave, with the reason `version_stopped`.",
+    )
+    redirects: dict[str, str | None] = Field(
+        default_factory=dict,
+        max_length=200,
+        description="With `migrate`: node of an older version → node of the new one, null: out. "
+        "Nodes that are not named keep their people where they still are; where they are not, "
+        "people go to the next node that is left, or leave with the reason `journey_changed`.",
+    )
+    shortened: Literal["keep", "apply"] = Field(
+        "keep",
+        description="With `migrate`, for those at a delay or wait that got shorter: `keep` the "
+        "time they have, or `apply` the new one. A longer time holds for all, and one that "
+        "depends on the person (local time, trait) is worked out anew.",
+    )
+    per_minute: int = Field(
+        6_000,
+        ge=1,
+        le=10_000_000,
+        description="With `migrate`: how many people move per minute, so that nothing bursts.",
+    )
+
+
+class PauseRequest(BaseModel):
+    model_config = ConfigDict(extra="forbid", json_schema_extra={"examples": [{"mode": "hold"}]})
+
+    mode: Literal["hold", "discard"] = Field(
+        "hold",
+        description="`hold`: who is due rests until the journey is resumed. `discard`: who is due "
+        "leaves, with the reason `journey_paused`; who waits longer stays.",
+    )
+
+
+class ResumeRequest(BaseModel):
+    model_config = ConfigDict(
+        extra="forbid", json_schema_extra={"examples": [{"per_minute": 6_000}]}
+    )
+
+    per_minute: int = Field(
+        6_000,
+        ge=1,
+        le=10_000_000,
+        description="How many of those whose time came during the pause go on per minute, the "
+        "earliest first.",
+    )
+
+
+class GraphEdit(BaseModel):
+    """A difference between a version and the draft."""
+
+    version: int
+    place: str = Field(description="A node's id, or what of the journey: `entry`, `goals` …")
+    change: Literal["added", "removed", "changed"]
+    fields: list[str] = Field(description="Of a changed node.", examples=[["seconds"]])
+
+
+class Whereabouts(BaseModel):
+    """People at one node of one version, and what publishing does to them."""
+
+    version: int
+    node: str
+    people: int
+    then: Literal["finish", "stay", "retime", "move", "leave"] = Field(
+        description="`finish` their version; `stay` at the node; `retime`: stay, for another time; "
+        "`move` to the node `to`; `leave` the journey."
+    )
+    to: str | None = Field(None, description="The node of the new version, null: none.")
+
+
+class PublishPreview(BaseModel):
+    problems: list[FieldError] = Field(description="What stands against publishing.")
+    edits: list[GraphEdit] = Field(
+        description="Against every version that has people in it, and the live one."
+    )
+    people: list[Whereabouts] = Field(description="Where everybody is who is inside.")
+    seconds: int = Field(description="How long the move takes at the given rate.")
+
+
 class Published(BaseModel):
     journey: Journey
     version: JourneyVersion
@@ -158,7 +249,8 @@ class NodeStats(BaseModel):
 
 
 class Flow(BaseModel):
-    """An edge with its traffic. `@entry` and `@exit` are outside; `@refused`: was not let in."""
+    """An edge with its traffic. `@entry` and `@exit` are outside; `@refused`: was not let in;
+    `@moved`: from or to another version, `kept` in place or `moved` to another node."""
 
     model_config = ConfigDict(from_attributes=True)
 
@@ -175,7 +267,11 @@ class GoalStats(BaseModel):
 
 
 class JourneyStats(BaseModel):
+    """`entered` + `moved_in` = `waiting` + `exited` + `moved_out` at every moment."""
+
     entered: int
+    moved_in: int = Field(description="Taken over from older versions.")
+    moved_out: int = Field(description="Handed over to newer versions.")
     waiting: int
     exited: int
     exits: dict[str, int] = Field(description="By reason.")

@@ -11,6 +11,8 @@ ENTRY = "@entry"
 EXIT = "@exit"
 REFUSED = "@refused"
 """Where those go in the counts who were not let in."""
+MOVED = "@moved"
+"""Between two versions of a journey."""
 NO_BRANCH = -1
 
 

@@ -4,7 +4,7 @@ from http import HTTPStatus
 from typing import Annotated
 from uuid import UUID
 
-from fastapi import APIRouter, Query, Request
+from fastapi import APIRouter, BackgroundTasks, Query, Request
 
 from services.kit.auth import Forbidden, Unauthenticated, UserCaller
 from services.kit.idempotency import NewId
@@ -19,7 +19,7 @@ from services.orchestrator.errors import (
     JourneyStateConflict,
     NotReady,
 )
-from services.orchestrator.journeys import service, stats, store
+from services.orchestrator.journeys import publishing, service, stats, store
 from services.orchestrator.journeys.model import (
     Flow,
     GoalStats,
@@ -29,7 +29,11 @@ from services.orchestrator.journeys.model import (
     JourneyStats,
     JourneyVersionDetail,
     ParticipantView,
+    PauseRequest,
     Published,
+    PublishPreview,
+    PublishRequest,
+    ResumeRequest,
 )
 from services.orchestrator.paging import after_id, page_of
 
@@ -79,22 +83,40 @@ async def replace_draft(journey_id: UUID, body: JourneyCreate, session: Session)
         JourneyNotFound, JourneyInvalid, JourneyStateConflict, NotReady, Unavailable
     ),
 )
-async def publish_journey(journey_id: UUID, request: Request, caller: UserCaller) -> Published:
-    """From now on people enter this version; those already inside finish the version they entered.
+async def publish_journey(
+    journey_id: UUID, request: Request, caller: UserCaller, body: PublishRequest | None = None
+) -> Published:
+    """From now on people enter this version. Those inside older ones finish the version they
+    entered, unless `in_flight` says otherwise; `publish/preview` tells what that does to whom.
 
     Channels above what the organization's maturity recommends are answered with a warning, or,
     where the workspace enforces readiness, refused.
     """
     workers = request.state.workers
-    published = await service.publish(
+    published = await publishing.publish(
         request.state.sessionmaker,
         caller.workspace_id,
         journey_id,
+        body or PublishRequest(),
         request.state.neighbours,
         workers.engine.clock(),
     )
     workers.wake_schedules(caller.workspace_id)
+    workers.wake_sweeps(caller.workspace_id)
     return published
+
+
+@router.post(
+    "/{journey_id}/publish/preview",
+    summary="See what publishing the draft would do",
+    responses=problem_responses(JourneyNotFound),
+)
+async def preview_publishing(
+    journey_id: UUID, session: Session, body: PublishRequest | None = None
+) -> PublishPreview:
+    """Where everybody inside is, what each edit is, and what becomes of the people; nothing is
+    changed. With `finish` nothing becomes of them: ask with `in_flight: migrate`."""
+    return await publishing.preview(session, journey_id, body or PublishRequest())
 
 
 @router.get("/{journey_id}/versions", summary="List versions, newest first", responses=_ONE)
@@ -114,37 +136,40 @@ async def list_versions(
 
 @router.post("/{journey_id}/pause", summary="Pause a journey", responses=_CHANGE)
 async def pause_journey(
-    journey_id: UUID, request: Request, caller: UserCaller, session: Session
+    journey_id: UUID, caller: UserCaller, session: Session, body: PauseRequest | None = None
 ) -> Journey:
-    """Nobody enters, and entry events of that time are not made up for. People inside rest:
-    timers run on and take effect at resume, awaited events are still noticed."""
-    now = request.state.workers.engine.clock()
-    return await service.change_state(
-        session, caller.workspace_id, journey_id, "paused", ("live",), now
-    )
+    """Nobody enters, and entry events of that time are not made up for. Of those inside, delays
+    and timeouts run on and events are still noticed, goals and exit rules too; who is due rests
+    until the journey is resumed (`hold`) or leaves (`discard`). Messages that were queued before
+    go out."""
+    discard = body is not None and body.mode == "discard"
+    return await service.pause(session, caller.workspace_id, journey_id, discard)
 
 
 @router.post("/{journey_id}/resume", summary="Resume a paused journey", responses=_CHANGE)
 async def resume_journey(
-    journey_id: UUID, request: Request, caller: UserCaller, session: Session
+    journey_id: UUID,
+    request: Request,
+    caller: UserCaller,
+    session: Session,
+    after: BackgroundTasks,
+    body: ResumeRequest | None = None,
 ) -> Journey:
-    """Timers that ran out during the pause take effect now."""
-    now = request.state.workers.engine.clock()
-    return await service.change_state(
-        session, caller.workspace_id, journey_id, "live", ("paused",), now
+    """Delays and timeouts that ran out during the pause take effect now, not all at once but at
+    the given rate. Times of a schedule that passed are not made up for."""
+    workers = request.state.workers
+    rate = (body or ResumeRequest()).per_minute
+    journey = await service.resume(
+        session, caller.workspace_id, journey_id, rate, workers.engine.clock()
     )
+    after.add_task(workers.wake_sweeps, caller.workspace_id)
+    return journey
 
 
 @router.post("/{journey_id}/archive", summary="End a journey for good", responses=_CHANGE)
-async def archive_journey(
-    journey_id: UUID, request: Request, caller: UserCaller, session: Session
-) -> Journey:
+async def archive_journey(journey_id: UUID, caller: UserCaller, session: Session) -> Journey:
     """Everybody inside leaves with the reason `journey_archived`."""
-    allowed = ("draft", "live", "paused")
-    now = request.state.workers.engine.clock()
-    return await service.change_state(
-        session, caller.workspace_id, journey_id, "archived", allowed, now
-    )
+    return await service.archive(session, caller.workspace_id, journey_id)
 
 
 @router.get("/{journey_id}/participants", summary="List participants", responses=_ONE)

@@ -4,7 +4,7 @@ from collections import Counter
 from collections.abc import Iterable, Mapping
 
 from services.orchestrator.journeys.model import Flow, JourneyStats, NodeStats
-from services.orchestrator.journeys.position import ENTRY, EXIT, REFUSED
+from services.orchestrator.journeys.position import ENTRY, EXIT, MOVED, REFUSED
 
 
 def summarise(
@@ -34,9 +34,11 @@ def summarise(
     sent: dict[str, dict[str, int]] = {}
     for node, state, reason, count in messages:
         sent.setdefault(node, {})[f"{state}:{reason}" if reason else state] = count
-    names = sorted((entered.keys() | outcomes.keys() | waiting.keys()) - {ENTRY})
+    names = sorted((entered.keys() | outcomes.keys() | waiting.keys()) - {ENTRY, MOVED})
     return JourneyStats(
         entered=passed[ENTRY],
+        moved_in=passed[MOVED],
+        moved_out=entered[MOVED],
         waiting=sum(waiting.values()),
         exited=sum(exited.values()),
         exits=dict(reasons),

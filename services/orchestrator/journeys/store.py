@@ -1,14 +1,16 @@
 """SQL for journeys, their versions, and who is in them."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Row, func, select, text, update
+import msgspec
+from sqlalchemy import Row, and_, case, func, or_, select, text, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from services.orchestrator.journeys.moving import Move
 from services.orchestrator.journeys.tables import JourneyRow, JourneyVersionRow
 
 _COLUMNS = (
@@ -89,11 +91,18 @@ async def lock(session: AsyncSession, journey_id: UUID) -> Row[str, int] | None:
     return (await session.execute(statement)).one_or_none()
 
 
-async def set_state(session: AsyncSession, journey_id: UUID, state: str) -> None:
+async def set_state(
+    session: AsyncSession,
+    journey_id: UUID,
+    state: str,
+    *,
+    discarding: bool = False,
+    releasing: bool = False,
+) -> None:
     await session.execute(
         update(JourneyRow)
         .where(JourneyRow.id == journey_id)
-        .values(state=state, updated_at=func.now())
+        .values(state=state, discarding=discarding, releasing=releasing, updated_at=func.now())
     )
 
 
@@ -105,7 +114,7 @@ async def add_version(
     graph: dict[str, Any],
     warnings: list[Any],
 ) -> int:
-    """The new version's number; it is the live one from now on."""
+    """The new version's number; it is the live one from now on. A paused journey stays paused."""
     last = await session.scalar(
         select(func.max(JourneyVersionRow.number)).where(JourneyVersionRow.journey_id == journey_id)
     )
@@ -123,7 +132,11 @@ async def add_version(
     await session.execute(
         update(JourneyRow)
         .where(JourneyRow.id == journey_id)
-        .values(state="live", live_version_id=version_id, updated_at=func.now())
+        .values(
+            state=case((JourneyRow.state == "paused", "paused"), else_="live"),
+            live_version_id=version_id,
+            updated_at=func.now(),
+        )
     )
     return number
 
@@ -170,9 +183,60 @@ async def version_graphs(
     return [(row.id, row.graph) for row in await session.execute(statement)]
 
 
-async def states(session: AsyncSession, journey_ids: Collection[UUID]) -> dict[UUID, str]:
-    statement = select(JourneyRow.id, JourneyRow.state).where(JourneyRow.id.in_(journey_ids))
-    return {row.id: row.state for row in await session.execute(statement)}
+async def ending(session: AsyncSession, journey_ids: Collection[UUID]) -> dict[UUID, str]:
+    """Of the journeys that let everybody out who is due: the reason."""
+    statement = select(JourneyRow.id, JourneyRow.state).where(
+        JourneyRow.id.in_(journey_ids),
+        or_(
+            JourneyRow.state == "archived",
+            and_(JourneyRow.state == "paused", JourneyRow.discarding),
+        ),
+    )
+    return {row.id: f"journey_{row.state}" for row in await session.execute(statement)}
+
+
+async def supersede(
+    session: AsyncSession, journey_id: UUID, version_id: UUID, moves: Mapping[UUID, Move]
+) -> None:
+    """From now on the version takes over those still inside these older ones."""
+    for older, move in moves.items():
+        await session.execute(
+            update(JourneyVersionRow)
+            .where(JourneyVersionRow.id == older, JourneyVersionRow.journey_id == journey_id)
+            .values(successor_id=version_id, move=msgspec.to_builtins(move))
+        )
+
+
+async def successors(
+    session: AsyncSession, version_ids: Collection[UUID]
+) -> dict[UUID, tuple[UUID, Move]]:
+    """Of those of these versions that were superseded: by which, and how people move."""
+    statement = select(
+        JourneyVersionRow.id, JourneyVersionRow.successor_id, JourneyVersionRow.move
+    ).where(JourneyVersionRow.id.in_(version_ids), JourneyVersionRow.successor_id.is_not(None))
+    return {
+        row.id: (row.successor_id, msgspec.convert(row.move, Move))
+        for row in await session.execute(statement)
+    }
+
+
+async def pinned_graphs(session: AsyncSession, journey_id: UUID) -> Sequence[Row[Any]]:
+    """id, number and graph of the versions that nothing supersedes."""
+    statement = (
+        select(JourneyVersionRow.id, JourneyVersionRow.number, JourneyVersionRow.graph)
+        .where(JourneyVersionRow.journey_id == journey_id, JourneyVersionRow.successor_id.is_(None))
+        .order_by(JourneyVersionRow.number)
+    )
+    return (await session.execute(statement)).all()
+
+
+async def whereabouts(session: AsyncSession, journey_id: UUID) -> Sequence[Row[Any]]:
+    """version_id, node, n: where the people inside are."""
+    statement = text(
+        "SELECT version_id, node, count(*) AS n FROM participant "
+        "WHERE journey_id = :journey AND run_at IS NOT NULL GROUP BY version_id, node"
+    )
+    return (await session.execute(statement, {"journey": journey_id})).all()
 
 
 async def end_participants(session: AsyncSession, journey_id: UUID) -> None:

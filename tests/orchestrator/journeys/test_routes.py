@@ -8,7 +8,7 @@ from uuid import UUID, uuid4
 import pytest
 
 from services.kit.pagination import encode_cursor
-from services.orchestrator.journeys import service
+from services.orchestrator.journeys import registering
 from services.orchestrator.journeys.model import EXAMPLE_GRAPH
 from tests.orchestrator.conftest import World
 from tests.orchestrator.journeys.graphs import branch, delay, leave
@@ -231,13 +231,13 @@ async def test_a_journey_archived_while_it_is_published_stays_archived(
 ) -> None:
     created = await world.post("/journeys", {"graph": SIMPLE})
     path = f"/journeys/{created['id']}"
-    ask = service._readiness
+    ask = registering.readiness
 
     async def meanwhile(*arguments: Any) -> Any:
         await world.post(f"{path}/archive")
         return await ask(*arguments)
 
-    monkeypatch.setattr(service, "_readiness", meanwhile)
+    monkeypatch.setattr("services.orchestrator.journeys.publishing.readiness", meanwhile)
     assert (await problem(world, f"{path}/publish", {}, 409))["state"] == "archived"
     assert (await world.get(path))["state"] == "archived"
 
