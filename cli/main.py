@@ -8,33 +8,32 @@ import signal
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from queue import SimpleQueue
 from types import FrameType
 
+from cli import journeys
 from cli.batches import MAX_EVENTS
 from cli.delivery import NotDelivered, Retries, Sender
 from cli.importing import Plan, import_files
 from cli.mapping import MappingError, load_mapping
 from cli.reading import UnreadableFile
 from cli.state import Progress, StateFile
+from cli.target import Unusable, target
 
 OK, NOT_DELIVERED, UNUSABLE, SOME_REJECTED, INTERRUPTED = 0, 1, 2, 3, 130
 _SHOWN_REJECTS = 10
-
-
-class _Unusable(Exception):
-    """The command line cannot be used as it is."""
 
 
 def main(argv: list[str] | None = None) -> int:
     """Run a command; returns the exit code (see `waymark import --help`)."""
     arguments = _parser().parse_args(argv)
     try:
-        return _import(arguments)
-    except (MappingError, UnreadableFile, _Unusable) as error:
+        run: Callable[[argparse.Namespace], int] = arguments.run
+        return run(arguments)
+    except (MappingError, UnreadableFile, Unusable) as error:
         print(error, file=sys.stderr)
         return UNUSABLE
     except NotDelivered as error:
@@ -107,6 +106,8 @@ def _parser() -> argparse.ArgumentParser:
     add("--retry-base", type=float, default=0.5, help="first wait, seconds; doubles to 30 (0.5)")
     add("--strict", action="store_true", help="exit with 3 when a line was rejected")
     add("--json", action="store_true", help="print the report as JSON")
+    command.set_defaults(run=_import)
+    journeys.add_commands(commands)
     return parser
 
 
@@ -122,7 +123,7 @@ def _count(most: int, least: int = 1) -> type[int]:
 
 
 def _import(arguments: argparse.Namespace) -> int:
-    url, write_key = _target(arguments)
+    url, write_key = target(arguments, "write_key")
     first: Path = arguments.files[0]
     plan = Plan(
         mapping=load_mapping(arguments.mapping),
@@ -147,23 +148,6 @@ def _import(arguments: argparse.Namespace) -> int:
     _report(arguments, results, time.monotonic() - started, sender.retried)
     rejected = any(result.rejected for result in results)
     return SOME_REJECTED if rejected and arguments.strict else OK
-
-
-def _target(arguments: argparse.Namespace) -> tuple[str, str]:
-    stored: object = {}
-    if arguments.credentials:
-        try:
-            stored = json.loads(arguments.credentials.read_text(encoding="utf-8"))
-        except (OSError, ValueError) as error:
-            raise _Unusable(f"--credentials {arguments.credentials}: {error}") from error
-    values = stored if isinstance(stored, dict) else {}
-    url = arguments.url or values.get("url")
-    write_key = arguments.write_key or values.get("write_key")
-    if not url or not write_key:
-        raise _Unusable("--url and --write-key are needed, or --credentials with both in it")
-    if not str(url).startswith(("http://", "https://")):
-        raise _Unusable(f"--url {url}: not an http or https address")
-    return str(url).rstrip("/"), str(write_key)
 
 
 def _report(

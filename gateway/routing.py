@@ -94,6 +94,7 @@ _SERVICES = {
         "personas",
         "opportunities",
         "map-templates",
+        "journey-files",
         "journeys",
         "message-templates",
         "channels",

@@ -19,6 +19,12 @@ class JourneyInvalid(Problem):
     status = HTTPStatus.UNPROCESSABLE_ENTITY
 
 
+class JourneyKeyTaken(Problem):
+    type = "/problems/journey-key-taken"
+    title = "Another journey has this key"
+    status = HTTPStatus.CONFLICT
+
+
 class JourneyStateConflict(Problem):
     type = "/problems/journey-state-conflict"
     title = "The journey's state does not allow this"

@@ -26,6 +26,7 @@ from services.orchestrator.engine.library import Library
 from services.orchestrator.entries import routes as entries
 from services.orchestrator.erasure import routes as erasure
 from services.orchestrator.impact import routes as impact
+from services.orchestrator.journey_files import routes as journey_files
 from services.orchestrator.journeys import routes as journeys
 from services.orchestrator.journeys.registering import Neighbours
 from services.orchestrator.maps import routes as maps
@@ -132,7 +133,7 @@ def create_app(
     )
     for routes in (
         *(journeys, replays, message_templates, channels, messages, gate, maps),
-        *(entries, tasks, impact, erasure, devices),
+        *(entries, tasks, impact, erasure, devices, journey_files),
     ):
         app.include_router(routes.router)
     return app

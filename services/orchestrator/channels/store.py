@@ -87,3 +87,19 @@ async def targets(session: AsyncSession, channel_ids: Collection[UUID]) -> dict[
         ChannelRow.id, ChannelRow.type, ChannelRow.sink, ChannelRow.config, ChannelRow.secrets
     ).where(ChannelRow.id.in_(channel_ids))
     return {row.id: Target(**row._mapping) for row in await session.execute(statement)}
+
+
+async def names(session: AsyncSession, channel_ids: Collection[UUID]) -> dict[UUID, str]:
+    """Name by id, of those that are not archived."""
+    statement = select(ChannelRow.id, ChannelRow.name).where(
+        ChannelRow.id.in_(channel_ids), ChannelRow.archived_at.is_(None)
+    )
+    return {row.id: row.name for row in await session.execute(statement)}
+
+
+async def named(session: AsyncSession, names: Collection[str]) -> list[tuple[str, UUID]]:
+    """Those of these names that are not archived; a name may be there more than once."""
+    statement = select(ChannelRow.name, ChannelRow.id).where(
+        ChannelRow.name.in_(names), ChannelRow.archived_at.is_(None)
+    )
+    return [(row.name, row.id) for row in await session.execute(statement)]

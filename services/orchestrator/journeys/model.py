@@ -9,6 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from services.contracts.assessment import ReadinessReason
 from services.kit.problems import FieldError
 from services.orchestrator.journeys.graph import Graph
+from services.orchestrator.journeys.shapes import JourneyKey
 
 JourneyState = Literal["draft", "live", "paused", "archived"]
 
@@ -61,7 +62,7 @@ EXAMPLE_GRAPH: dict[str, Any] = {
 }
 
 
-class JourneyCreate(BaseModel):
+class JourneyDraft(BaseModel):
     """The draft of a journey. Only its shape is checked when it is saved, so that half-finished
     work can be kept; `problems` of the answer tell what still stands against publishing it."""
 
@@ -70,6 +71,12 @@ class JourneyCreate(BaseModel):
     )
 
     graph: Graph
+
+
+class JourneyCreate(JourneyDraft):
+    key: JourneyKey | None = Field(
+        None, description="What files call it by (`PUT /journey-files/{key}`); made up if left out."
+    )
 
 
 class Warning_(BaseModel):  # noqa: N801 - Warning is a builtin
@@ -101,6 +108,7 @@ class JourneyVersionDetail(JourneyVersion):
 
 class Journey(BaseModel):
     id: UUID
+    key: str = Field(description="What files call it by; never changes.", examples=["welcome"])
     name: str
     state: JourneyState = Field(
         description="`draft`: never published. `live`. `paused`: nobody enters, everybody in it "

@@ -15,6 +15,7 @@ from services.kit.strict import StrictRoute
 from services.orchestrator.engine import conversion_store
 from services.orchestrator.errors import (
     JourneyInvalid,
+    JourneyKeyTaken,
     JourneyNotFound,
     JourneyStateConflict,
     NotReady,
@@ -25,6 +26,7 @@ from services.orchestrator.journeys.model import (
     GoalStats,
     Journey,
     JourneyCreate,
+    JourneyDraft,
     JourneyState,
     JourneyStats,
     JourneyVersionDetail,
@@ -47,12 +49,17 @@ _ONE = problem_responses(JourneyNotFound)
 _CHANGE = problem_responses(JourneyNotFound, JourneyStateConflict)
 
 
-@router.post("", status_code=HTTPStatus.CREATED, summary="Create a journey as a draft")
+@router.post(
+    "",
+    status_code=HTTPStatus.CREATED,
+    summary="Create a journey as a draft",
+    responses=problem_responses(JourneyKeyTaken),
+)
 async def create_journey(
     body: JourneyCreate, new_id: NewId, caller: UserCaller, session: Session
 ) -> Journey:
     """Save the graph, see `problems`, mend it with `PUT`, try it with `replay`, then publish."""
-    return await service.create(session, caller.workspace_id, new_id, body.graph)
+    return await service.create(session, caller.workspace_id, new_id, body.graph, body.key)
 
 
 @router.get("", summary="List journeys, newest first")
@@ -71,7 +78,7 @@ async def read_journey(journey_id: UUID, session: Session) -> Journey:
 
 
 @router.put("/{journey_id}", summary="Replace the draft", responses=_CHANGE)
-async def replace_draft(journey_id: UUID, body: JourneyCreate, session: Session) -> Journey:
+async def replace_draft(journey_id: UUID, body: JourneyDraft, session: Session) -> Journey:
     """The live version does not change: publish the draft to make it the one people enter."""
     return await service.save_draft(session, journey_id, body.graph)
 

@@ -12,6 +12,7 @@ from services.orchestrator.channels import store as channels
 from services.orchestrator.engine import position_store
 from services.orchestrator.errors import (
     JourneyInvalid,
+    JourneyKeyTaken,
     JourneyNotFound,
     JourneyStateConflict,
 )
@@ -38,6 +39,7 @@ async def views(session: AsyncSession, rows: Sequence[Row[Any]]) -> list[Journey
         found.append(
             Journey(
                 id=row.id,
+                key=row.key,
                 name=row.name,
                 state=row.state,
                 draft_revision=row.draft_revision,
@@ -60,10 +62,14 @@ async def get(session: AsyncSession, journey_id: UUID) -> Row[Any]:
 
 
 async def create(
-    session: AsyncSession, workspace_id: UUID, journey_id: UUID, graph: Graph
+    session: AsyncSession, workspace_id: UUID, journey_id: UUID, graph: Graph, key: str | None
 ) -> Journey:
+    """Without a key it gets one of its own."""
     await position_store.register_workspaces(session, [workspace_id])
-    row = await store.add(session, workspace_id, journey_id, graph.name, dumped(graph))
+    key = key or f"journey-{journey_id.hex[-12:]}"
+    row = await store.add(session, workspace_id, journey_id, key, graph.name, dumped(graph))
+    if row is None:
+        raise JourneyKeyTaken(f"Another journey has the key {key!r}.")
     return await view(session, row)
 
 

@@ -22,6 +22,10 @@ NodeId = Annotated[
     ),
 ]
 NextId = Annotated[NodeId, Field(description="Id of the node that comes next.")]
+JourneyKey = Annotated[
+    str,
+    Field(pattern=r"^[a-z0-9][a-z0-9_-]{0,63}$", examples=["welcome"]),
+]
 Name = Annotated[
     str,
     Field(

@@ -15,6 +15,7 @@ from services.orchestrator.journeys.tables import JourneyRow, JourneyVersionRow
 
 _COLUMNS = (
     JourneyRow.id,
+    JourneyRow.key,
     JourneyRow.name,
     JourneyRow.state,
     JourneyRow.draft,
@@ -31,28 +32,46 @@ _FROM = select(*_COLUMNS).outerjoin(
 
 
 async def add(
-    session: AsyncSession, workspace_id: UUID, journey_id: UUID, name: str, draft: dict[str, Any]
-) -> Row[Any]:
-    """Adds it, or finds the one an earlier call with the same id made."""
+    session: AsyncSession,
+    workspace_id: UUID,
+    journey_id: UUID,
+    key: str,
+    name: str,
+    draft: dict[str, Any],
+) -> Row[Any] | None:
+    """Adds it, or finds the one an earlier call with the same id made; None: the key is taken."""
     await session.execute(
         insert(JourneyRow)
         .values(
             id=journey_id,
             workspace_id=workspace_id,
+            key=key,
             name=name,
             state="draft",
             draft=draft,
             draft_revision=1,
         )
-        .on_conflict_do_nothing(index_elements=["id"])
+        .on_conflict_do_nothing()
     )
-    found = await find(session, journey_id)
-    assert found is not None
-    return found
+    return await find(session, journey_id)
 
 
 async def find(session: AsyncSession, journey_id: UUID) -> Row[Any] | None:
     return (await session.execute(_FROM.where(JourneyRow.id == journey_id))).one_or_none()
+
+
+async def find_by_key(session: AsyncSession, key: str) -> Row[Any] | None:
+    return (await session.execute(_FROM.where(JourneyRow.key == key))).one_or_none()
+
+
+async def keys(session: AsyncSession, journey_ids: Collection[UUID]) -> dict[UUID, str]:
+    statement = select(JourneyRow.id, JourneyRow.key).where(JourneyRow.id.in_(journey_ids))
+    return {row.id: row.key for row in await session.execute(statement)}
+
+
+async def keyed(session: AsyncSession, keys: Collection[str]) -> list[tuple[str, UUID]]:
+    statement = select(JourneyRow.key, JourneyRow.id).where(JourneyRow.key.in_(keys))
+    return [(row.key, row.id) for row in await session.execute(statement)]
 
 
 async def page(

@@ -22,8 +22,8 @@ class JourneyRow(Table):
     name: Mapped[str]
     state: Mapped[str]
     """draft, live, paused or archived."""
-    key: Mapped[str | None]
-    """What files call it by."""
+    key: Mapped[str]
+    """What files call it by; never changes."""
     discarding: Mapped[bool] = mapped_column(server_default=false())
     """While it is paused: whoever is due leaves."""
     releasing: Mapped[bool] = mapped_column(server_default=false())

@@ -89,3 +89,19 @@ async def existing(session: AsyncSession, template_ids: Collection[UUID]) -> set
         MessageTemplateRow.id.in_(template_ids), MessageTemplateRow.archived_at.is_(None)
     )
     return set(await session.scalars(statement))
+
+
+async def names(session: AsyncSession, template_ids: Collection[UUID]) -> dict[UUID, str]:
+    """Name by id, of those that are not archived."""
+    statement = select(MessageTemplateRow.id, MessageTemplateRow.name).where(
+        MessageTemplateRow.id.in_(template_ids), MessageTemplateRow.archived_at.is_(None)
+    )
+    return {row.id: row.name for row in await session.execute(statement)}
+
+
+async def named(session: AsyncSession, names: Collection[str]) -> list[tuple[str, UUID]]:
+    """Those of these names that are not archived; a name may be there more than once."""
+    statement = select(MessageTemplateRow.name, MessageTemplateRow.id).where(
+        MessageTemplateRow.name.in_(names), MessageTemplateRow.archived_at.is_(None)
+    )
+    return [(row.name, row.id) for row in await session.execute(statement)]

@@ -14,6 +14,8 @@ STATEMENTS = (
         ADD COLUMN releasing BOOLEAN NOT NULL DEFAULT false,
         ADD COLUMN key VARCHAR
     """,
+    "UPDATE journey SET key = 'journey-' || right(CAST(id AS text), 12)",
+    "ALTER TABLE journey ALTER COLUMN key SET NOT NULL",
     "CREATE UNIQUE INDEX uq_journey_workspace_id_key ON journey (workspace_id, key)",
     "ALTER TABLE journey_version ADD COLUMN successor_id UUID, ADD COLUMN move JSONB",
     """
