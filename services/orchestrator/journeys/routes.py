@@ -45,6 +45,7 @@ router = APIRouter(
     route_class=StrictRoute,
     responses=problem_responses(InvalidRequest, Unauthenticated, Forbidden),
 )
+_PUBLISH, _PAUSE, _RESUME = PublishRequest(), PauseRequest(), ResumeRequest()
 _ONE = problem_responses(JourneyNotFound)
 _CHANGE = problem_responses(JourneyNotFound, JourneyStateConflict)
 
@@ -91,7 +92,7 @@ async def replace_draft(journey_id: UUID, body: JourneyDraft, session: Session) 
     ),
 )
 async def publish_journey(
-    journey_id: UUID, request: Request, caller: UserCaller, body: PublishRequest | None = None
+    journey_id: UUID, request: Request, caller: UserCaller, body: PublishRequest = _PUBLISH
 ) -> Published:
     """From now on people enter this version. Those inside older ones finish the version they
     entered, unless `in_flight` says otherwise; `publish/preview` tells what that does to whom.
@@ -104,7 +105,7 @@ async def publish_journey(
         request.state.sessionmaker,
         caller.workspace_id,
         journey_id,
-        body or PublishRequest(),
+        body,
         request.state.neighbours,
         workers.engine.clock(),
     )
@@ -119,11 +120,11 @@ async def publish_journey(
     responses=problem_responses(JourneyNotFound),
 )
 async def preview_publishing(
-    journey_id: UUID, session: Session, body: PublishRequest | None = None
+    journey_id: UUID, session: Session, body: PublishRequest = _PUBLISH
 ) -> PublishPreview:
     """Where everybody inside is, what each edit is, and what becomes of the people; nothing is
     changed. With `finish` nothing becomes of them: ask with `in_flight: migrate`."""
-    return await publishing.preview(session, journey_id, body or PublishRequest())
+    return await publishing.preview(session, journey_id, body)
 
 
 @router.get("/{journey_id}/versions", summary="List versions, newest first", responses=_ONE)
@@ -143,13 +144,13 @@ async def list_versions(
 
 @router.post("/{journey_id}/pause", summary="Pause a journey", responses=_CHANGE)
 async def pause_journey(
-    journey_id: UUID, caller: UserCaller, session: Session, body: PauseRequest | None = None
+    journey_id: UUID, caller: UserCaller, session: Session, body: PauseRequest = _PAUSE
 ) -> Journey:
     """Nobody enters, and entry events of that time are not made up for. Of those inside, delays
     and timeouts run on and events are still noticed, goals and exit rules too; who is due rests
     until the journey is resumed (`hold`) or leaves (`discard`). Messages that were queued before
     go out."""
-    discard = body is not None and body.mode == "discard"
+    discard = body.mode == "discard"
     return await service.pause(session, caller.workspace_id, journey_id, discard)
 
 
@@ -160,14 +161,13 @@ async def resume_journey(
     caller: UserCaller,
     session: Session,
     after: BackgroundTasks,
-    body: ResumeRequest | None = None,
+    body: ResumeRequest = _RESUME,
 ) -> Journey:
     """Delays and timeouts that ran out during the pause take effect now, not all at once but at
     the given rate. Times of a schedule that passed are not made up for."""
     workers = request.state.workers
-    rate = (body or ResumeRequest()).per_minute
     journey = await service.resume(
-        session, caller.workspace_id, journey_id, rate, workers.engine.clock()
+        session, caller.workspace_id, journey_id, body.per_minute, workers.engine.clock()
     )
     after.add_task(workers.wake_sweeps, caller.workspace_id)
     return journey
