@@ -10,6 +10,7 @@ OutcomeName = Literal[
     "Step Taken",
     "Step Refused",
     "Goal Reached",
+    "Experiment Exposed",
     "Journey Exited",
     "Message Sent",
     "Message Failed",
@@ -42,6 +43,20 @@ class GoalOutcome(BaseModel):
     instance_key: str
     goal: str
     value: float | None = Field(description="What it is worth, where the goal names a property.")
+
+
+class ExposureOutcome(BaseModel):
+    """`properties` of `Experiment Exposed`: the first time a person came to an experiment."""
+
+    journey_id: str
+    version_id: str
+    participant_id: str
+    instance_key: str
+    node: str
+    experiment_id: str
+    variant: str
+    probability: float = Field(description="With which this variant was chosen for this person.")
+    chooser: str = Field(description="What chose.", examples=["hash"])
 
 
 class MessageOutcome(BaseModel):

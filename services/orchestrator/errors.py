@@ -39,6 +39,20 @@ class NotReady(Problem):
     status = HTTPStatus.CONFLICT
 
 
+class ExperimentNotFound(Problem):
+    type = "/problems/experiment-not-found"
+    title = "No such experiment"
+    status = HTTPStatus.NOT_FOUND
+
+
+class ExperimentStateConflict(Problem):
+    """Its plan is fixed once it runs, and it runs once."""
+
+    type = "/problems/experiment-state-conflict"
+    title = "The experiment's state does not allow this"
+    status = HTTPStatus.CONFLICT
+
+
 class ReplayNotFound(Problem):
     type = "/problems/replay-not-found"
     title = "No such replay"

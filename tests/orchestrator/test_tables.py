@@ -14,6 +14,7 @@ from services.kit.migrate import upgrade
 from services.orchestrator.channels import tables as channels
 from services.orchestrator.devices import tables as devices
 from services.orchestrator.engine import tables as engine
+from services.orchestrator.experiments import tables as experiments
 from services.orchestrator.journeys import tables as journeys
 from services.orchestrator.journeys.graph import Graph
 from services.orchestrator.journeys.nodes import Wait
@@ -34,6 +35,7 @@ DECLARED = (
     channels,
     devices,
     engine,
+    experiments,
     journeys,
     maps,
     templates,

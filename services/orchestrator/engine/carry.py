@@ -16,12 +16,15 @@ from services.orchestrator.engine.participants import (
     Participant,
     Traces,
     converted,
+    exposed,
     refused,
 )
+from services.orchestrator.experiments import store as experiments
 from services.orchestrator.journeys.compiled import Compiled
 from services.orchestrator.journeys.effects import (
     Converted,
     Emitted,
+    Exposed,
     ListChanged,
     Send,
     TaskAsked,
@@ -66,6 +69,7 @@ async def carry(
     await effect_store.queue(session, workspace_id, _queued(traces, graphs, facts))
     await _withdraw(session, workspace_id, traces, now)
     await _convert(session, workspace_id, traces)
+    await _expose(session, workspace_id, traces)
     asked = [(who, effect) for who, effect in traces.effects if isinstance(effect, TaskAsked)]
     await tasks.add(session, workspace_id, asked)
     await trace_store.keep(session, workspace_id, traces)
@@ -87,6 +91,16 @@ async def _convert(session: AsyncSession, workspace_id: UUID, traces: Traces) ->
         if (who.id, goal.goal) in new:
             new.remove((who.id, goal.goal))
             traces.outcomes.append(converted(who, goal))
+
+
+async def _expose(session: AsyncSession, workspace_id: UUID, traces: Traces) -> None:
+    """Keep who was shown a variant for the first time, and tell of it."""
+    shown = [(who, effect) for who, effect in traces.effects if isinstance(effect, Exposed)]
+    new = await experiments.expose(session, workspace_id, shown)
+    for who, effect in shown:
+        if (effect.experiment_id, who.profile_id) in new:
+            new.remove((effect.experiment_id, who.profile_id))
+            traces.outcomes.append(exposed(who, effect))
 
 
 def _fail(

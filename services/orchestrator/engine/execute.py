@@ -22,6 +22,7 @@ from services.orchestrator.engine.library import Library
 from services.orchestrator.engine.moves import Moves
 from services.orchestrator.engine.moves import load as load_moves
 from services.orchestrator.engine.participants import Participant, Traces
+from services.orchestrator.engine.trials import load as load_trials
 from services.orchestrator.journeys import store as journeys
 from services.orchestrator.journeys.compiled import Compiled
 from services.orchestrator.journeys.effects import Send
@@ -173,6 +174,7 @@ async def _advance(
     """Step every participant of the block, whose rows are locked, and write what that leaves."""
     graphs, facts = known.moves.graphs, known.facts
     missed = await missed_store.read(session, workspace_id, block)
+    trials = await load_trials(session, known.moves.graphs.values(), block)
     traces = Traces()
     consumed: list[tuple[UUID, str]] = []
     for participant in block:
@@ -182,6 +184,8 @@ async def _advance(
             continue
         target = graphs[known.moves.target(participant.version_id)]
         truths = known_of(facts.get(participant.profile_id), target.graph)
+        if truths is not None:
+            truths = trials.known_to(participant, truths)
         known.moves.apply(participant, truths, traces, now)
         step = take(
             graphs[participant.version_id],

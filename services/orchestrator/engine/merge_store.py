@@ -54,6 +54,21 @@ _MOVE_ANCHORS = f"""
         anchor_at = greatest(a.anchor_at, excluded.anchor_at),
         blocked_at = greatest(a.blocked_at, excluded.blocked_at)"""  # noqa: S608
 
+# The earlier exposure stands (SP-4); that two different ones met is kept for who reads results.
+_LATER = "CASE WHEN excluded.at < x.at THEN excluded.{0} ELSE x.{0} END"
+_EXPOSED = ("participant_id", "journey_id", "version_id", "variant", "probability", "chooser", "at")
+_MOVE_EXPOSURES = f"""
+    WITH lost AS (
+        DELETE FROM exposure x USING {_PAIRS}
+        WHERE x.workspace_id = :ws AND x.profile_id = u.merged
+        RETURNING u.heir, x.*)
+    INSERT INTO exposure AS x (workspace_id, experiment_id, profile_id, mixed,
+        {", ".join(_EXPOSED)})
+    SELECT :ws, experiment_id, heir, mixed, {", ".join(_EXPOSED)} FROM lost
+    ON CONFLICT (workspace_id, experiment_id, profile_id) DO UPDATE
+    SET mixed = x.mixed OR excluded.mixed OR x.variant <> excluded.variant,
+        {", ".join(f"{each} = {_LATER.format(each)}" for each in _EXPOSED)}"""  # noqa: S608
+
 _MOVE_PLAIN = [
     f"UPDATE {table} t SET profile_id = u.heir FROM {_PAIRS} "  # noqa: S608
     "WHERE t.workspace_id = :ws AND t.profile_id = u.merged"
@@ -67,6 +82,12 @@ _COPY_ENTRIES = """
         CASE WHEN active THEN :now ELSE exited_at END
     FROM entry WHERE workspace_id = :ws AND profile_id = :goes_on
     ON CONFLICT (workspace_id, journey_id, profile_id, ledger_key) DO NOTHING"""
+
+
+_STATEMENTS = (
+    *(_MOVE_PARTICIPANTS, _MOVE_ENTRIES, _MOVE_ANCHORS, _MOVE_EXPOSURES),
+    *_MOVE_PLAIN,
+)
 
 
 async def copy_entries(
@@ -89,5 +110,5 @@ async def move(session: AsyncSession, workspace_id: UUID, heirs: dict[UUID, UUID
             free[merged] = heir
     for pairs in rounds:
         values = {"ws": workspace_id, "merged": list(pairs), "heirs": list(pairs.values())}
-        for statement in (_MOVE_PARTICIPANTS, _MOVE_ENTRIES, _MOVE_ANCHORS, *_MOVE_PLAIN):
+        for statement in _STATEMENTS:
             await session.execute(text(statement), values)

@@ -11,7 +11,7 @@ import msgspec
 from services.contracts.events import Outcome
 from services.contracts.orchestrator import OutcomeName
 from services.orchestrator.journeys.compiled import Compiled, Happening
-from services.orchestrator.journeys.effects import Converted, Effect
+from services.orchestrator.journeys.effects import Converted, Effect, Exposed
 from services.orchestrator.journeys.nodes import Wait
 from services.orchestrator.journeys.position import ENTRY, EXIT, MOVED, Moved, Position, Step, Way
 
@@ -144,6 +144,30 @@ def converted(participant: Participant, goal: Converted) -> Outcome:
                 "instance_key": participant.instance_key,
                 "goal": goal.goal,
                 "value": goal.value,
+            }
+        ).decode(),
+    )
+
+
+def exposed(participant: Participant, shown: Exposed) -> Outcome:
+    """The event that tells which variant a person was shown; told once per person."""
+    name: OutcomeName = "Experiment Exposed"
+    return Outcome(
+        message_id=f"{participant.id}:exposed:{shown.experiment_id}",
+        event=name,
+        profile_id=str(participant.profile_id),
+        occurred_at=shown.at,
+        properties=msgspec.json.encode(
+            {
+                "journey_id": str(participant.journey_id),
+                "version_id": str(participant.version_id),
+                "participant_id": str(participant.id),
+                "instance_key": participant.instance_key,
+                "experiment_id": str(shown.experiment_id),
+                "variant": shown.variant,
+                "probability": shown.probability,
+                "chooser": shown.chooser,
+                "node": shown.node,
             }
         ).decode(),
     )

@@ -30,6 +30,7 @@ from services.orchestrator.engine.tables import (
     OutboxRow,
     ParticipantRow,
 )
+from services.orchestrator.experiments.tables import ExperimentRow, ExposureRow
 from services.orchestrator.journeys.tables import JourneyRow, JourneyVersionRow
 from services.orchestrator.maps.tables import JourneyMapRow
 from services.orchestrator.message_templates.tables import MessageTemplateRow
@@ -43,10 +44,11 @@ from services.orchestrator.tasks.tables import TaskRow
 IMPERSONAL: tuple[type[Table], ...] = (
     *(WorkspaceRow, FeedPositionRow, FlowRow, ChannelRow, JourneyRow, JourneyVersionRow),
     *(JourneyMapRow, MessageTemplateRow, ReplayRow, EntryCountRow, ScheduleRow, SweepRow),
+    ExperimentRow,
 )
 PERSONAL: tuple[type[Table], ...] = (
     *(MissedEventRow, ParticipantRow, EntryRow, AnchorRow, MessageRow, SendGateRow, OutboxRow),
-    *(TaskRow, EffectRow, ConversionRow, DeviceRow),
+    *(TaskRow, EffectRow, ConversionRow, DeviceRow, ExposureRow),
 )
 """In the order in which they are left: what hangs on a participant goes first."""
 
@@ -94,12 +96,11 @@ async def remove(session: AsyncSession, person: Person) -> dict[str, int]:
             context={},
         ),
     )
-    gone[ConversionRow.__tablename__] = await _count(
-        session,
-        update(ConversionRow)
-        .where(*_theirs(ConversionRow, person))
-        .values(profile_id=func.gen_random_uuid()),
-    )
+    for row in (ConversionRow, ExposureRow):
+        nobody = update(row).where(*_theirs(row, person))
+        gone[row.__tablename__] = await _count(
+            session, nobody.values(profile_id=func.gen_random_uuid())
+        )
     gone[MessageRow.__tablename__] = await _count(
         session,
         update(MessageRow)

@@ -18,6 +18,7 @@ class References(BaseModel):
 
     channels: dict[UUID, str] = Field(default_factory=dict, max_length=200)
     templates: dict[UUID, str] = Field(default_factory=dict, max_length=200)
+    experiments: dict[UUID, str] = Field(default_factory=dict, max_length=200)
     journeys: dict[UUID, str] = Field(
         default_factory=dict, max_length=200, description="By their keys."
     )

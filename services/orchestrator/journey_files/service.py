@@ -12,6 +12,7 @@ from services.kit.ids import uuid7
 from services.kit.problems import FieldError, InvalidRequest
 from services.orchestrator.channels import store as channels
 from services.orchestrator.errors import JourneyStateConflict
+from services.orchestrator.experiments import store as experiments
 from services.orchestrator.journey_files.model import (
     Applied,
     FileEdit,
@@ -21,7 +22,7 @@ from services.orchestrator.journey_files.model import (
 )
 from services.orchestrator.journeys import moving, service, store
 from services.orchestrator.journeys.graph import Graph
-from services.orchestrator.journeys.nodes import CallJourney, Message, Node, Webhook
+from services.orchestrator.journeys.nodes import CallJourney, Experiment, Message, Node, Webhook
 from services.orchestrator.message_templates import store as templates
 
 
@@ -99,6 +100,7 @@ class _Kind:
 _KINDS = {
     "channel_id": _Kind("channels", (Message, Webhook), channels.names, channels.named),
     "template_id": _Kind("templates", (Message,), templates.names, templates.named),
+    "experiment_id": _Kind("experiments", (Experiment,), experiments.names, experiments.named),
     "journey_id": _Kind("journeys", (CallJourney,), store.keys, store.keyed),
 }
 

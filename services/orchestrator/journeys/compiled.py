@@ -10,7 +10,7 @@ import msgspec
 from services.contracts.rules import Group
 from services.orchestrator.journeys.entries import EventEntry
 from services.orchestrator.journeys.graph import Graph
-from services.orchestrator.journeys.nodes import Branch, Node, Wait
+from services.orchestrator.journeys.nodes import Branch, Experiment, Node, Wait
 from services.orchestrator.journeys.shapes import Condition, EventMatch
 from services.rules import compile_filter
 from services.rules.filters import EventFilter
@@ -74,6 +74,8 @@ class Compiled:
     """Ids under which the rules are registered, by place (see ``rules_of``)."""
     watched: frozenset[UUID]
     """Those of them whose coming true moves people."""
+    experiment_ids: frozenset[UUID]
+    """Of the experiments that its nodes divide people by."""
     ends_by_rule: bool
     """Whether a rule may end it, so that it is asked at every step."""
 
@@ -170,6 +172,9 @@ def compile_graph(version_id: UUID, graph: Graph) -> Compiled:
         ),
         rule_ids=ids,
         watched=frozenset(ids[each.place] for each in rules_of(graph) if each.watched),
+        experiment_ids=frozenset(
+            node.experiment_id for node in graph.nodes if isinstance(node, Experiment)
+        ),
         ends_by_rule=any(each.rule_id is not None for each in exits),
     )
 

@@ -80,6 +80,18 @@ class TaskAsked:
 
 
 @dataclass(slots=True, frozen=True)
+class Exposed:
+    """A person came to an experiment; only the first time counts."""
+
+    node: str
+    at: int
+    experiment_id: UUID
+    variant: str
+    probability: float
+    chooser: str
+
+
+@dataclass(slots=True, frozen=True)
 class Withdrawn:
     """A goal or exit rule ended the journey: what is queued for the participant is not sent."""
 
@@ -87,4 +99,6 @@ class Withdrawn:
     reason: str
 
 
-Effect = Send | Converted | Withdrawn | TraitsSet | ListChanged | Emitted | Called | TaskAsked
+Effect = (
+    Send | Converted | Exposed | Withdrawn | TraitsSet | ListChanged | Emitted | Called | TaskAsked
+)

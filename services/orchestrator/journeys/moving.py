@@ -57,7 +57,7 @@ def _quiet_exit(node: nodes.Node) -> str | None:
             return node.on_timeout
         case nodes.Branch():
             return node.otherwise
-        case nodes.Split() | nodes.Exit():
+        case nodes.Split() | nodes.Experiment() | nodes.Exit():
             return None
         case _:
             return node.next

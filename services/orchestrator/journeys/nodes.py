@@ -146,6 +146,26 @@ class Split(Strict):
         return self
 
 
+class ExperimentWay(Strict):
+    id: Name = Field(description="Id of a variant of the experiment.")
+    next: NextId
+
+
+class Experiment(Strict):
+    """Divides people into the variants of an experiment, which counts who was shown what.
+
+    A person keeps the variant they were shown first, also on coming again. Before the experiment
+    is started everybody gets its fallback variant; once it is stopped, the one decided for.
+    """
+
+    id: NodeId
+    type: Literal["experiment"]
+    experiment_id: UUID
+    variants: list[ExperimentWay] = Field(
+        min_length=2, max_length=10, description="Each variant of the experiment once."
+    )
+
+
 class Message(Strict):
     """Sends a message made from a template through a channel of any kind but `webhook`, to the
     person's latest address there, and goes on."""
@@ -283,6 +303,7 @@ Node = Annotated[
     | TimeWindow
     | Branch
     | Split
+    | Experiment
     | Message
     | Webhook
     | UpdateProfile
@@ -312,6 +333,8 @@ def exits_of(node: Node) -> Iterator[tuple[str, str]]:
             yield "otherwise", node.otherwise
         case Split():
             yield from _each("arms", node.arms)
+        case Experiment():
+            yield from _each("variants", node.variants)
         case Task():
             yield from _each("outcomes", node.outcomes)
             yield "on_timeout", node.on_timeout
@@ -325,7 +348,7 @@ def exits_of(node: Node) -> Iterator[tuple[str, str]]:
 
 
 def _each(
-    name: str, ways: Sequence[WaitBranch | BranchCase | SplitArm | TaskOutcome]
+    name: str, ways: Sequence[WaitBranch | BranchCase | SplitArm | ExperimentWay | TaskOutcome]
 ) -> Iterator[tuple[str, str]]:
     for index, way in enumerate(ways):
         yield f"{name}/{index}/next", way.next

@@ -54,6 +54,8 @@ async def publish(
             raise JourneyStateConflict(
                 "The journey was archived while it was being published.", state=locked.state
             )
+        # What it refers to may have changed meanwhile.
+        await service.publishable(session, row)
         pinned = await _pinned(session, journey_id)
         await store.add_version(
             session,

@@ -16,10 +16,11 @@ from services.orchestrator.errors import (
     JourneyNotFound,
     JourneyStateConflict,
 )
+from services.orchestrator.experiments import store as experiments
 from services.orchestrator.journeys import store
 from services.orchestrator.journeys.graph import Graph
 from services.orchestrator.journeys.model import Journey
-from services.orchestrator.journeys.nodes import Message, Webhook
+from services.orchestrator.journeys.nodes import Experiment, Message, Webhook
 from services.orchestrator.journeys.validate import Finding, findings, missing
 from services.orchestrator.message_templates import store as templates
 from services.orchestrator.schedules import store as schedules
@@ -154,7 +155,9 @@ async def problems_of(session: AsyncSession, graph: Graph) -> list[Finding]:
     channel_types = await channels.types(session, {node.channel_id for node in senders})
     wanted = {node.template_id for node in senders if isinstance(node, Message)}
     known = await templates.existing(session, wanted)
-    return [*findings(graph), *missing(graph, channel_types, known)]
+    trials = {node.experiment_id for node in graph.nodes if isinstance(node, Experiment)}
+    variants = await experiments.variants(session, trials)
+    return [*findings(graph), *missing(graph, channel_types, known, variants)]
 
 
 def dumped(graph: Graph) -> dict[str, Any]:

@@ -1,13 +1,22 @@
 """Which arm of a split a person goes: by a stable hash, never by a coin. Pure."""
 
 from collections.abc import Sequence
+from typing import Protocol, TypeVar
 from uuid import UUID
 
-from services.orchestrator.journeys.nodes import SplitArm
 from services.rules.bucket import BUCKETS, bucket
 
 
-def arm_of(arms: Sequence[SplitArm], salt: str, profile_id: UUID) -> SplitArm:
+class Weighted(Protocol):
+    @property
+    def weight(self) -> int:
+        """Its share of the sum of all weights."""
+
+
+Arm = TypeVar("Arm", bound=Weighted)
+
+
+def arm_of(arms: Sequence[Arm], salt: str, profile_id: UUID) -> Arm:
     """The arm in whose share of the buckets the person falls (semantics SP-1).
 
     The same in every process and release. Where weights change, only people at the borders of the

@@ -4,9 +4,11 @@ Logical time: steps take no time, a delay ends at its due time however late some
 live run and a replay of the same events walk the same way.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from uuid import UUID
 
+from services.orchestrator.experiments.choice import Trial
 from services.orchestrator.journeys import nodes, timing
 from services.orchestrator.journeys.compiled import Compiled, Happening
 from services.orchestrator.journeys.effects import (
@@ -14,6 +16,7 @@ from services.orchestrator.journeys.effects import (
     Converted,
     Effect,
     Emitted,
+    Exposed,
     ListChanged,
     Send,
     TaskAsked,
@@ -42,6 +45,10 @@ class Known:
 
     rules: Truths = field(default_factory=dict)
     person: Person = field(default_factory=Person)
+    trials: Mapping[UUID, Trial] = field(default_factory=dict)
+    """The experiments that the journey's nodes name, by id."""
+    exposed: Mapping[UUID, str] = field(default_factory=dict)
+    """The variants the person was shown before, by experiment."""
 
 
 def enter(compiled: Compiled, at: int) -> Step:
@@ -121,6 +128,8 @@ def _run(step: Step, node: nodes.Node, compiled: Compiled, way: Way, known: Know
             salt = f"{salt}/{way.rotation}" if node.each_time else salt
             arm = arm_of(node.arms, salt, way.profile_id)
             then(step, f"arm_{arm.id}", arm.next, at=at)
+        case nodes.Experiment():
+            _divide(step, node, way, known)
         case nodes.Exit():
             join(step, leave(position, node.reason, at))
         case nodes.Webhook() if node.awaits:
@@ -131,6 +140,16 @@ def _run(step: Step, node: nodes.Node, compiled: Compiled, way: Way, known: Know
             step.effects.append(effect)
             # What becomes of it is known later, and skipped is not sent.
             then(step, "queued" if isinstance(effect, Send) else "done", node.next, at=at)
+
+
+def _divide(step: Step, node: nodes.Experiment, way: Way, known: Known) -> None:
+    at, exposed = step.position.arrived_at, known.exposed.get(node.experiment_id)
+    choice = known.trials[node.experiment_id].choose(way.profile_id, exposed)
+    if choice.counts:
+        shown = choice.variant, choice.probability, choice.chooser
+        step.effects.append(Exposed(node.id, at, node.experiment_id, *shown))
+    ways = {each.id: each.next for each in node.variants}
+    then(step, f"variant_{choice.variant}", ways[choice.variant], at=at)
 
 
 def _case(node: nodes.Branch, compiled: Compiled, known: Known) -> tuple[str, str]:

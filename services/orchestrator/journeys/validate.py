@@ -1,6 +1,6 @@
 """What is wrong with a graph, each finding with a JSON pointer into it. Pure."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from uuid import UUID
 
@@ -14,6 +14,7 @@ from services.orchestrator.journeys.entries import (
 from services.orchestrator.journeys.graph import Graph
 from services.orchestrator.journeys.nodes import (
     Delay,
+    Experiment,
     GoalReached,
     Message,
     Node,
@@ -45,9 +46,13 @@ def findings(graph: Graph) -> list[Finding]:
 
 
 def missing(
-    graph: Graph, channel_types: Mapping[UUID, str], template_ids: set[UUID]
+    graph: Graph,
+    channel_types: Mapping[UUID, str],
+    template_ids: set[UUID],
+    variants: Mapping[UUID, Collection[str]],
 ) -> list[Finding]:
-    """References to channels and templates that do not exist or do not fit."""
+    """References to channels, templates and experiments (their variants by id) that do not exist
+    or do not fit."""
     found = []
     for index, node in enumerate(graph.nodes):
         at = f"#/graph/nodes/{index}"
@@ -60,7 +65,17 @@ def missing(
                 found.append(Finding(f"{at}/channel_id", f"This node needs a channel {wanted}."))
         if isinstance(node, Message) and node.template_id not in template_ids:
             found.append(Finding(f"{at}/template_id", "There is no such message template."))
+        if isinstance(node, Experiment):
+            found += _experiment(node, at, variants.get(node.experiment_id))
     return found
+
+
+def _experiment(node: Experiment, at: str, wanted: Collection[str] | None) -> Iterator[Finding]:
+    if wanted is None:
+        yield Finding(f"{at}/experiment_id", "There is no such experiment.")
+    elif sorted(way.id for way in node.variants) != sorted(wanted):
+        names = ", ".join(wanted)
+        yield Finding(f"{at}/variants", f"Give each variant of the experiment once: {names}.")
 
 
 def _entry(graph: Graph) -> Iterator[Finding]:

@@ -20,6 +20,7 @@ from services.kit.problems import Unavailable
 from services.orchestrator.engine.execute import links_of, load_kit, with_devices
 from services.orchestrator.engine.facts import facts_of
 from services.orchestrator.engine.participants import Participant
+from services.orchestrator.experiments import store as experiments
 from services.orchestrator.journeys.compiled import Compiled, Happening, compile_graph
 from services.orchestrator.journeys.effects import Send
 from services.orchestrator.journeys.graph import Graph
@@ -82,7 +83,9 @@ async def _run(replayer: Replayer, workspace_id: UUID, row: Any, now: int) -> Re
     request = ReplayCreate.model_validate(row.request["body"])
     deliver = row.request["deliver"] == "sink"
     compiled = compile_graph(row.id, Graph.model_validate(row.graph))
-    history = History(compiled)
+    async with workspace_tx(replayer.maker, workspace_id) as session:
+        trials = await experiments.trials(session, compiled.experiment_ids)
+    history = History(compiled, trials)
     simulation = Simulation(compiled, row.journey_id, row.id, history.known, history.observe)
     delivery = await _delivery(replayer, workspace_id, row.id, compiled, request)
     scan = EventScan(

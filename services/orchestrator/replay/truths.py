@@ -4,11 +4,12 @@ Traits, consents and segments have no history here: a replay reads their present
 known how long something has held: a rule that asks it does not hold.
 """
 
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Mapping
 from uuid import UUID
 from zoneinfo import ZoneInfo
 
 from services.contracts.profile import ProfileFacts
+from services.orchestrator.experiments.choice import Trial
 from services.orchestrator.journeys import timing
 from services.orchestrator.journeys.compiled import Compiled, Happening, rules_of
 from services.orchestrator.journeys.nodes import Delay, TimeWindow
@@ -21,7 +22,8 @@ from services.rules.filters import filter_of
 class History:
     """Keeps the state of the rules' event leaves per person."""
 
-    def __init__(self, compiled: Compiled) -> None:
+    def __init__(self, compiled: Compiled, trials: Mapping[UUID, Trial]) -> None:
+        self._trials = {key: trial.started() for key, trial in trials.items()}
         rules = {
             compiled.rule_ids[each.place]: normalise(each.rule) for each in rules_of(compiled.graph)
         }
@@ -67,8 +69,10 @@ class History:
     def known(self, profile_id: UUID, now: int) -> Known:
         person = self._people.get(profile_id)
         if person is None:
-            return Known({rule_id: holds(Person(), now) for rule_id, holds in self._holds.items()})
+            rules = {rule_id: holds(Person(), now) for rule_id, holds in self._holds.items()}
+            return Known(rules, trials=self._trials)
         return Known(
             {rule_id: holds(person, now) for rule_id, holds in self._holds.items()},
             timing.Person(person.traits, self._zones[profile_id]),
+            trials=self._trials,
         )

@@ -60,6 +60,7 @@ async def test_what_comes_out_goes_in_again_unchanged(world: World) -> None:
     assert file["references"] == {
         "channels": {mail["channel_id"]: "Mailbox"},
         "templates": {mail["template_id"]: "Reminder"},
+        "experiments": {},
         "journeys": {called["id"]: "called"},
     }
     body = {"graph": file["graph"], "references": file["references"]}

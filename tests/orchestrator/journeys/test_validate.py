@@ -90,11 +90,11 @@ def test_a_segment_entry_has_no_event_to_match_with() -> None:
 def test_unknown_channels_and_templates_are_found() -> None:
     mail = graph(email("end"), leave("end"))
     channel, template = UUID(CHANNEL), UUID(TEMPLATE)
-    assert missing(mail, {channel: "email"}, {template}) == []
-    assert [f.pointer for f in missing(mail, {channel: "webhook"}, {template})] == [
+    assert missing(mail, {channel: "email"}, {template}, {}) == []
+    assert [f.pointer for f in missing(mail, {channel: "webhook"}, {template}, {})] == [
         "#/graph/nodes/0/channel_id"
     ]
-    assert [f.pointer for f in missing(mail, {}, set())] == [
+    assert [f.pointer for f in missing(mail, {}, set(), {})] == [
         "#/graph/nodes/0/channel_id",
         "#/graph/nodes/0/template_id",
     ]
