@@ -5,6 +5,7 @@ import os
 import sys
 from collections.abc import Mapping
 from pathlib import Path
+from tempfile import NamedTemporaryFile
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -20,6 +21,15 @@ _READ_SECONDS = 70
 _WRITE_SECONDS = 200
 """Beyond the 180 seconds that ClickHouse gives a statement on all nodes of a cluster."""
 _PING_SECONDS = 5
+
+KEEP_FREE_BYTES = 256 * 1024 * 1024
+"""Of an embedded engine's disk: with less room it takes nothing and merges nothing (code 243)
+until there is more. It must not meet the end of the disk: chDB 4.4 (ClickHouse 26.9) goes on when a
+write fails there, and puts parts with empty files in the place of full ones."""
+_CONFIG = f"""<clickhouse><storage_configuration><disks><default>
+<keep_free_space_bytes>{KEEP_FREE_BYTES}</keep_free_space_bytes>
+</default></disks></storage_configuration></clickhouse>
+"""
 
 _LOCKED_FILE = "status"
 """The engine's owner holds a lock on this file of the directory."""
@@ -89,7 +99,11 @@ def _open_embedded(dsn: str) -> Client:
     if _engine_left_behind:
         raise Forked
     try:
-        return clickhouse_connect.get_client(dsn=dsn)
+        with NamedTemporaryFile("w", suffix=".xml") as config:
+            config.write(_CONFIG)
+            config.flush()
+            own = {"config-file": config.name}
+            return clickhouse_connect.get_client(dsn=dsn, chdb_options=own)
     except ProgrammingError as error:
         path = Path(urlsplit(dsn).path)
         if not _is_locked(path / _LOCKED_FILE):

@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 
 from services.kit.clickhouse import ClickHouse, ClickHouseError, DatabaseError
+from services.kit.clickhouse_handles import KEEP_FREE_BYTES
 from services.kit.problems import Unavailable
 from tests.support.clickhouse import ClickHouseServer
 from tests.support.instance import REPOSITORY
@@ -137,6 +138,8 @@ def in_child(work):
 
 async def main():
     store = await ClickHouse.open(dsn)
+    if what == "room":
+        print(await store.query("SELECT keep_free_space FROM system.disks"))
     if what == "own":
         print("open", flush=True)
         sys.stdin.read()
@@ -187,6 +190,11 @@ def test_a_second_owner_of_a_directory_is_told_who_holds_it(tmp_path: Path) -> N
     assert str(tmp_path / "chdb") in refusal
     said(owner)
     assert said(run(dsn, "second")) == ""
+
+
+def test_an_embedded_engine_stops_before_the_end_of_its_disk(tmp_path: Path) -> None:
+    kept = said(run(f"chdb://{tmp_path / 'chdb'}", "room"))
+    assert kept == f"[({KEEP_FREE_BYTES},)]\n"
 
 
 @pytest.mark.parametrize(("what", "refusals"), [("opened", 2), ("loaded", 1)])
