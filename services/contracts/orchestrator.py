@@ -113,7 +113,8 @@ class Withdrawal(BaseModel):
 
 
 class GateClosing(BaseModel):
-    """``POST /internal/v1/gate/withdrawals``: answered once no send is claimed against them.
+    """``POST /internal/v1/gate/withdrawals``: answered once no send is claimed or
+    handed to a provider against them.
 
     The same withdrawals follow on profile's feed; whoever answers a person waits for this first.
     """

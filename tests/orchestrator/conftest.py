@@ -1,5 +1,6 @@
 """The orchestrator on a database of its own, its neighbours faked in HTTP, a mailbox, a clock."""
 
+import asyncio
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
 from typing import Any
@@ -10,9 +11,11 @@ import msgspec
 import pytest
 from fastapi import FastAPI
 from pydantic import SecretStr
+from sqlalchemy import text
 from starlette.types import Receive, Scope, Send
 
 from services.contracts.changes import Change
+from services.kit.postgres import workspace_tx
 from services.orchestrator import workers
 from services.orchestrator.main import create_app
 from services.orchestrator.settings import OrchestratorSettings
@@ -161,6 +164,18 @@ class World:
         await self.carry_out()
         await self.send()
         await self.tell()
+
+    async def somebody_waits(self) -> None:
+        """Returns once a transaction waits for what another holds."""
+        statement = text(
+            "SELECT EXISTS (SELECT FROM pg_locks JOIN pg_stat_activity USING (pid) "
+            "WHERE NOT granted AND datname = current_database())"
+        )
+        async with asyncio.timeout(30):
+            waits = False
+            while not waits:
+                async with workspace_tx(self.engine.maker, self.workspace_id) as session:
+                    waits = bool(await session.scalar(statement))
 
     async def get(self, path: str, **query: Any) -> Any:
         response = await self.client.get(f"/api/v1{path}", params=query)

@@ -15,6 +15,14 @@ router = APIRouter(
 
 @router.post("/withdrawals", status_code=204)
 async def close_gate(body: GateClosing, request: Request, caller: ServiceCaller) -> None:
-    """No message is claimed against these from the answer on."""
-    async with workspace_tx(request.state.sessionmaker, caller.workspace_id) as session:
-        await gate_store.close(session, caller.workspace_id, body.withdrawals)
+    """No message is claimed or handed to a provider against these from the answer on."""
+    maker, workspace_id = request.state.sessionmaker, caller.workspace_id
+    async with workspace_tx(maker, workspace_id) as session:
+        await gate_store.close(session, workspace_id, body.withdrawals)
+    people = {each.profile_id for each in body.withdrawals}
+    async with workspace_tx(maker, workspace_id) as session:
+        ids = await gate_store.unsent(session, workspace_id, people)
+    for message_id in ids:
+        # One at a time: who holds no lock while it waits for another cannot deadlock with senders.
+        async with workspace_tx(maker, workspace_id) as session:
+            await gate_store.recall(session, workspace_id, message_id)

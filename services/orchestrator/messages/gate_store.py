@@ -1,6 +1,6 @@
 """The send gate follows the feed: consents as they were said, and erasure."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import NamedTuple
 from uuid import UUID
 
@@ -63,6 +63,41 @@ async def close(
         for w in withdrawals
     }
     await _put(session, workspace_id, lines)
+
+
+async def unsent(
+    session: AsyncSession, workspace_id: UUID, profile_ids: Collection[UUID]
+) -> Sequence[UUID]:
+    """Messages to these people that nobody has handed to a provider yet."""
+    rows = await session.scalars(
+        text(
+            "SELECT id FROM message WHERE workspace_id = :ws "
+            "AND profile_id = ANY(CAST(:people AS uuid[])) "
+            "AND state IN ('queued', 'held', 'claimed')"
+        ),
+        {"ws": workspace_id, "people": list(profile_ids)},
+    )
+    return rows.all()
+
+
+async def recall(session: AsyncSession, workspace_id: UUID, message_id: UUID) -> None:
+    """Take a message back from the sender that may have claimed it before the gate closed: its
+    lease is void, and whoever claims it next reads the gate as it is now.
+
+    Also of one that looks unclaimed: a sender may be claiming it, and is waited for.
+    """
+    await session.execute(
+        text(
+            """
+            UPDATE message SET fence = fence + 1,
+                attempts = attempts - CASE state WHEN 'claimed' THEN 1 ELSE 0 END,
+                run_at = CASE state WHEN 'claimed' THEN updated_at ELSE run_at END,
+                state = CASE state WHEN 'claimed' THEN 'queued' ELSE state END
+            WHERE workspace_id = :ws AND id = :id AND state IN ('queued', 'held', 'claimed')
+            """
+        ),
+        {"ws": workspace_id, "id": message_id},
+    )
 
 
 async def _put(

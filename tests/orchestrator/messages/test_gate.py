@@ -1,5 +1,6 @@
 """The send gate: the documented table of consents, withdrawals at once, links in every mail."""
 
+import asyncio
 from email.message import Message
 from typing import Any
 from uuid import UUID, uuid4
@@ -8,6 +9,8 @@ import pytest
 
 from services.contracts.changes import Change
 from services.contracts.profile import Links
+from services.kit.postgres import workspace_tx
+from services.orchestrator.delivery import store as delivery
 from services.profile.consents.ledger import Consents, Place, Statement
 from services.profile.stream.entries import fact_entries
 from services.profile.stream.fold import Folded
@@ -87,6 +90,51 @@ async def test_a_withdrawal_bars_what_is_queued_though_the_feed_is_behind(world:
         ("skipped", "consent_withdrawn")
     ]
     assert world.mailbox.messages == []
+
+
+async def test_nothing_is_handed_over_after_a_withdrawal_was_answered(world: World) -> None:
+    """R18: also what a sender had claimed before."""
+    await world.publish(await world.mail_graph())
+    people = {str(world.person()) for _ in range(100)}
+    world.feed(*(world.event(UUID(person), "Viewed", offer_id="o") for person in people))
+    await world.follow()
+    await world.execute()
+    world.mailbox.go_on.clear()
+    sending = asyncio.create_task(world.send())
+    await world.mailbox.reached.wait()
+    claimed = [m["profile_id"] for m in await world.messages(limit=500, state="claimed")]
+    assert len(claimed) > 50
+    for person in claimed:
+        await close(world, UUID(person), at=world.clock.now + 1)
+    world.mailbox.go_on.set()
+    await sending
+    await world.send()
+    reached = {address.split("@")[0] for address in world.mailbox.recipients}
+    assert reached == people - set(claimed)
+    skipped = await world.messages(limit=500, state="skipped")
+    assert {(m["profile_id"], m["reason"]) for m in skipped} == {
+        (person, "consent_withdrawn") for person in claimed
+    }
+
+
+async def test_a_withdrawal_waits_for_a_sender_that_is_claiming(world: World) -> None:
+    """The sender has read the gate, but its claim is not committed yet."""
+    person = await queued(world)
+    maker, workspace_id = world.engine.maker, world.workspace_id
+    async with workspace_tx(maker, workspace_id) as session:
+        ids = await delivery.lock_due(session, workspace_id, now=world.clock.now, limit=10)
+        closing = asyncio.create_task(close(world, person, at=world.clock.now + 1))
+        await world.somebody_waits()
+        [claim] = await delivery.claim(
+            session, workspace_id, ids, now=world.clock.now, lease_ms=30_000
+        )
+    await closing
+    async with workspace_tx(maker, workspace_id) as session:
+        assert await delivery.hand_over(session, workspace_id, [claim], world.clock.now) == set()
+    await world.settle()
+    assert [(m["state"], m["reason"]) for m in await world.messages()] == [
+        ("skipped", "consent_withdrawn")
+    ]
 
 
 async def test_a_withdrawal_on_another_channel_bars_no_mail(world: World) -> None:
