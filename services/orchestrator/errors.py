@@ -53,6 +53,12 @@ class ExperimentStateConflict(Problem):
     status = HTTPStatus.CONFLICT
 
 
+class PoliciesChanged(Problem):
+    type = "/problems/policies-changed"
+    title = "The policies were changed meanwhile"
+    status = HTTPStatus.CONFLICT
+
+
 class ReplayNotFound(Problem):
     type = "/problems/replay-not-found"
     title = "No such replay"

@@ -34,6 +34,7 @@ from services.orchestrator.maps import routes as maps
 from services.orchestrator.message_templates import routes as message_templates
 from services.orchestrator.messages import gate_routes as gate
 from services.orchestrator.messages import routes as messages
+from services.orchestrator.policies import routes as policies
 from services.orchestrator.replay import routes as replays
 from services.orchestrator.replay.run import Replayer
 from services.orchestrator.settings import OrchestratorSettings
@@ -135,6 +136,7 @@ def create_app(
     for routes in (
         *(journeys, replays, message_templates, channels, messages, gate, maps),
         *(entries, tasks, impact, erasure, devices, journey_files, experiments),
+        policies,
     ):
         app.include_router(routes.router)
     return app

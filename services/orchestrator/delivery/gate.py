@@ -1,6 +1,6 @@
 """SQL of the send gate as the claiming transaction reads it."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 from uuid import UUID
 
@@ -35,9 +35,16 @@ _CONSENT = """
 
 
 async def skip_barred(
-    session: AsyncSession, workspace_id: UUID, ids: Sequence[UUID], *, now: int, oldest: int
+    session: AsyncSession,
+    workspace_id: UUID,
+    ids: Sequence[UUID],
+    *,
+    now: int,
+    oldest: Mapping[str, int],
 ) -> list[Row[Any]]:
     """Of these locked messages, skip those the gate bars or that are too old; returns them.
+
+    ``oldest``: when the oldest may have been made that still go out, ms, by their purpose.
 
     Runs in the transaction that claims: what was withdrawn before is never sent. It fails closed:
     what needs a consent is not sent without one. The rule is profile's (docs/consents.md): at each
@@ -51,7 +58,9 @@ async def skip_barred(
                 WHEN every.state = 'suppressed' OR spot.state = 'suppressed' THEN 'suppressed'
                 WHEN consent.withdrawn THEN 'consent_withdrawn'
                 WHEN consent.missing THEN 'no_consent'
-                WHEN m.created_at < :oldest THEN 'expired'
+                WHEN m.expires_at <= :now OR m.created_at < CASE m.purpose
+                    WHEN 'marketing' THEN CAST(:marketing AS timestamptz)
+                    ELSE CAST(:transactional AS timestamptz) END THEN 'expired'
             END AS reason
             FROM message m
             CROSS JOIN LATERAL (SELECT coalesce(
@@ -73,7 +82,7 @@ async def skip_barred(
         "ws": workspace_id,
         "ids": ids,
         "now": from_ms(now),
-        "oldest": from_ms(oldest),
+        **{purpose: from_ms(at) for purpose, at in oldest.items()},
         # Consents name `email`, whichever kind of channel carries the mail.
         "media": msgspec.json.encode(MEDIA).decode(),
     }

@@ -26,6 +26,9 @@ from services.orchestrator.engine.answers import Answer
 from services.orchestrator.engine.library import Library
 from services.orchestrator.messages import tell
 from services.orchestrator.messages.model import Claimed
+from services.orchestrator.policies import store as policies
+from services.orchestrator.policies.apply import hold_back
+from services.orchestrator.policies.model import PoliciesDocument
 from services.orchestrator.times import Clock
 
 log = structlog.get_logger(__name__)
@@ -119,15 +122,29 @@ class Sender:
             ids = await store.lock_due(session, workspace_id, now=now, limit=BATCH)
             if not ids:
                 return [], [], {}
-            skipped = await gate.skip_barred(
-                session, workspace_id, ids, now=now, oldest=now - self._expire_after_ms
-            )
+            document = await policies.current(session, workspace_id)
+            oldest = self._oldest(document, now)
+            skipped = await gate.skip_barred(session, workspace_id, ids, now=now, oldest=oldest)
+            await policies.give_back(session, workspace_id, skipped)
+            if document is not None:
+                skipped += await hold_back(session, workspace_id, ids, document, now)
             await trace_store.queue_outcomes(session, workspace_id, tell.outcomes(skipped, now))
             await self._fail(session, workspace_id, skipped, now)
             claims = await store.claim(session, workspace_id, ids, now=now, lease_ms=LEASE_MS)
             targets = await channels.targets(session, {claim.channel_id for claim in claims})
             claims = await self._with_devices(session, claims)
         return ids, claims, targets
+
+    def _oldest(self, document: PoliciesDocument | None, now: int) -> dict[str, int]:
+        """When the oldest was made that still goes out, by purpose."""
+        if document is None:
+            oldest = now - self._expire_after_ms
+            return {"marketing": oldest, "transactional": oldest}
+        expiry = document.expiry
+        return {
+            "marketing": now - 1_000 * expiry.marketing_seconds,
+            "transactional": now - 1_000 * expiry.transactional_seconds,
+        }
 
     async def _fail(
         self, session: AsyncSession, workspace_id: UUID, skipped: Sequence[Row[Any]], now: int
@@ -209,6 +226,8 @@ class Sender:
                 failed = [c for c, r in batch if r.kind == "failed"]
                 await store.hand_over(session, workspace_id, failed, now)
                 rows = await store.settle(session, workspace_id, final, now)
+                failed_rows = [row for row in rows if row.state == "failed"]
+                await policies.give_back(session, workspace_id, failed_rows)
                 await trace_store.queue_outcomes(session, workspace_id, tell.outcomes(rows, now))
                 if waiting:
                     captured = {claim.id: result.captured for claim, result in awaited}

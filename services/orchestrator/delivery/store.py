@@ -20,7 +20,8 @@ async def lock_due(
     rows = await session.scalars(
         text(
             "SELECT id FROM message "
-            "WHERE workspace_id = :ws AND run_at <= :now AND state IN ('queued', 'claimed') "
+            "WHERE workspace_id = :ws AND run_at <= :now "
+            "AND state IN ('queued', 'held', 'claimed') "
             "ORDER BY run_at LIMIT :limit FOR UPDATE SKIP LOCKED"
         ),
         {"ws": workspace_id, "now": from_ms(now), "limit": limit},
@@ -31,13 +32,13 @@ async def lock_due(
 async def claim(
     session: AsyncSession, workspace_id: UUID, ids: Sequence[UUID], *, now: int, lease_ms: int
 ) -> list[Claimed]:
-    """Lease those of these locked messages that were not skipped."""
+    """Lease those of these locked messages that were neither skipped nor held."""
     statement = text(
         """
         UPDATE message m SET state = 'claimed', fence = m.fence + 1, attempts = m.attempts + 1,
             run_at = :lease, updated_at = :now
         WHERE m.workspace_id = :ws AND m.id = ANY(CAST(:ids AS uuid[]))
-            AND m.state IN ('queued', 'claimed')
+            AND m.state IN ('queued', 'held', 'claimed') AND m.run_at <= :now
         RETURNING m.id, m.fence, m.channel_id, m.channel_type, m.purpose, m.contact, m.content,
             m.attempts, m.created_at, m.profile_id, m.participant_id
         """

@@ -36,6 +36,7 @@ from services.orchestrator.message_templates.render import TemplateInvalid
 from services.orchestrator.messages import store as messages
 from services.orchestrator.messages import tell
 from services.orchestrator.messages.compose import Kit, compose, variables_of
+from services.orchestrator.policies import store as policies
 from services.orchestrator.tasks import store as tasks
 
 NOBODY: Mapping[UUID, ProfileFacts] = {}
@@ -80,6 +81,7 @@ async def _withdraw(session: AsyncSession, workspace_id: UUID, traces: Traces, n
     ended = {who.id: each.reason for who, each in traces.effects if isinstance(each, Withdrawn)}
     if ended:
         rows = await messages.withdraw(session, workspace_id, ended, now)
+        await policies.give_back(session, workspace_id, rows)
         traces.outcomes += tell.outcomes(rows, now)
 
 

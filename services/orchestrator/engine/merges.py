@@ -20,6 +20,7 @@ from services.orchestrator.engine.library import Library
 from services.orchestrator.engine.participants import Participant, Traces
 from services.orchestrator.journeys.position import leave
 from services.orchestrator.messages import gate_store
+from services.orchestrator.policies import store as policies
 
 
 def parts(changes: Sequence[Change]) -> Iterator[Sequence[Change]]:
@@ -88,6 +89,7 @@ async def merge(
     if inherit:
         await merge_store.move(session, workspace_id, inherit)
         await gate_store.merge(session, workspace_id, inherit)
+        await policies.merge(session, workspace_id, inherit)
 
 
 def doubled(live: Iterable[Participant], inherit: dict[UUID, UUID]) -> list[Participant]:

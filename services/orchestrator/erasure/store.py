@@ -35,6 +35,7 @@ from services.orchestrator.journeys.tables import JourneyRow, JourneyVersionRow
 from services.orchestrator.maps.tables import JourneyMapRow
 from services.orchestrator.message_templates.tables import MessageTemplateRow
 from services.orchestrator.messages.tables import MessageRow, SendGateRow
+from services.orchestrator.policies.tables import CapUseRow, PolicyRow
 from services.orchestrator.replay.tables import ReplayRow
 from services.orchestrator.schedules.tables import ScheduleRow
 from services.orchestrator.sweeps.tables import SweepRow
@@ -44,11 +45,11 @@ from services.orchestrator.tasks.tables import TaskRow
 IMPERSONAL: tuple[type[Table], ...] = (
     *(WorkspaceRow, FeedPositionRow, FlowRow, ChannelRow, JourneyRow, JourneyVersionRow),
     *(JourneyMapRow, MessageTemplateRow, ReplayRow, EntryCountRow, ScheduleRow, SweepRow),
-    ExperimentRow,
+    *(ExperimentRow, PolicyRow),
 )
 PERSONAL: tuple[type[Table], ...] = (
     *(MissedEventRow, ParticipantRow, EntryRow, AnchorRow, MessageRow, SendGateRow, OutboxRow),
-    *(TaskRow, EffectRow, ConversionRow, DeviceRow, ExposureRow),
+    *(TaskRow, EffectRow, ConversionRow, DeviceRow, ExposureRow, CapUseRow),
 )
 """In the order in which they are left: what hangs on a participant goes first."""
 
@@ -72,7 +73,7 @@ async def lock_unsent(session: AsyncSession, person: Person) -> bool:
     is being sent."""
     rows = await session.execute(
         select(MessageRow.state)
-        .where(*_messages(person), MessageRow.state.in_(("queued", *_ON_ITS_WAY)))
+        .where(*_messages(person), MessageRow.state.in_(("queued", "held", *_ON_ITS_WAY)))
         .with_for_update()
     )
     return not any(row.state in _ON_ITS_WAY for row in rows)
@@ -111,14 +112,20 @@ async def remove(session: AsyncSession, person: Person) -> dict[str, int]:
             content={},
             provider_id=None,
             # Servers name addresses in what they refuse.
-            reason=text("CASE WHEN state = 'queued' OR reason IS NOT NULL THEN 'erased' END"),
-            state=text("CASE state WHEN 'queued' THEN 'skipped' ELSE state END"),
+            reason=text(
+                "CASE WHEN state IN ('queued', 'held') OR reason IS NOT NULL THEN 'erased' END"
+            ),
+            state=text("CASE WHEN state IN ('queued', 'held') THEN 'skipped' ELSE state END"),
             run_at=None,
+            reserved=[],
             fence=MessageRow.fence + 1,
         ),
     )
     gone[SendGateRow.__tablename__] = await _count(
         session, delete(SendGateRow).where(*_theirs(SendGateRow, person))
+    )
+    gone[CapUseRow.__tablename__] = await _count(
+        session, delete(CapUseRow).where(*_theirs(CapUseRow, person))
     )
     gone[OutboxRow.__tablename__] = await _clean_outbox(session, person)
     return gone
@@ -167,7 +174,7 @@ def _theirs(row: Any, person: Person) -> tuple[Any, ...]:
     if row is MissedEventRow:
         participants = select(ParticipantRow.id).where(*_theirs(ParticipantRow, person))
         return own, table.c.participant_id.in_(participants)
-    if row is SendGateRow:
+    if row in (SendGateRow, CapUseRow):
         return own, table.c.subject.in_(person.gates)
     return own, table.c.profile_id.in_(person.profile_ids)
 

@@ -21,6 +21,8 @@ class Send:
     payload: Mapping[str, Any] | None
     capture: Mapping[str, str] | None = None
     """What of the answer the participant waits for; None where it goes on without."""
+    tags: tuple[str, ...] = ()
+    expires_after_seconds: int | None = None
 
 
 @dataclass(slots=True, frozen=True)

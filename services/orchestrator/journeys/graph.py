@@ -35,6 +35,12 @@ class Graph(Strict):
         description="Marketing messages then need membership of this group as well, and their "
         "unsubscribe link ends that membership. Without one it ends all marketing on the channel.",
     )
+    priority: int = Field(
+        50,
+        ge=0,
+        le=100,
+        description="Which journey goes first where policies let only one message through.",
+    )
     max_event_age_seconds: int = Field(
         86_400,
         ge=1,

@@ -27,6 +27,19 @@ def next_local(at: int, clock: str, weekdays: Collection[int], zone: ZoneInfo) -
     raise AssertionError("a week holds every weekday")
 
 
+def closing(at: int, start: str, end: str, weekdays: Collection[int], zone: ZoneInfo) -> int | None:
+    """When the window that holds ``at`` ends; None outside of it. As in ``opening``."""
+    day = from_ms(at).astimezone(zone).date()
+    opens, closes = time_of(start), time_of(end)
+    over = 1 if closes <= opens else 0
+    for days in (-1, 0):
+        candidate = day + timedelta(days=days)
+        until = at_local(candidate + timedelta(days=over), closes, zone)
+        if candidate.isoweekday() in weekdays and at_local(candidate, opens, zone) <= at < until:
+            return until
+    return None
+
+
 def opening(at: int, start: str, end: str, weekdays: Collection[int], zone: ZoneInfo) -> int:
     """``at`` itself inside the window from ``start`` to before ``end``, else when it next opens.
 

@@ -174,6 +174,16 @@ class Message(Strict):
     type: Literal["message"]
     channel_id: UUID
     template_id: UUID
+    tags: list[Name] = Field(
+        default_factory=list, max_length=20, description="What caps tell messages apart by."
+    )
+    expires_after_seconds: int | None = Field(
+        None,
+        ge=1,
+        le=YEAR_SECONDS,
+        description="Not sent any more when it is older, as after quiet hours; without it the "
+        "workspace's policies say.",
+    )
     next: NextId
 
 

@@ -174,7 +174,16 @@ def _effect(node: Acting, position: Position) -> Effect:
     visit, at = position.visit, position.arrived_at
     match node:
         case nodes.Message():
-            return Send(node.id, visit, at, node.channel_id, node.template_id, None)
+            return Send(
+                node.id,
+                visit,
+                at,
+                node.channel_id,
+                node.template_id,
+                None,
+                tags=tuple(node.tags),
+                expires_after_seconds=node.expires_after_seconds,
+            )
         case nodes.Webhook():
             capture = node.capture if node.awaits else None
             return Send(node.id, visit, at, node.channel_id, None, node.payload, capture)

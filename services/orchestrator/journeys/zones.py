@@ -15,7 +15,14 @@ COUNTRIES = ("country", "country_code")
 def zone_of(
     traits: Mapping[str, Any], identifiers: Mapping[str, Sequence[str]], default: str
 ) -> ZoneInfo:
-    """By trait, else as the phone number's or the country's zone, else ``default``.
+    """As ``known_zone``, else ``default``."""
+    return known_zone(traits, identifiers) or ZoneInfo(default)
+
+
+def known_zone(
+    traits: Mapping[str, Any], identifiers: Mapping[str, Sequence[str]]
+) -> ZoneInfo | None:
+    """By trait, else as the phone number's or the country's zone.
 
     Where a country or prefix has several zones the first that its numbering plan lists stands for
     all: nearer than a default on another continent.
@@ -32,7 +39,7 @@ def zone_of(
         country = traits.get(name)
         if isinstance(country, str) and (found := _of_country(country.upper())) is not None:
             return found
-    return ZoneInfo(default)
+    return None
 
 
 @lru_cache(maxsize=2_000)

@@ -12,6 +12,7 @@ from services.orchestrator.devices.store import Place
 from services.orchestrator.engine.participants import Participant
 from services.orchestrator.journeys.effects import Send
 from services.orchestrator.journeys.graph import Graph, required_consents
+from services.orchestrator.journeys.zones import known_zone
 from services.orchestrator.message_templates.extras import render_extras
 from services.orchestrator.message_templates.render import (
     Parts,
@@ -64,10 +65,14 @@ def compose(
         contact=None,
         content={},
         required=required_consents(graph),
+        tags=list(send.tags),
+        priority=graph.priority,
+        expires_after_seconds=send.expires_after_seconds,
     )
     if facts is None or not facts.exists:
         message.skipped = "no_profile"
         return message
+    message.zone = zone_name(facts, graph)
     message.presumed = [purpose for purpose in message.required if purpose in facts.presumed]
     links = links_of(message, facts, kit.public_url)
     variables = variables_of(participant, graph, facts) | links
@@ -96,6 +101,14 @@ def compose(
         message.skipped = "template_error"
         message.content = {"error": str(error)}
     return message
+
+
+def zone_name(facts: ProfileFacts, graph: Graph) -> str | None:
+    """The person's zone, else the one that the journey names."""
+    zone = known_zone(facts.traits, facts.identifiers)
+    if zone is not None:
+        return zone.key
+    return graph.timezone if "timezone" in graph.model_fields_set else None
 
 
 def address(kind: Kind, message: NewMessage, facts: ProfileFacts, kit: Kit) -> str | None:

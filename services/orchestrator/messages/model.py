@@ -36,6 +36,11 @@ class NewMessage:
     """Those of them that the law presumes."""
     skipped: str | None = None
     """Why it will never be sent; None queues it."""
+    zone: str | None = None
+    """Where the person lives, as far as is known."""
+    tags: list[str] = field(default_factory=list)
+    priority: int = 50
+    expires_after_seconds: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,7 +92,9 @@ class Message(BaseModel):
         description="Why it was skipped or failed, or is tried again: for example `no_consent`, "
         "`unreachable`, `http_500`, `address_not_allowed` (a webhook to a private address). "
         "`dead_address: …`: nothing will ever arrive there. `exited: bought`: a goal or exit rule "
-        "ended the journey first.",
+        "ended the journey first. `expired`; `capped: daily`: the cap of this name; "
+        "`arbiter: welcome`: the journey with this key went first. Of a held one what it waits "
+        "for: `quiet_hours`, `arbiter` or `capped: …`.",
         examples=["no_consent"],
     )
     contact: str | None = Field(

@@ -9,6 +9,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from services.orchestrator.engine import trace_store
 from services.orchestrator.errors import MessageNotFound, MessageStateConflict
 from services.orchestrator.messages import store, tell
+from services.orchestrator.policies import store as policies
 from services.orchestrator.times import system_clock
 
 
@@ -30,6 +31,8 @@ async def resolve(
             f"Only unknown messages can be resolved; this one is {before.state}.",
             state=before.state,
         )
+    if state == "failed":
+        await policies.give_back(session, workspace_id, [settled])
     now = system_clock()
     await trace_store.queue_outcomes(session, workspace_id, tell.outcomes([settled], now))
     return await get(session, message_id)

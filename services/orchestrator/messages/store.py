@@ -50,6 +50,7 @@ TOLD = (
     "state",
     "reason",
     "replay_id",
+    "reserved",
 )
 
 
@@ -71,12 +72,14 @@ async def add(
         INSERT INTO message (workspace_id, id, participant_id, node, visit, channel_id,
             channel_type, journey_id, version_id, replay_id, profile_id, template_id, purpose,
             required, presumed, contact, content, state, reason, attempts, fence, run_at,
-            created_at, updated_at)
+            zone, tags, priority, expires_at, created_at, updated_at)
         SELECT :ws, id, participant_id, node, visit, channel_id, channel_type, journey_id,
             version_id, replay_id, profile_id, template_id, purpose,
             string_to_array(required, E'\\n'), string_to_array(presumed, E'\\n'), contact, content,
             CASE WHEN skipped IS NULL THEN 'queued' ELSE 'skipped' END, skipped, 0, 0,
-            CASE WHEN skipped IS NULL THEN CAST(:now AS timestamptz) END, :now, :now
+            CASE WHEN skipped IS NULL THEN CAST(:now AS timestamptz) END,
+            zone, string_to_array(tags, E'\\n'), priority,
+            :now + make_interval(secs => expires_after_seconds), :now, :now
         FROM unnest({", ".join(f"CAST(:{name} AS {kind}[])" for name, kind in _NEW.items())})
             AS u ({", ".join(_NEW)})
         ON CONFLICT (workspace_id, participant_id, node, visit, channel_id) DO NOTHING
@@ -87,8 +90,8 @@ async def add(
         name: [getattr(message, name) for message in messages] for name in _NEW if name != "id"
     }
     values["id"] = [uuid7() for _ in messages]
-    for name in ("required", "presumed"):
-        # Arrays of arrays of unequal length are none; no purpose has a line break.
+    for name in ("required", "presumed", "tags"):
+        # Arrays of arrays of unequal length are none; no purpose or tag has a line break.
         values[name] = ["\n".join(getattr(message, name)) for message in messages]
     values["content"] = [msgspec.json.encode(message.content).decode() for message in messages]
     rows = await session.execute(statement, {**values, "ws": workspace_id, "now": from_ms(now)})
@@ -113,6 +116,10 @@ _NEW = {
     "contact": "text",
     "content": "jsonb",
     "skipped": "text",
+    "zone": "text",
+    "tags": "text",
+    "priority": "int",
+    "expires_after_seconds": "int",
 }
 
 

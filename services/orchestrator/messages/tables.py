@@ -66,6 +66,14 @@ class MessageRow(Table):
     run_at: Mapped[datetime | None]
     """When the sender looks next; null once the state is final."""
     provider_id: Mapped[str | None]
+    zone: Mapped[str | None]
+    """The person's time zone, where one is known."""
+    tags: Mapped[list[str]] = mapped_column(ARRAY(String), server_default="{}")
+    priority: Mapped[int] = mapped_column(server_default="50")
+    expires_at: Mapped[datetime | None]
+    """Where the node says so."""
+    reserved: Mapped[list[str]] = mapped_column(ARRAY(String), server_default="{}")
+    """What it counts in, as `cap:subject`."""
     created_at: Mapped[datetime] = mapped_column(server_default=func.now())
     updated_at: Mapped[datetime] = mapped_column(server_default=func.now())
 

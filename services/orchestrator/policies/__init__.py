@@ -1,0 +1,1 @@
+"""How often, when and which messages may go out, decided where the sender claims them."""

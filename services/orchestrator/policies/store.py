@@ -1,0 +1,154 @@
+"""SQL of policies: the documents, and what caps have counted."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from functools import lru_cache
+from typing import Any
+from uuid import UUID
+
+import msgspec
+from sqlalchemy import Row, text
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from services.orchestrator.policies.judge import Key, Uses
+from services.orchestrator.policies.model import PoliciesDocument
+
+
+@lru_cache(maxsize=1_000)
+def _parsed(document: str) -> PoliciesDocument:
+    return PoliciesDocument.model_validate_json(document)
+
+
+async def current(session: AsyncSession, workspace_id: UUID) -> PoliciesDocument | None:
+    """What holds now; None where nothing was ever written."""
+    found = await session.scalar(
+        text(
+            "SELECT CAST(document AS text) FROM policy WHERE workspace_id = :ws "
+            "ORDER BY version DESC LIMIT 1"
+        ),
+        {"ws": workspace_id},
+    )
+    return None if found is None else _parsed(found)
+
+
+async def versions(session: AsyncSession, before: int | None, limit: int) -> Sequence[Row[Any]]:
+    """The newest first, those below the version ``before``."""
+    statement = text(
+        "SELECT version, document, written_by, written_at FROM policy "
+        "WHERE CAST(:before AS int) IS NULL OR version < :before ORDER BY version DESC LIMIT :limit"
+    )
+    return (await session.execute(statement, {"before": before, "limit": limit})).all()
+
+
+async def write(
+    session: AsyncSession, workspace_id: UUID, version: int, document: PoliciesDocument, by: str
+) -> bool:
+    """False when another version stands in this one's place."""
+    written = await session.execute(
+        text(
+            """
+            INSERT INTO policy (workspace_id, version, document, written_by)
+            SELECT :ws, CAST(:version AS int) + 1, CAST(:document AS jsonb), :by
+            WHERE CAST(:version AS int) = coalesce(
+                (SELECT max(version) FROM policy WHERE workspace_id = :ws), 0)
+            ON CONFLICT DO NOTHING RETURNING version
+            """
+        ),
+        {
+            "ws": workspace_id,
+            "version": version,
+            "document": document.model_dump_json(exclude_unset=True),
+            "by": by,
+        },
+    )
+    return written.first() is not None
+
+
+async def lock_uses(
+    session: AsyncSession, workspace_id: UUID, keys: Iterable[Key]
+) -> dict[Key, Uses]:
+    """What was counted under these keys, locked until the transaction ends."""
+    # In one order everywhere: two senders that lock the same keys must not deadlock.
+    wanted = sorted(set(keys))
+    if not wanted:
+        return {}
+    values = {
+        "ws": workspace_id,
+        "subjects": [subject for subject, _ in wanted],
+        "caps": [cap for _, cap in wanted],
+    }
+    await session.execute(
+        text(
+            "INSERT INTO cap_use (workspace_id, subject, cap, uses) SELECT :ws, s, c, '{}' "
+            "FROM unnest(CAST(:subjects AS text[]), CAST(:caps AS text[])) AS u (s, c) "
+            "ON CONFLICT DO NOTHING"
+        ),
+        values,
+    )
+    rows = await session.execute(
+        text(
+            "SELECT subject, cap, uses FROM cap_use WHERE workspace_id = :ws "
+            "AND (subject, cap) IN (SELECT * FROM unnest(CAST(:subjects AS text[]), "
+            "CAST(:caps AS text[]))) ORDER BY subject, cap FOR UPDATE"
+        ),
+        values,
+    )
+    return {(row.subject, row.cap): dict(row.uses) for row in rows}
+
+
+async def put_uses(session: AsyncSession, workspace_id: UUID, uses: Mapping[Key, Uses]) -> None:
+    """Write back what was locked."""
+    if not uses:
+        return
+    await session.execute(
+        text(
+            "UPDATE cap_use c SET uses = u.uses FROM unnest(CAST(:subjects AS text[]), "
+            "CAST(:caps AS text[]), CAST(:uses AS jsonb[])) AS u (subject, cap, uses) "
+            "WHERE c.workspace_id = :ws AND c.subject = u.subject AND c.cap = u.cap"
+        ),
+        {
+            "ws": workspace_id,
+            "subjects": [subject for subject, _ in uses],
+            "caps": [cap for _, cap in uses],
+            "uses": [msgspec.json.encode(each).decode() for each in uses.values()],
+        },
+    )
+
+
+async def give_back(session: AsyncSession, workspace_id: UUID, rows: Iterable[Row[Any]]) -> None:
+    """Messages that are known not to have been sent count no longer (semantics FC-1)."""
+    freed: dict[Key, list[str]] = {}
+    for row in rows:
+        for name in row.reserved:
+            cap, _, subject = name.partition(":")
+            freed.setdefault((subject, cap), []).append(str(row.id))
+    uses = await lock_uses(session, workspace_id, freed)
+    for key, ids in freed.items():
+        for id in ids:
+            uses[key].pop(id, None)
+    await put_uses(session, workspace_id, uses)
+
+
+async def merge(session: AsyncSession, workspace_id: UUID, heirs: Mapping[UUID, UUID]) -> None:
+    """What the merged were sent counts for who they are now."""
+    await session.execute(
+        text(
+            """
+            WITH lost AS (
+                DELETE FROM cap_use c
+                USING unnest(CAST(:merged AS text[]), CAST(:heirs AS text[])) AS u (merged, heir)
+                WHERE c.workspace_id = :ws AND c.subject = u.merged
+                RETURNING u.heir, c.cap, c.uses),
+            summed AS (
+                SELECT heir, cap, jsonb_object_agg(each.key, each.value) AS uses
+                FROM lost CROSS JOIN LATERAL jsonb_each(lost.uses) AS each GROUP BY heir, cap)
+            INSERT INTO cap_use AS c (workspace_id, subject, cap, uses)
+            SELECT :ws, heir, cap, uses FROM summed
+            ON CONFLICT (workspace_id, subject, cap) DO UPDATE SET uses = c.uses || excluded.uses
+            """
+        ),
+        {
+            "ws": workspace_id,
+            "merged": [str(each) for each in heirs],
+            "heirs": [str(each) for each in heirs.values()],
+        },
+    )
