@@ -125,9 +125,7 @@ class Sender:
             document = await policies.current(session, workspace_id)
             oldest = self._oldest(document, now)
             skipped = await gate.skip_barred(session, workspace_id, ids, now=now, oldest=oldest)
-            await policies.give_back(session, workspace_id, skipped)
-            if document is not None:
-                skipped += await hold_back(session, workspace_id, ids, document, now)
+            skipped += await hold_back(session, workspace_id, ids, document, skipped, now)
             await trace_store.queue_outcomes(session, workspace_id, tell.outcomes(skipped, now))
             await self._fail(session, workspace_id, skipped, now)
             claims = await store.claim(session, workspace_id, ids, now=now, lease_ms=LEASE_MS)
@@ -226,8 +224,8 @@ class Sender:
                 failed = [c for c, r in batch if r.kind == "failed"]
                 await store.hand_over(session, workspace_id, failed, now)
                 rows = await store.settle(session, workspace_id, final, now)
-                failed_rows = [row for row in rows if row.state == "failed"]
-                await policies.give_back(session, workspace_id, failed_rows)
+                unsent = [policies.Freed.of(row) for row in rows if row.state == "failed"]
+                await policies.give_back(session, workspace_id, unsent)
                 await trace_store.queue_outcomes(session, workspace_id, tell.outcomes(rows, now))
                 if waiting:
                     captured = {claim.id: result.captured for claim, result in awaited}

@@ -4,16 +4,35 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date, timedelta
 from hashlib import blake2b
-from typing import Literal
+from typing import Literal, Protocol
 from uuid import UUID
 from zoneinfo import ZoneInfo
 
 from services.orchestrator.journeys.localtime import at_local, closing
 from services.orchestrator.journeys.shapes import time_of
-from services.orchestrator.policies.model import Cap, PoliciesDocument
+from services.orchestrator.policies.model import (
+    LARGEST_LIMIT,
+    LONGEST_SECONDS,
+    Cap,
+    PoliciesDocument,
+)
 from services.orchestrator.times import from_ms
 
 MIDNIGHT = time_of("00:00")
+Key = tuple[str, str]
+"""Subject and cap."""
+Uses = dict[str, int]
+"""Message id → when it was reserved."""
+
+
+class Counted(Protocol):
+    """A message and where it is counted."""
+
+    @property
+    def id(self) -> UUID: ...
+
+    @property
+    def reserved(self) -> Sequence[Key]: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,8 +48,11 @@ class Waiting:
     tags: frozenset[str]
     priority: int
     created_at: int
-    reserved: bool
-    """It was counted already: it is tried again."""
+    reserved: tuple[Key, ...]
+    """Where it is counted already: it is tried again."""
+    keyed: bool = False
+    """The channel takes an idempotency key: an earlier try may have gone out unseen, and may count
+    for good."""
 
 
 def zone_of(message: Waiting, document: PoliciesDocument) -> ZoneInfo:
@@ -51,12 +73,6 @@ def _moment(message_id: UUID, minutes: int) -> int:
     """The message's own moment within so many minutes, the same however often it is asked."""
     drawn = int.from_bytes(blake2b(message_id.bytes, digest_size=8).digest())
     return drawn % (60_000 * minutes) if minutes else 0
-
-
-Key = tuple[str, str]
-"""Subject and cap."""
-Uses = dict[str, int]
-"""Message id → when it was reserved."""
 
 
 def keys(message: Waiting, document: PoliciesDocument) -> list[tuple[Cap, Key]]:
@@ -89,10 +105,16 @@ def reserve(
     uses: Mapping[Key, Uses],
     now: int,
 ) -> Reserved:
-    """Count each message in all of its caps, or in none when one of them has no room."""
+    """Count each message in all of its caps, or in none when one of them has no room.
+
+    One that is tried again is counted anew, as of now: what a rolling window holds is when messages
+    went out, not when somebody first tried to send them.
+    """
     found = Reserved()
     for message in messages:
         wanted = keys(message, document)
+        before = {key: uses[key].pop(str(message.id), now) for key in message.reserved}
+        found.changed |= before.keys()
         full = next(
             (
                 (cap, again)
@@ -103,12 +125,32 @@ def reserve(
         )
         if full is not None:
             found.refused[message.id] = full
+            if message.keyed:
+                for key, at in before.items():
+                    uses[key][str(message.id)] = at
             continue
         for _, key in wanted:
             uses[key][str(message.id)] = now
             found.changed.add(key)
         found.granted[message.id] = [key for _, key in wanted]
     return found
+
+
+def give_back(messages: Iterable[Counted], uses: Mapping[Key, Uses]) -> set[Key]:
+    """Count these no longer; the keys that changed."""
+    changed = set()
+    for message in messages:
+        for key in message.reserved:
+            if uses[key].pop(str(message.id), None) is not None:
+                changed.add(key)
+    return changed
+
+
+def kept(uses: Uses, now: int) -> Uses:
+    """Without those that decide nothing any more: too old, or more than any cap lets through."""
+    oldest = now - 1_000 * LONGEST_SECONDS
+    newest = sorted(uses.items(), key=lambda use: use[1])[-LARGEST_LIMIT:]
+    return {id: at for id, at in newest if at >= oldest}
 
 
 def _room_at(

@@ -12,10 +12,12 @@ from services.orchestrator.journeys.shapes import (
     Strict,
     Weekdays,
     ZoneName,
+    time_of,
 )
 
 DAY_SECONDS = 86_400
 LONGEST_SECONDS = 31 * DAY_SECONDS
+LARGEST_LIMIT = 1_000
 Medium = Annotated[
     str,
     Field(
@@ -45,7 +47,7 @@ class Cap(Strict):
         max_length=20,
         description="Only messages of nodes with one of these tags count; none: all.",
     )
-    limit: int = Field(ge=1, le=1_000)
+    limit: int = Field(ge=1, le=LARGEST_LIMIT)
     rolling_seconds: int | None = Field(
         None, ge=60, le=LONGEST_SECONDS, description="Within any stretch of this length …"
     )
@@ -86,6 +88,13 @@ class QuietHours(Strict):
     def _ends(self) -> Self:
         if self.start == self.end:
             raise ValueError("`start` and `end` are the same: the hours would never end")
+        start, end = time_of(self.start), time_of(self.end)
+        open_minutes = (60 * (start.hour - end.hour) + start.minute - end.minute) % (24 * 60)
+        if self.spread_minutes > open_minutes:
+            raise ValueError(
+                f"`spread_minutes` is longer than the {open_minutes} minutes from `end` to the "
+                "next `start`: some messages would never find an open moment"
+            )
         return self
 
 
@@ -140,6 +149,11 @@ class PoliciesDocument(Strict):
     )
     expiry: Expiry = Field(default_factory=Expiry)
     arbiter: Arbiter | None = None
+
+    @property
+    def idle(self) -> bool:
+        """Nothing in it could hold or skip a message but its age."""
+        return not self.caps and self.quiet_hours is None and self.arbiter is None
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:

@@ -1,15 +1,18 @@
 """SQL of policies: the documents, and what caps have counted."""
 
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from functools import lru_cache
-from typing import Any
+from typing import Any, Self
 from uuid import UUID
 
 import msgspec
 from sqlalchemy import Row, text
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from services.orchestrator.policies.judge import Key, Uses
+from services.orchestrator.delivery.registry import IDEMPOTENT
+from services.orchestrator.policies import judge
+from services.orchestrator.policies.judge import Counted, Key, Uses
 from services.orchestrator.policies.model import PoliciesDocument
 
 
@@ -114,22 +117,57 @@ async def put_uses(session: AsyncSession, workspace_id: UUID, uses: Mapping[Key,
     )
 
 
-async def give_back(session: AsyncSession, workspace_id: UUID, rows: Iterable[Row[Any]]) -> None:
+@dataclass(frozen=True, slots=True)
+class Freed:
+    """A message of the ledger that counts no longer."""
+
+    id: UUID
+    reserved: tuple[Key, ...]
+
+    @classmethod
+    def of(cls, row: Row[Any]) -> Self:
+        # Only the last try of one with an idempotency key is known not to have gone out, and only
+        # when it failed: what is skipped then may have been sent before.
+        unsure = row.state == "skipped" and row.channel_type in IDEMPOTENT
+        return cls(row.id, () if unsure else counted_in(row.reserved))
+
+
+def name_of(key: Key) -> str:
+    """As the ledger keeps it; no cap's name has a colon."""
+    subject, cap = key
+    return f"{cap}:{subject}"
+
+
+def counted_in(names: Iterable[str]) -> tuple[Key, ...]:
+    """Where a message is counted, of the ledger's names."""
+    parts = (name.partition(":") for name in names)
+    return tuple((subject, cap) for cap, _, subject in parts)
+
+
+async def give_back(session: AsyncSession, workspace_id: UUID, rows: Iterable[Counted]) -> None:
     """Messages that are known not to have been sent count no longer (semantics FC-1)."""
-    freed: dict[Key, list[str]] = {}
-    for row in rows:
-        for name in row.reserved:
-            cap, _, subject = name.partition(":")
-            freed.setdefault((subject, cap), []).append(str(row.id))
-    uses = await lock_uses(session, workspace_id, freed)
-    for key, ids in freed.items():
-        for id in ids:
-            uses[key].pop(id, None)
-    await put_uses(session, workspace_id, uses)
+    freed = list(rows)
+    uses = await lock_uses(session, workspace_id, (key for each in freed for key in each.reserved))
+    changed = judge.give_back(freed, uses)
+    await put_uses(session, workspace_id, {key: uses[key] for key in sorted(changed)})
 
 
 async def merge(session: AsyncSession, workspace_id: UUID, heirs: Mapping[UUID, UUID]) -> None:
-    """What the merged were sent counts for who they are now."""
+    """What the merged were sent counts for who they are now. After their messages have moved."""
+    values = {
+        "ws": workspace_id,
+        "merged": [str(each) for each in heirs],
+        "heirs": [str(each) for each in heirs.values()],
+    }
+    # In the order of `lock_uses`: senders must not deadlock with a merge.
+    await session.execute(
+        text(
+            "SELECT 1 FROM cap_use WHERE workspace_id = :ws "
+            "AND subject = ANY(CAST(:merged AS text[]) || CAST(:heirs AS text[])) "
+            "ORDER BY subject, cap FOR UPDATE"
+        ),
+        values,
+    )
     await session.execute(
         text(
             """
@@ -146,9 +184,19 @@ async def merge(session: AsyncSession, workspace_id: UUID, heirs: Mapping[UUID, 
             ON CONFLICT (workspace_id, subject, cap) DO UPDATE SET uses = c.uses || excluded.uses
             """
         ),
-        {
-            "ws": workspace_id,
-            "merged": [str(each) for each in heirs],
-            "heirs": [str(each) for each in heirs.values()],
-        },
+        values,
+    )
+    await session.execute(
+        text(
+            """
+            UPDATE message m SET reserved = ARRAY(
+                SELECT CASE WHEN right(name, 36) = u.merged THEN left(name, -36) || u.heir
+                    ELSE name END FROM unnest(m.reserved) AS name)
+            FROM unnest(CAST(:merged AS text[]), CAST(:heirs AS text[])) AS u (merged, heir)
+            WHERE m.workspace_id = :ws AND m.profile_id = CAST(u.heir AS uuid)
+                AND m.state IN ('queued', 'claimed', 'handed_over', 'unknown')
+                AND EXISTS (SELECT FROM unnest(m.reserved) AS name WHERE right(name, 36) = u.merged)
+            """
+        ),
+        values,
     )

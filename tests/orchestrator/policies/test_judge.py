@@ -31,7 +31,7 @@ def message(number: int = 1, **more: Any) -> Waiting:
         "tags": frozenset(),
         "priority": 50,
         "created_at": 0,
-        "reserved": False,
+        "reserved": (),
     }
     return Waiting(**(values | more))
 
@@ -166,6 +166,33 @@ def test_a_message_counts_in_all_of_its_caps_or_in_none() -> None:
     assert {name: len(each) for (_, name), each in uses.items()} == {"wide": 1, "tight": 1}
 
 
+def test_what_is_tried_again_counts_once_as_of_the_last_try() -> None:
+    caps = document(caps=[{"name": "c", "limit": 1, "rolling_seconds": 3_600}])
+    key = str(PERSON), "c"
+    first, last = ms("2026-11-27T10:00:00"), ms("2026-11-27T10:59:00")
+    uses: dict[tuple[str, str], Uses] = {key: {str(UUID(int=1)): first}}
+    again = judge.reserve([message(reserved=(key,)), message(2)], caps, uses, last)
+    assert list(again.granted) == [UUID(int=1)]
+    assert uses == {key: {str(UUID(int=1)): last}}
+
+
+@pytest.mark.parametrize("keyed", [False, True])
+def test_what_may_have_gone_out_keeps_its_place_when_it_is_refused(keyed: bool) -> None:
+    caps = document(caps=[{"name": "c", "limit": 1, "calendar": "day"}])
+    key, at = (str(PERSON), "c"), ms(DAYS[0])
+    uses: dict[tuple[str, str], Uses] = {key: {str(UUID(int=1)): at - 1, "other": at}}
+    found = judge.reserve([message(reserved=(key,), keyed=keyed)], caps, uses, at)
+    assert list(found.refused) == [UUID(int=1)]
+    assert uses[key].get(str(UUID(int=1))) == (at - 1 if keyed else None)
+
+
+def test_no_more_is_kept_of_uses_than_can_decide_anything() -> None:
+    now = ms("2026-11-27T10:00:00")
+    many = {str(n): now - n for n in range(1_500)}
+    assert judge.kept(many, now) == {str(n): now - n for n in range(1_000)}
+    assert judge.kept({"old": now - 32 * 86_400_000, "new": now}, now) == {"new": now}
+
+
 def test_the_best_journey_goes_by_priority_then_worth_then_time() -> None:
     mine = message(5, created_at=10)
     other = UUID(int=200)
@@ -194,6 +221,7 @@ def test_the_best_journey_goes_by_priority_then_worth_then_time() -> None:
     [
         ({"quiet_hours": QUIET, "default_zone": None}, "`default_zone` is needed"),
         ({"quiet_hours": {**QUIET, "end": "21:00"}}, "would never end"),
+        ({"quiet_hours": {"start": "09:00", "end": "08:00", "spread_minutes": 61}}, "60 minutes"),
         ({"caps": [{"name": "c", "limit": 1}]}, "exactly one of"),
         ({"caps": [{"name": "c", "limit": 1, "calendar": "day"}] * 2}, "same name"),
     ],

@@ -5,6 +5,7 @@ from typing import Any
 from uuid import UUID
 
 import pytest
+from sqlalchemy import text
 
 from services.contracts.changes import Change
 from services.kit.postgres import workspace_tx
@@ -126,6 +127,75 @@ async def test_what_was_not_sent_after_all_counts_no_longer(world: World) -> Non
     assert [each["state"] for each in await world.messages()] == ["failed"]
     await viewed(world, person)
     assert len(world.mailbox.messages) == 1
+
+
+async def test_a_message_held_after_a_try_counts_when_it_goes_out(world: World) -> None:
+    """Else a rolling window would hold one more than its limit."""
+    world.clock.advance(seconds=5 * 3_600 - 1)
+    await put(world, caps=cap(1, rolling_seconds=3_600), quiet_hours=QUIET)
+    await world.publish(await graph(world))
+    person = world.person()
+    world.mailbox.rcpt = "450 later"
+    await viewed(world, person)
+    world.clock.advance(seconds=10)
+    await world.settle()
+    world.mailbox.rcpt = None
+    assert reasons(await world.messages()) == [("held", "quiet_hours")]
+    world.clock.advance(seconds=11 * 3_600)
+    await viewed(world, person)
+    assert reasons(await world.messages()) == [("accepted", None), ("skipped", "capped: daily")]
+
+
+async def test_a_place_is_given_back_after_a_merge_too(world: World) -> None:
+    await put(world, caps=cap(1))
+    await world.publish(await graph(world))
+    loser, winner = world.person(), world.person()
+    world.mailbox.rcpt = "450 later"
+    await viewed(world, loser)
+    world.feed(Change("profile.merged", str(winner), world.clock.now, {"merged_id": str(loser)}))
+    await world.follow()
+    world.mailbox.rcpt = "550 no such user"
+    world.clock.advance(seconds=10)
+    await world.settle()
+    world.mailbox.rcpt = None
+    assert [each["state"] for each in await world.messages()] == ["failed"]
+    await viewed(world, winner)
+    assert len(world.mailbox.messages) == 1
+
+
+async def test_senders_do_not_deadlock_over_what_they_give_back(world: World) -> None:
+    """A sender takes all its locks in one order, also of what it counts no longer."""
+    await put(world, caps=cap(5))
+    await world.publish(await graph(world))
+    first, last = sorted((world.person(), world.person()), key=str)
+    world.mailbox.rcpt = "450 later"
+    await viewed(world, last)
+    world.mailbox.rcpt = None
+    world.feed(world.consent(last, "withdrawn"))
+    world.clock.advance(seconds=10)
+    world.feed(world.event(first, "Viewed", offer_id="other"))
+    await world.follow()
+    await world.execute()
+    maker, workspace_id = world.engine.maker, world.workspace_id
+    async with workspace_tx(maker, workspace_id) as session:
+        await store.lock_uses(session, workspace_id, [(str(first), "daily")])
+        sending = asyncio.create_task(world.send())
+        await waits_for_a_lock(world)
+        await store.lock_uses(session, workspace_id, [(str(last), "daily")])
+    await sending
+    assert reasons(await world.messages()) == [("accepted", None), ("skipped", "consent_withdrawn")]
+
+
+async def waits_for_a_lock(world: World) -> None:
+    statement = text(
+        "SELECT EXISTS (SELECT FROM pg_locks JOIN pg_stat_activity USING (pid) "
+        "WHERE NOT granted AND datname = current_database())"
+    )
+    async with asyncio.timeout(30):
+        waits = False
+        while not waits:
+            async with workspace_tx(world.engine.maker, world.workspace_id) as session:
+                waits = bool(await session.scalar(statement))
 
 
 async def test_transactional_messages_are_neither_counted_nor_held(world: World) -> None:
