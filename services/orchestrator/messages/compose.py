@@ -83,7 +83,7 @@ def compose(
                 message.content["capture"] = dict(send.capture)
             return message
         kind = KINDS[message.channel_type]
-        message.contact = address(kind, message, facts, kit)
+        message.contact = address(kind, channel, facts, kit)
         source = kit.templates.get(send.template_id) if send.template_id else None
         if message.contact is None and (kind.address or kind.device):
             message.skipped = "no_address"
@@ -111,12 +111,12 @@ def zone_name(facts: ProfileFacts, graph: Graph) -> str | None:
     return graph.timezone if "timezone" in graph.model_fields_set else None
 
 
-def address(kind: Kind, message: NewMessage, facts: ProfileFacts, kit: Kit) -> str | None:
+def address(kind: Kind, channel_id: UUID, facts: ProfileFacts, kit: Kit) -> str | None:
     """Where a message of this kind reaches the person; of a device its id, as tokens change."""
-    config = kit.configs.get(message.channel_id, {})
+    config = kit.configs.get(channel_id, {})
     if kind.device is not None:
         app = config.get("app", "default")
-        device = kit.devices.get((message.profile_id, kind.device, app))
+        device = kit.devices.get((facts.asked_id, kind.device, app))
         return None if device is None else str(device)
     return None if kind.address is None else kind.address(facts, config)
 

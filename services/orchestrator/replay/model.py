@@ -47,12 +47,34 @@ class ReplayCreate(BaseModel):
     )
 
 
+class ReplayPolicies(BaseModel):
+    """What the policies of the workspace, as they were when the replay ran, make of its messages.
+
+    Caps count this journey's messages only, and the arbiter has no other journey to compare with:
+    what other journeys sent then is not replayed. Nor are consents, which have no history here.
+    """
+
+    sent: int = Field(description="Messages that would have gone out.")
+    capped: dict[str, int] = Field(description="Messages skipped over a cap, by the cap's name.")
+    waited_for_caps: int = Field(description="Messages that waited for room under a cap.")
+    quiet_holds: int = Field(description="Messages that waited for the end of quiet hours.")
+    expired: int = Field(description="Messages too old once they might have gone out.")
+    withdrawn: int = Field(description="Messages taken back by a goal or exit rule as they waited.")
+    unreachable: int = Field(description="Messages to people without an address on the channel.")
+    waiting: int = Field(description="Messages that still wait at the end of the clock.")
+
+
 class ReplayResult(BaseModel):
     entered: int = Field(description="Entries, counted by person and instance key.")
     people: int = Field(description="Different people who entered.")
     completed: int = Field(description="Left by an exit whose reason is `completed`.")
     reminded: int = Field(description="Participants a message was sent to, or would have been.")
-    sends: int = Field(description="Messages sent, or that would have been.")
+    sends: int = Field(
+        description="Messages of the journey; `policies` says which would not have gone out."
+    )
+    policies: ReplayPolicies | None = Field(
+        None, description="Null where the workspace has no policies."
+    )
     goals: dict[str, int] = Field(
         default_factory=dict,
         description="Participants who reached each goal while they were in the journey.",

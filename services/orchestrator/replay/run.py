@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 from uuid import UUID
 
@@ -29,8 +29,10 @@ from services.orchestrator.journeys.stats import summarise
 from services.orchestrator.messages import store as messages
 from services.orchestrator.messages.compose import Kit, compose
 from services.orchestrator.messages.model import NewMessage
+from services.orchestrator.policies import store as policies
 from services.orchestrator.replay import store
 from services.orchestrator.replay.model import ReplayCreate, ReplayResult
+from services.orchestrator.replay.policed import Policed
 from services.orchestrator.replay.simulate import Simulation, happenings
 from services.orchestrator.replay.truths import History
 from services.orchestrator.times import from_ms, to_ms
@@ -85,9 +87,13 @@ async def _run(replayer: Replayer, workspace_id: UUID, row: Any, now: int) -> Re
     compiled = compile_graph(row.id, Graph.model_validate(row.graph))
     async with workspace_tx(replayer.maker, workspace_id) as session:
         trials = await experiments.trials(session, compiled.experiment_ids)
+        document = await policies.current(session, workspace_id)
     history = History(compiled, trials)
     simulation = Simulation(compiled, row.journey_id, row.id, history.known, history.observe)
+    graph = compiled.graph
+    policed = None if document is None else Policed(document, graph, request.channel_id)
     delivery = await _delivery(replayer, workspace_id, row.id, compiled, request)
+    delivery = replace(delivery, deliver=deliver, policed=policed)
     scan = EventScan(
         events=sorted(compiled.event_names | history.event_names),
         since=request.since,
@@ -98,18 +104,15 @@ async def _run(replayer: Replayer, workspace_id: UUID, row: Any, now: int) -> Re
         events = await asyncio.to_thread(_decode, table)
         await _learn(replayer.profile, workspace_id, history, events)
         await asyncio.to_thread(simulation.feed, events)
-        if deliver:
-            await delivery.write(simulation.drain_sends(), now)
-        else:
-            simulation.drain_sends()
+        await delivery.take(simulation, now)
         if cursor is None:
             break
         scan = scan.model_copy(update={"cursor": cursor})
     end = request.clock_until or request.until or from_ms(now)
     await asyncio.to_thread(simulation.finish, to_ms(end))
-    if deliver:
-        await delivery.write(simulation.drain_sends(), now)
-    return result_of(simulation)
+    await delivery.take(simulation, now)
+    result = result_of(simulation)
+    return result.model_copy(update={"policies": None if policed is None else policed.result()})
 
 
 def result_of(simulation: Simulation) -> ReplayResult:
@@ -131,7 +134,7 @@ def result_of(simulation: Simulation) -> ReplayResult:
 
 @dataclass(frozen=True)
 class _Delivery:
-    """Writes virtual participants' messages into the ledger."""
+    """Takes virtual participants' messages: into the ledger, and before the policies."""
 
     replayer: Replayer
     workspace_id: UUID
@@ -139,15 +142,29 @@ class _Delivery:
     graph: Graph
     kit: Kit
     channel_id: UUID | None
+    deliver: bool = False
+    policed: Policed | None = None
 
-    async def write(self, sends: Sequence[tuple[Participant, Send]], now: int) -> None:
+    async def take(self, simulation: Simulation, now: int) -> None:
+        """What was sent since the last call."""
+        sends, ended = simulation.drain_sends(), simulation.drain_withdrawn()
+        if not self.deliver and self.policed is None:
+            return
         for start in range(0, len(sends), self.replayer.batch):
-            block = sends[start : start + self.replayer.batch]
-            people = {participant.profile_id for participant, _ in block}
-            links = links_of([self.graph])
-            known = await facts_of(self.replayer.profile, self.workspace_id, people, links=links)
-            async with workspace_tx(self.replayer.maker, self.workspace_id) as session:
-                kit = await with_devices(session, self.kit, people)
+            await self._block(sends[start : start + self.replayer.batch], now)
+        if self.policed is not None:
+            self.policed.withdraw(ended)
+            await asyncio.to_thread(self.policed.run, simulation.now)
+
+    async def _block(self, block: Sequence[tuple[Participant, Send]], now: int) -> None:
+        people = {participant.profile_id for participant, _ in block}
+        links = links_of([self.graph]) if self.deliver else None
+        known = await facts_of(self.replayer.profile, self.workspace_id, people, links=links)
+        async with workspace_tx(self.replayer.maker, self.workspace_id) as session:
+            kit = await with_devices(session, self.kit, people)
+        if self.policed is not None:
+            self.policed.add(block, known, kit)
+        if self.deliver:
             rows = await asyncio.to_thread(self._compose, block, known, kit)
             async with workspace_tx(self.replayer.maker, self.workspace_id) as session:
                 await messages.add(session, self.workspace_id, rows, now)

@@ -12,7 +12,7 @@ from uuid import UUID, uuid5
 from services.orchestrator.engine.participants import Participant, trigger_of
 from services.orchestrator.journeys import enter, listen, step
 from services.orchestrator.journeys.compiled import Compiled, Happening
-from services.orchestrator.journeys.effects import Converted, Send
+from services.orchestrator.journeys.effects import Converted, Send, Withdrawn
 from services.orchestrator.journeys.enter import Admission, AnchorState
 from services.orchestrator.journeys.position import EXIT, Step
 from services.orchestrator.journeys.step import Known
@@ -62,11 +62,14 @@ class Simulation:
         self._group: list[Happening] = []
         self._people: set[UUID] = set()
         self._sends: list[tuple[Participant, Send]] = []
+        self._withdrawn: list[tuple[UUID, int]] = []
         self.flows: Counter[tuple[str, str, str]] = Counter()
         self.goals: Counter[str] = Counter()
         self.entered = 0
         self.reminded = 0
         self.sent = 0
+        self.now = -(1 << 62)
+        """Everything has happened that happens before this time, ms."""
 
     @property
     def people(self) -> int:
@@ -89,11 +92,17 @@ class Simulation:
         """Run the clock on to ``clock_until``, inclusive."""
         self._close_group()
         self._fire(clock_until)
+        self.now = clock_until + 1
 
     def drain_sends(self) -> list[tuple[Participant, Send]]:
         """Sends since the last call, in the order in which they happened."""
         sends, self._sends = self._sends, []
         return sends
+
+    def drain_withdrawn(self) -> list[tuple[UUID, int]]:
+        """Participants whom a goal or exit rule ended since the last call, and when."""
+        ended, self._withdrawn = self._withdrawn, []
+        return ended
 
     def _close_group(self) -> None:
         """Everything that happened at one time."""
@@ -114,6 +123,7 @@ class Simulation:
             if event.event in self._compiled.awaited or event.event in self._compiled.ending:
                 self._deliver(event)
         self._fire(group[0].at)
+        self.now = group[0].at + 1
 
     def _observe(self, event: Happening, note: Callable[[AnchorState, Happening], None]) -> None:
         state = self._anchor(event)
@@ -223,6 +233,8 @@ class Simulation:
             if isinstance(effect, Converted) and effect.goal not in virtual.reached:
                 virtual.reached.add(effect.goal)
                 self.goals[effect.goal] += 1
+            elif isinstance(effect, Withdrawn):
+                self._withdrawn.append((participant.id, effect.at))
 
     def _exit(self, virtual: _Virtual, at: int) -> None:
         participant = virtual.participant
