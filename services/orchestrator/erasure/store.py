@@ -35,7 +35,7 @@ from services.orchestrator.journeys.tables import JourneyRow, JourneyVersionRow
 from services.orchestrator.maps.tables import JourneyMapRow
 from services.orchestrator.message_templates.tables import MessageTemplateRow
 from services.orchestrator.messages.tables import MessageRow, SendGateRow
-from services.orchestrator.policies.tables import CapUseRow, PolicyRow
+from services.orchestrator.policies.tables import CapUseRow, PolicyRow, QuietQueueRow
 from services.orchestrator.replay.tables import ReplayRow
 from services.orchestrator.schedules.tables import ScheduleRow
 from services.orchestrator.sweeps.tables import SweepRow
@@ -45,7 +45,7 @@ from services.orchestrator.tasks.tables import TaskRow
 IMPERSONAL: tuple[type[Table], ...] = (
     *(WorkspaceRow, FeedPositionRow, FlowRow, ChannelRow, JourneyRow, JourneyVersionRow),
     *(JourneyMapRow, MessageTemplateRow, ReplayRow, EntryCountRow, ScheduleRow, SweepRow),
-    *(ExperimentRow, PolicyRow),
+    *(ExperimentRow, PolicyRow, QuietQueueRow),
 )
 PERSONAL: tuple[type[Table], ...] = (
     *(MissedEventRow, ParticipantRow, EntryRow, AnchorRow, MessageRow, SendGateRow, OutboxRow),

@@ -13,8 +13,9 @@ from sqlalchemy import Row
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from services.orchestrator.policies import claim_store, judge, store
+from services.orchestrator.policies.claim_store import Opening
 from services.orchestrator.policies.judge import Counted, Waiting
-from services.orchestrator.policies.model import Arbiter, PoliciesDocument
+from services.orchestrator.policies.model import Arbiter, PoliciesDocument, QuietHours
 from services.orchestrator.policies.store import Freed
 
 
@@ -50,10 +51,8 @@ async def hold_back(
     block = Block(await claim_store.waiting(session, workspace_id, ids))
     if document.arbiter is not None:
         await _arbitrate(session, workspace_id, block, document.arbiter, now)
-    for message in block.left():
-        until = judge.quiet_until(message, document, now)
-        if until is not None:
-            block.held[message.id] = "quiet_hours", until
+    if document.quiet_hours is not None:
+        await _keep_quiet(session, workspace_id, block, document, document.quiet_hours, now)
     await _reserve(session, workspace_id, block, document, freed, now)
     await claim_store.hold(session, workspace_id, block.held, now)
     return await claim_store.skip(session, workspace_id, block.skipped, now)
@@ -85,6 +84,29 @@ async def _arbitrate(
             block.held[message.id] = "arbiter", now + window
         elif best is not None:
             block.skipped[message.id] = f"arbiter: {keys[best.journey_id]}"
+
+
+async def _keep_quiet(
+    session: AsyncSession,
+    workspace_id: UUID,
+    block: Block,
+    document: PoliciesDocument,
+    hours: QuietHours,
+    now: int,
+) -> None:
+    waits: dict[Opening, list[UUID]] = {}
+    for message in block.left():
+        until = judge.quiet_until(message, document, now)
+        if until is not None:
+            waits.setdefault((message.channel_id, until), []).append(message.id)
+    before = dict.fromkeys(waits, 0)
+    if hours.per_minute is not None:
+        sizes = {opening: len(ids) for opening, ids in waits.items()}
+        before = await claim_store.queue_up(session, workspace_id, sizes, now)
+    for opening, ids in waits.items():
+        for place, message_id in enumerate(ids, before[opening]):
+            at = judge.release_at(message_id, hours, opening[1], place)
+            block.held[message_id] = "quiet_hours", at
 
 
 async def _reserve(

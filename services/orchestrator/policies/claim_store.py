@@ -13,13 +13,16 @@ from services.orchestrator.policies.judge import Key, Rival, Waiting
 from services.orchestrator.policies.store import counted_in, name_of
 from services.orchestrator.times import from_ms, to_ms
 
+Opening = tuple[UUID, int]
+"""Channel, and when quiet hours end, ms."""
+
 
 async def waiting(session: AsyncSession, workspace_id: UUID, ids: Sequence[UUID]) -> list[Waiting]:
     """Those that policies are about, the first to go first."""
     rows = await session.execute(
         text(
-            "SELECT id, journey_id, profile_id, channel_type, contact, zone, tags, priority, "
-            "created_at, reserved FROM message WHERE workspace_id = :ws "
+            "SELECT id, journey_id, profile_id, channel_id, channel_type, contact, zone, tags, "
+            "priority, created_at, reserved FROM message WHERE workspace_id = :ws "
             "AND id = ANY(CAST(:ids AS uuid[])) AND state IN ('queued', 'held', 'claimed') "
             "AND purpose = 'marketing' AND channel_type <> 'webhook' AND replay_id IS NULL "
             "ORDER BY priority DESC, created_at, id"
@@ -31,6 +34,7 @@ async def waiting(session: AsyncSession, workspace_id: UUID, ids: Sequence[UUID]
             id=row.id,
             journey_id=row.journey_id,
             profile_id=row.profile_id,
+            channel_id=row.channel_id,
             medium=MEDIA.get(row.channel_type, row.channel_type),
             contact=row.contact,
             zone=row.zone,
@@ -101,6 +105,36 @@ async def keys_of(session: AsyncSession, journey_ids: Collection[UUID]) -> dict[
         {"ids": list(journey_ids)},
     )
     return {row.id: row.key for row in rows}
+
+
+async def queue_up(
+    session: AsyncSession, workspace_id: UUID, sizes: Mapping[Opening, int], now: int
+) -> dict[Opening, int]:
+    """How many of each opening came before these, who are counted from now on."""
+    if not sizes:
+        return {}
+    await session.execute(
+        text("DELETE FROM quiet_queue WHERE workspace_id = :ws AND opens_at < :now"),
+        {"ws": workspace_id, "now": from_ms(now)},
+    )
+    # In one order everywhere: senders must not deadlock.
+    openings = sorted(sizes)
+    rows = await session.execute(
+        text(
+            "INSERT INTO quiet_queue AS q (workspace_id, channel_id, opens_at, taken) "
+            "SELECT :ws, * FROM unnest(CAST(:channels AS uuid[]), CAST(:times AS timestamptz[]), "
+            "CAST(:sizes AS int[])) ON CONFLICT (workspace_id, channel_id, opens_at) "
+            "DO UPDATE SET taken = q.taken + excluded.taken RETURNING channel_id, opens_at, taken"
+        ),
+        {
+            "ws": workspace_id,
+            "channels": [channel_id for channel_id, _ in openings],
+            "times": [from_ms(opens_at) for _, opens_at in openings],
+            "sizes": [sizes[opening] for opening in openings],
+        },
+    )
+    taken = {(row.channel_id, to_ms(row.opens_at)): row.taken for row in rows}
+    return {opening: taken[opening] - size for opening, size in sizes.items()}
 
 
 async def mark_counted(

@@ -15,10 +15,12 @@ from services.orchestrator.policies.model import (
     LONGEST_SECONDS,
     Cap,
     PoliciesDocument,
+    QuietHours,
 )
 from services.orchestrator.times import from_ms
 
 MIDNIGHT = time_of("00:00")
+MINUTE_MS = 60_000
 Key = tuple[str, str]
 """Subject and cap."""
 Uses = dict[str, int]
@@ -42,6 +44,7 @@ class Waiting:
     id: UUID
     journey_id: UUID
     profile_id: UUID
+    channel_id: UUID
     medium: str
     contact: str | None
     zone: str | None
@@ -60,19 +63,28 @@ def zone_of(message: Waiting, document: PoliciesDocument) -> ZoneInfo:
 
 
 def quiet_until(message: Waiting, document: PoliciesDocument, now: int) -> int | None:
-    """When the message may go out that comes in quiet hours; None: now."""
+    """When the quiet hours end that hold the message; None: it may go now."""
     hours = document.quiet_hours
     if hours is None or (hours.media and message.medium not in hours.media):
         return None
-    zone = zone_of(message, document)
-    until = closing(now, hours.start, hours.end, hours.weekdays, zone)
-    return None if until is None else until + _moment(message.id, hours.spread_minutes)
+    return closing(now, hours.start, hours.end, hours.weekdays, zone_of(message, document))
+
+
+def release_at(message_id: UUID, hours: QuietHours, opens_at: int, place: int) -> int:
+    """When a message goes that waited: not all of a zone at once.
+
+    ``place``: how many of its channel wait for the same opening and came before it. Within its
+    minute, or without a rate within the spread, it has a moment of its own, the same however often
+    it is asked.
+    """
+    if hours.per_minute is None:
+        return opens_at + _moment(message_id, hours.spread_minutes)
+    return opens_at + MINUTE_MS * (place // hours.per_minute) + _moment(message_id, 1)
 
 
 def _moment(message_id: UUID, minutes: int) -> int:
-    """The message's own moment within so many minutes, the same however often it is asked."""
     drawn = int.from_bytes(blake2b(message_id.bytes, digest_size=8).digest())
-    return drawn % (60_000 * minutes) if minutes else 0
+    return drawn % (MINUTE_MS * minutes) if minutes else 0
 
 
 def keys(message: Waiting, document: PoliciesDocument) -> list[tuple[Cap, Key]]:

@@ -83,6 +83,14 @@ class QuietHours(Strict):
         le=180,
         description="Those that waited go out over so many minutes, each at its own moment.",
     )
+    per_minute: int | None = Field(
+        None,
+        ge=1,
+        le=1_000_000,
+        description="Of those that waited, a channel lets so many go per minute, in the order in "
+        "which they came to wait, instead of all within `spread_minutes`. Who has no turn before "
+        "the next quiet hours waits again.",
+    )
 
     @model_validator(mode="after")
     def _ends(self) -> Self:
@@ -90,7 +98,7 @@ class QuietHours(Strict):
             raise ValueError("`start` and `end` are the same: the hours would never end")
         start, end = time_of(self.start), time_of(self.end)
         open_minutes = (60 * (start.hour - end.hour) + start.minute - end.minute) % (24 * 60)
-        if self.spread_minutes > open_minutes:
+        if self.per_minute is None and self.spread_minutes > open_minutes:
             raise ValueError(
                 f"`spread_minutes` is longer than the {open_minutes} minutes from `end` to the "
                 "next `start`: some messages would never find an open moment"

@@ -35,3 +35,14 @@ class CapUseRow(Table):
     subject: Mapped[str] = mapped_column(primary_key=True)
     cap: Mapped[str] = mapped_column(primary_key=True)
     uses: Mapped[dict[str, Any]]
+
+
+class QuietQueueRow(Table):
+    """How many messages of a channel wait for the same end of quiet hours."""
+
+    __tablename__ = "quiet_queue"
+
+    workspace_id: Mapped[UUID] = mapped_column(primary_key=True)
+    channel_id: Mapped[UUID] = mapped_column(primary_key=True)
+    opens_at: Mapped[datetime] = mapped_column(primary_key=True)
+    taken: Mapped[int]

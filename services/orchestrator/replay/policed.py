@@ -47,6 +47,7 @@ class Policed:
         self._withdrawn: dict[UUID, int] = {}
         self._zones: dict[UUID, str | None] = {}
         self._uses: dict[Key, Uses] = {}
+        self._taken: Counter[tuple[UUID, int]] = Counter()
         self._held: set[UUID] = set()
         self._waited: set[tuple[UUID, str]] = set()
         self._counts: Counter[str] = Counter()
@@ -83,6 +84,7 @@ class Policed:
             id=uuid5(participant.id, f"{send.node}/{send.visit}/{channel_id}"),
             journey_id=participant.journey_id,
             profile_id=participant.profile_id,
+            channel_id=channel_id,
             medium=kind.medium,
             contact=contact,
             zone=self._zone(known),
@@ -132,7 +134,7 @@ class Policed:
         until = judge.quiet_until(waiting, self._document, at)
         if until is not None:
             self._held.add(waiting.id)
-            self._push(until, message)
+            self._push(self._release_at(waiting, until), message)
             return
         keys = [key for _, key in judge.keys(waiting, self._document)]
         uses = {key: self._uses.setdefault(key, {}) for key in keys}
@@ -147,6 +149,13 @@ class Policed:
         else:
             self._waited.add((waiting.id, refused[0].name))
             self._push(refused[1], message)
+
+    def _release_at(self, waiting: Waiting, opens_at: int) -> int:
+        hours = self._document.quiet_hours
+        assert hours is not None
+        place = self._taken[waiting.channel_id, opens_at]
+        self._taken[waiting.channel_id, opens_at] += 1
+        return judge.release_at(waiting.id, hours, opens_at, place)
 
     def _expiry(self, send: Send) -> int:
         """The first moment at which it is not sent any more."""

@@ -25,6 +25,7 @@ def message(number: int = 1, **more: Any) -> Waiting:
         "id": UUID(int=number),
         "journey_id": UUID(int=100),
         "profile_id": PERSON,
+        "channel_id": UUID(int=300),
         "medium": "email",
         "contact": "a@example.com",
         "zone": "Asia/Shanghai",
@@ -78,16 +79,28 @@ def test_quiet_hours_may_be_those_of_some_media() -> None:
     assert judge.quiet_until(message(medium="sms"), texts, ms("2026-11-27T20:00:00")) is not None
 
 
+def released(number: int = 1_000, **hours: Any) -> list[int]:
+    """After how many ms each of so many goes."""
+    quiet = document(quiet_hours={**QUIET, **hours}).quiet_hours
+    assert quiet is not None
+    found = [judge.release_at(UUID(int=n), quiet, 0, n) for n in range(number)]
+    assert found == [judge.release_at(UUID(int=n), quiet, 0, n) for n in range(number)]
+    return found
+
+
 def test_what_waited_goes_out_over_some_minutes_each_at_its_own_moment() -> None:
-    spread = document(quiet_hours={**QUIET, "spread_minutes": 10})
-    opens, at = ms("2026-11-28T00:00:00"), ms("2026-11-27T20:00:00")
-    found = [judge.quiet_until(message(n), spread, at) or 0 for n in range(1_000)]
-    again = [judge.quiet_until(message(n), spread, at) for n in range(1_000)]
-    assert found == again
-    assert all(opens <= each < opens + 600_000 for each in found)
-    minutes = Counter((each - opens) // 60_000 for each in found)
+    found = released(spread_minutes=10)
+    assert all(0 <= each < 600_000 for each in found)
+    minutes = Counter(each // 60_000 for each in found)
     assert len(minutes) == 10
     assert min(minutes.values()) > 60
+
+
+def test_a_rate_lets_no_more_go_in_any_minute_from_the_opening() -> None:
+    found = released(per_minute=300)
+    minutes = Counter(each // 60_000 for each in found)
+    assert minutes == {0: 300, 1: 300, 2: 300, 3: 100}
+    assert len(set(found)) > 900
 
 
 def reserved(

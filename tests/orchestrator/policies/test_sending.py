@@ -5,7 +5,6 @@ from typing import Any
 from uuid import UUID
 
 import pytest
-from sqlalchemy import text
 
 from services.contracts.changes import Change
 from services.kit.postgres import workspace_tx
@@ -180,22 +179,10 @@ async def test_senders_do_not_deadlock_over_what_they_give_back(world: World) ->
     async with workspace_tx(maker, workspace_id) as session:
         await store.lock_uses(session, workspace_id, [(str(first), "daily")])
         sending = asyncio.create_task(world.send())
-        await waits_for_a_lock(world)
+        await world.somebody_waits()
         await store.lock_uses(session, workspace_id, [(str(last), "daily")])
     await sending
     assert reasons(await world.messages()) == [("accepted", None), ("skipped", "consent_withdrawn")]
-
-
-async def waits_for_a_lock(world: World) -> None:
-    statement = text(
-        "SELECT EXISTS (SELECT FROM pg_locks JOIN pg_stat_activity USING (pid) "
-        "WHERE NOT granted AND datname = current_database())"
-    )
-    async with asyncio.timeout(30):
-        waits = False
-        while not waits:
-            async with workspace_tx(world.engine.maker, world.workspace_id) as session:
-                waits = bool(await session.scalar(statement))
 
 
 async def test_transactional_messages_are_neither_counted_nor_held(world: World) -> None:
@@ -221,6 +208,29 @@ async def test_at_night_messages_wait_and_are_judged_anew_in_the_morning(world: 
         ("accepted", None),
         ("skipped", "consent_withdrawn"),
     ]
+
+
+async def test_after_the_night_a_channel_sends_so_many_per_minute(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """However many senders put them to wait, in however many claims."""
+    monkeypatch.setattr("services.orchestrator.delivery.sender.BATCH", 3)
+    world.clock.advance(seconds=NIGHT)
+    await put(world, quiet_hours={**QUIET, "per_minute": 4})
+    await world.publish(await graph(world))
+    people = [world.person() for _ in range(10)]
+    world.feed(*(world.event(person, "Viewed", offer_id="o") for person in people))
+    await world.follow()
+    await world.execute()
+    await asyncio.gather(*(world.send() for _ in range(4)))
+    assert reasons(await world.messages()) == [("held", "quiet_hours")] * 10
+    world.clock.advance(seconds=2 * 3_600 - 1)
+    sent = []
+    for _ in range(4):
+        await world.settle()
+        sent.append(len(world.mailbox.messages))
+        world.clock.advance(seconds=60)
+    assert sent == [0, 4, 8, 10]
 
 
 async def test_the_zone_of_the_person_decides_not_that_of_the_workspace(world: World) -> None:
