@@ -59,6 +59,14 @@ class PoliciesChanged(Problem):
     status = HTTPStatus.CONFLICT
 
 
+class SampleRatioMismatch(Problem):
+    """People were not divided as planned, so no difference between variants can be believed."""
+
+    type = "/problems/sample-ratio-mismatch"
+    title = "People are not divided as planned"
+    status = HTTPStatus.CONFLICT
+
+
 class ReplayNotFound(Problem):
     type = "/problems/replay-not-found"
     title = "No such replay"

@@ -6,6 +6,7 @@ from uuid import UUID
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
+from services.orchestrator.experiments.results_model import ExperimentResults
 from services.orchestrator.journeys.shapes import LONGEST_WINDOW_SECONDS, Name, Strict
 
 ExperimentState = Literal["draft", "running", "stopped"]
@@ -152,6 +153,8 @@ class Decision(BaseModel):
     variant: str = Field(description="What everybody gets from then on.")
     by: str = Field(description="Who decided, as the token names them.")
     reason: str
+    override_reason: str | None = None
+    results: ExperimentResults = Field(description="As they were at that moment.")
 
 
 class Experiment(ExperimentCreate):
@@ -184,3 +187,9 @@ class ExperimentStop(BaseModel):
     )
     variant: Name | None = Field(None, description="The winner; for `winner` only.")
     reason: str = Field(min_length=1, max_length=2_000)
+    override_reason: str | None = Field(
+        None,
+        min_length=1,
+        max_length=2_000,
+        description="Why there is a winner although people were not divided as planned.",
+    )

@@ -11,14 +11,19 @@ from services.kit.pagination import Page, PagingParams
 from services.kit.postgres import Session
 from services.kit.problems import InvalidRequest, problem_responses
 from services.kit.strict import StrictRoute
-from services.orchestrator.errors import ExperimentNotFound, ExperimentStateConflict
-from services.orchestrator.experiments import service, store
+from services.orchestrator.errors import (
+    ExperimentNotFound,
+    ExperimentStateConflict,
+    SampleRatioMismatch,
+)
+from services.orchestrator.experiments import results, service, store
 from services.orchestrator.experiments.model import (
     Experiment,
     ExperimentCreate,
     ExperimentState,
     ExperimentStop,
 )
+from services.orchestrator.experiments.results_model import ExperimentResults
 from services.orchestrator.paging import after_id, page_of
 
 router = APIRouter(
@@ -72,7 +77,21 @@ async def start_experiment(experiment_id: UUID, request: Request, session: Sessi
     return await service.start(session, experiment_id, now)
 
 
-@router.post("/{experiment_id}/stop", summary="End an experiment", responses=_CHANGE)
+@router.get("/{experiment_id}/results", summary="Read the results so far", responses=_CHANGE)
+async def read_results(
+    experiment_id: UUID, request: Request, session: Session
+) -> ExperimentResults:
+    """Look as often as you like: the intervals stay right. Everybody who was shown a variant
+    counts, with the goals reached within the metric's window after that."""
+    row = await service.get(session, experiment_id)
+    return await results.read(session, row, request.state.workers.engine.clock())
+
+
+@router.post(
+    "/{experiment_id}/stop",
+    summary="End an experiment",
+    responses=problem_responses(ExperimentNotFound, ExperimentStateConflict, SampleRatioMismatch),
+)
 async def stop_experiment(
     experiment_id: UUID,
     body: ExperimentStop,

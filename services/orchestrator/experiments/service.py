@@ -7,8 +7,12 @@ from sqlalchemy import Row
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from services.kit.problems import InvalidRequest
-from services.orchestrator.errors import ExperimentNotFound, ExperimentStateConflict
-from services.orchestrator.experiments import store
+from services.orchestrator.errors import (
+    ExperimentNotFound,
+    ExperimentStateConflict,
+    SampleRatioMismatch,
+)
+from services.orchestrator.experiments import results, store
 from services.orchestrator.experiments.model import (
     Decision,
     Experiment,
@@ -87,8 +91,20 @@ async def stop(
         raise ExperimentStateConflict(
             f"The experiment is {row.state}; this needs running.", state=row.state
         )
+    settled, found = _settled(row, wanted), await results.read(session, row, now)
+    unsound = found.sample_ratio.mismatch and wanted.override_reason is None
+    if wanted.decision == "winner" and unsound:
+        raise SampleRatioMismatch(
+            f"People are not divided as planned (p = {found.sample_ratio.p_value:.2g}), so no "
+            "winner can be told. Find out why; or say in `override_reason` why it may stand."
+        )
     decision = Decision(
-        decision=wanted.decision, variant=_settled(row, wanted), by=by, reason=wanted.reason
+        decision=wanted.decision,
+        variant=settled,
+        by=by,
+        reason=wanted.reason,
+        override_reason=wanted.override_reason,
+        results=found,
     )
     await store.stop(session, experiment_id, decision.model_dump(mode="json"), now)
     return view(await get(session, experiment_id))

@@ -12,9 +12,15 @@ from tests.orchestrator.journeys.graphs import delay, leave
 SHOWN = "Experiment Exposed"
 
 
-def plan(journey_id: str, **more: Any) -> dict[str, Any]:
+def plan(journey_id: str, measure: str = "people", **more: Any) -> dict[str, Any]:
     """A and B in halves; what counts is the goal `done` of the journey within a day."""
-    metric = {"kind": "goal", "journey_id": journey_id, "goal": "done", "window_seconds": 86_400}
+    metric: dict[str, Any] = {
+        "kind": "goal",
+        "journey_id": journey_id,
+        "goal": "done",
+        "measure": measure,
+    }
+    metric |= {"window_seconds": 86_400}
     variants = [{"id": "a"}, {"id": "b"}]
     named = {"variants": variants, "control": "a", "fallback": "a", "metric": metric}
     return {**EXAMPLE, **named, "minimum_seconds": 0, **more}
