@@ -26,6 +26,7 @@ from services.orchestrator.engine.library import Library
 from services.orchestrator.entries import routes as entries
 from services.orchestrator.erasure import routes as erasure
 from services.orchestrator.experiments import routes as experiments
+from services.orchestrator.holdouts import routes as holdouts
 from services.orchestrator.impact import routes as impact
 from services.orchestrator.journey_files import routes as journey_files
 from services.orchestrator.journeys import routes as journeys
@@ -136,7 +137,7 @@ def create_app(
     for routes in (
         *(journeys, replays, message_templates, channels, messages, gate, maps),
         *(entries, tasks, impact, erasure, devices, journey_files, experiments),
-        policies,
+        *(policies, holdouts),
     ):
         app.include_router(routes.router)
     return app

@@ -15,6 +15,7 @@ from services.orchestrator.channels import tables as channels
 from services.orchestrator.devices import tables as devices
 from services.orchestrator.engine import tables as engine
 from services.orchestrator.experiments import tables as experiments
+from services.orchestrator.holdouts import tables as holdouts
 from services.orchestrator.journeys import tables as journeys
 from services.orchestrator.journeys.graph import Graph
 from services.orchestrator.journeys.nodes import Wait
@@ -36,6 +37,7 @@ DECLARED = (
     devices,
     engine,
     experiments,
+    holdouts,
     journeys,
     maps,
     templates,

@@ -9,13 +9,14 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from services.contracts.changes import Change
 from services.kit.ids import uuid7
-from services.orchestrator.engine import anchor_store, entry_store, participant_store
+from services.orchestrator.engine import anchor_store, entry_store, holdouts, participant_store
 from services.orchestrator.engine.audience import Audience
 from services.orchestrator.engine.carry import carry
 from services.orchestrator.engine.entry_store import LedgerKey
 from services.orchestrator.engine.library import Running
 from services.orchestrator.engine.participants import Participant, Traces, trigger_of
 from services.orchestrator.engine.triggers import triggers
+from services.orchestrator.holdouts.arm_store import Would
 from services.orchestrator.journeys import enter, step
 from services.orchestrator.journeys.compiled import AUDIENCE, Happening
 from services.orchestrator.journeys.entries import EntryCap
@@ -38,7 +39,7 @@ class Entrant:
     """Where it is said from outside, so that saying it again lets nobody in again."""
 
 
-Refusal = Literal["not_in_audience", "capped", "entered_before"]
+Refusal = Literal["not_in_audience", "holdout", "journey_holdout", "capped", "entered_before"]
 
 
 @dataclass
@@ -128,7 +129,7 @@ async def admit(
     audience: Audience,
     now: int,
 ) -> Admission:
-    """Let in whom audience, ledger and cap let in, in this order.
+    """Let in whom audience, ledger, holdouts and cap let in, in this order.
 
     They are parked as far as that needs no facts. Who is not let in is counted with the reason.
     """
@@ -142,6 +143,7 @@ async def admit(
             admission.refused.append((each, "entered_before"))
         else:
             first[key] = each
+    await _hold_out(session, workspace_id, first, admission)
     rotations = await _rotations(session, workspace_id, first, admission, now)
     traces = Traces()
     for key, rotation in rotations.items():
@@ -166,6 +168,34 @@ async def admit(
 def _in_audience(entrant: Entrant, audience: Audience) -> bool:
     rule_id = entrant.running.compiled.rule_ids.get(AUDIENCE)
     return rule_id is None or audience.get(entrant.profile_id, {}).get(rule_id, False)
+
+
+async def _hold_out(
+    session: AsyncSession,
+    workspace_id: UUID,
+    first: dict[LedgerKey, Entrant],
+    admission: Admission,
+) -> None:
+    """Take out of ``first`` who is held out. Those of all arms are kept at this same point, whom
+    the ledger would let in: so that what became of them can be compared."""
+    journeys = {key[0] for key in first}
+    division = await holdouts.division(session, workspace_id, journeys)
+    if division is None:
+        return
+    candidates = [_candidate(key, each) for key, each in first.items()]
+    arms = []
+    for candidate in await entry_store.admissible(session, workspace_id, candidates):
+        each = first[candidate.key]
+        compiled = each.running.compiled
+        arm = division.arm(candidate.journey_id, compiled, each.profile_id)
+        if arm is None:
+            continue
+        who = candidate.journey_id, compiled.version_id, each.profile_id
+        arms.append(Would(*who, arm, each.at, each.trigger))
+        if arm != "treated":
+            reason: Refusal = "holdout" if arm == "globally_held_out" else "journey_holdout"
+            admission.refused.append((first.pop(candidate.key), reason))
+    await holdouts.keep(session, workspace_id, arms)
 
 
 async def _rotations(

@@ -69,6 +69,29 @@ _MOVE_EXPOSURES = f"""
     SET mixed = x.mixed OR excluded.mixed OR x.variant <> excluded.variant,
         {", ".join(f"{each} = {_LATER.format(each)}" for each in _EXPOSED)}"""  # noqa: S608
 
+# As exposures: the earlier one stands. A goal is reached once.
+_MOVE_ARMS = f"""
+    WITH lost AS (
+        DELETE FROM holdout_arm x USING {_PAIRS}
+        WHERE x.workspace_id = :ws AND x.profile_id = u.merged
+        RETURNING u.heir, x.*)
+    INSERT INTO holdout_arm AS x (workspace_id, profile_id, journey_id, version_id, arm, at,
+        trigger, mixed)
+    SELECT :ws, heir, journey_id, version_id, arm, at, trigger, mixed FROM lost
+    ON CONFLICT (workspace_id, profile_id, journey_id) DO UPDATE
+    SET mixed = x.mixed OR excluded.mixed OR x.arm <> excluded.arm,
+        {", ".join(f"{e} = {_LATER.format(e)}" for e in ("version_id", "arm", "at", "trigger"))}
+    """  # noqa: S608
+_MOVE_GOALS = f"""
+    WITH lost AS (
+        DELETE FROM holdout_goal x USING {_PAIRS}
+        WHERE x.workspace_id = :ws AND x.profile_id = u.merged
+        RETURNING u.heir, x.*)
+    INSERT INTO holdout_goal AS x (workspace_id, profile_id, journey_id, goal, at)
+    SELECT :ws, heir, journey_id, goal, at FROM lost
+    ON CONFLICT (workspace_id, profile_id, journey_id, goal) DO UPDATE
+    SET at = least(x.at, excluded.at)"""  # noqa: S608
+
 _MOVE_PLAIN = [
     f"UPDATE {table} t SET profile_id = u.heir FROM {_PAIRS} "  # noqa: S608
     "WHERE t.workspace_id = :ws AND t.profile_id = u.merged"
@@ -86,6 +109,7 @@ _COPY_ENTRIES = """
 
 _STATEMENTS = (
     *(_MOVE_PARTICIPANTS, _MOVE_ENTRIES, _MOVE_ANCHORS, _MOVE_EXPOSURES),
+    *(_MOVE_ARMS, _MOVE_GOALS),
     *_MOVE_PLAIN,
 )
 

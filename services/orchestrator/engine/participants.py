@@ -37,17 +37,25 @@ class Participant:
 
     @property
     def way(self) -> Way:
-        trigger = self.trigger
-        happening = None
-        if "event" in trigger:
-            happening = Happening(
-                self.profile_id,
-                trigger["event"],
-                trigger["message_id"],
-                trigger["at"],
-                trigger["properties"],
-            )
-        return Way(self.profile_id, self.journey_id, self.rotation, self.entered_at, happening)
+        return way_of(
+            self.profile_id, self.journey_id, self.rotation, self.entered_at, self.trigger
+        )
+
+
+def way_of(
+    profile_id: UUID, journey_id: UUID, rotation: int, entered_at: int, trigger: Mapping[str, Any]
+) -> Way:
+    """``trigger``: what is kept of what let the person in, or would have."""
+    happening = None
+    if "event" in trigger:
+        happening = Happening(
+            profile_id,
+            trigger["event"],
+            trigger["message_id"],
+            trigger["at"],
+            trigger["properties"],
+        )
+    return Way(profile_id, journey_id, rotation, entered_at, happening)
 
 
 @dataclass(slots=True)

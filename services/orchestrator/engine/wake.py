@@ -7,7 +7,7 @@ from uuid import UUID
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from services.contracts.changes import Change
-from services.orchestrator.engine import missed_store, participant_store
+from services.orchestrator.engine import holdouts, missed_store, participant_store
 from services.orchestrator.engine.carry import carry
 from services.orchestrator.engine.entries import NEVER
 from services.orchestrator.engine.library import Heard, Library
@@ -115,6 +115,11 @@ async def _convert_later(
     }
     if not people:
         return
+    lasting = {
+        person: [event for event in relevant[person] if event.event in heard.lasting]
+        for person in people
+    }
+    await holdouts.count_goals(session, workspace_id, library, lasting)
     earliest = min(event.at for person in people for event in relevant[person])
     since = earliest - 1000 * LONGEST_WINDOW_SECONDS
     left = await participant_store.left_since(session, workspace_id, people, since)

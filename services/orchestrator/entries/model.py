@@ -50,10 +50,17 @@ class NotEntered(BaseModel):
     index: int = Field(description="Place in `people`, from 0.")
     profile_id: UUID
     reason: Literal[
-        "not_in_audience", "capped", "entered_before", "no_instance_key", "no_profile"
+        "not_in_audience",
+        "holdout",
+        "journey_holdout",
+        "capped",
+        "entered_before",
+        "no_instance_key",
+        "no_profile",
     ] = Field(
         description="`entered_before`: they are in it, or may not come back (yet). `capped`: the "
-        "journey's cap is reached. `no_instance_key`: a property of the instance key is missing."
+        "journey's cap is reached. `holdout`, `journey_holdout`: held out, of all journeys or of "
+        "this one. `no_instance_key`: a property of the instance key is missing."
     )
 
 

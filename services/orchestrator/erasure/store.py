@@ -31,6 +31,12 @@ from services.orchestrator.engine.tables import (
     ParticipantRow,
 )
 from services.orchestrator.experiments.tables import ExperimentRow, ExposureRow
+from services.orchestrator.holdouts.tables import (
+    HoldoutArmRow,
+    HoldoutGoalRow,
+    HoldoutMembershipRow,
+    HoldoutRow,
+)
 from services.orchestrator.journeys.tables import JourneyRow, JourneyVersionRow
 from services.orchestrator.maps.tables import JourneyMapRow
 from services.orchestrator.message_templates.tables import MessageTemplateRow
@@ -45,14 +51,20 @@ from services.orchestrator.tasks.tables import TaskRow
 IMPERSONAL: tuple[type[Table], ...] = (
     *(WorkspaceRow, FeedPositionRow, FlowRow, ChannelRow, JourneyRow, JourneyVersionRow),
     *(JourneyMapRow, MessageTemplateRow, ReplayRow, EntryCountRow, ScheduleRow, SweepRow),
-    *(ExperimentRow, PolicyRow, QuietQueueRow),
+    *(ExperimentRow, PolicyRow, QuietQueueRow, HoldoutRow, HoldoutMembershipRow),
 )
 PERSONAL: tuple[type[Table], ...] = (
     *(MissedEventRow, ParticipantRow, EntryRow, AnchorRow, MessageRow, SendGateRow, OutboxRow),
     *(TaskRow, EffectRow, ConversionRow, DeviceRow, ExposureRow, CapUseRow),
+    *(HoldoutArmRow, HoldoutGoalRow),
 )
 """In the order in which they are left: what hangs on a participant goes first."""
 
+_DELETED: tuple[Any, ...] = (
+    *(MissedEventRow, EntryRow, AnchorRow, TaskRow, EffectRow, DeviceRow),
+    # Without their goals they would count as people who reached none.
+    *(ExposureRow, HoldoutArmRow, HoldoutGoalRow),
+)
 _ON_ITS_WAY = ("claimed", "handed_over")
 
 
@@ -83,7 +95,7 @@ async def remove(session: AsyncSession, person: Person) -> dict[str, int]:
     """Takes the person out of every table; rows by table."""
     row: Any
     gone = {}
-    for row in (MissedEventRow, EntryRow, AnchorRow, TaskRow, EffectRow, DeviceRow):
+    for row in _DELETED:
         gone[row.__tablename__] = await _count(session, delete(row).where(*_theirs(row, person)))
     gone[ParticipantRow.__tablename__] = await _count(
         session,
@@ -97,11 +109,12 @@ async def remove(session: AsyncSession, person: Person) -> dict[str, int]:
             context={},
         ),
     )
-    for row in (ConversionRow, ExposureRow):
-        nobody = update(row).where(*_theirs(row, person))
-        gone[row.__tablename__] = await _count(
-            session, nobody.values(profile_id=func.gen_random_uuid())
-        )
+    gone[ConversionRow.__tablename__] = await _count(
+        session,
+        update(ConversionRow)
+        .where(*_theirs(ConversionRow, person))
+        .values(profile_id=func.gen_random_uuid()),
+    )
     gone[MessageRow.__tablename__] = await _count(
         session,
         update(MessageRow)

@@ -284,7 +284,8 @@ class JourneyStats(BaseModel):
     exited: int
     exits: dict[str, int] = Field(description="By reason.")
     refused: dict[str, int] = Field(
-        description="Who was not let in, each time, by reason: `not_in_audience`, `capped`, "
+        description="Who was not let in, each time, by reason: `not_in_audience`, `holdout`, "
+        "`journey_holdout`, `capped`, "
         "`entered_before`."
     )
     goals: dict[str, GoalStats] = Field(
