@@ -28,7 +28,7 @@ from services.orchestrator.journeys.compiled import Compiled
 from services.orchestrator.journeys.effects import Send
 from services.orchestrator.journeys.graph import Graph, required_consents
 from services.orchestrator.journeys.nodes import Message, Webhook
-from services.orchestrator.journeys.position import leave
+from services.orchestrator.journeys.position import Step, leave
 from services.orchestrator.journeys.step import Known, take
 from services.orchestrator.journeys.timing import Person
 from services.orchestrator.journeys.zones import zone_of
@@ -71,11 +71,8 @@ async def execute(executor: Executor, workspace_id: UUID, *, now: int, known_unt
         moves = await load_moves(session, executor.library, claimed)
         ending = await journeys.ending(session, {p.journey_id for p in claimed})
         kit = await load_kit(session, moves.graphs, executor.public_url)
-    asking = [
-        p
-        for p in claimed
-        if moves.concern(p) or _needs_facts(p, moves.graphs[p.version_id], now, known_until)
-    ]
+    alone = _steps_without_facts(claimed, moves, now, known_until)
+    asking = [p for p in claimed if p.id not in alone]
     try:
         facts = await ask(executor.profile, workspace_id, asking, moves, position)
     except (Problem, httpx2.HTTPError):
@@ -85,7 +82,7 @@ async def execute(executor: Executor, workspace_id: UUID, *, now: int, known_unt
     async with workspace_tx(executor.maker, workspace_id) as session:
         held = await participant_store.lock_claimed(session, workspace_id, claimed)
         block = [p for p in claimed if p.id in held]
-        known = _Known(moves, ending, facts, kit, known_until)
+        known = _Known(moves, ending, alone, facts, kit, known_until)
         await _advance(session, executor, workspace_id, block, known, now)
     return len(claimed)
 
@@ -97,6 +94,8 @@ class _Known:
     moves: Moves
     ending: Mapping[UUID, str]
     """Journeys that let everybody out, with the reason."""
+    alone: Mapping[UUID, Step]
+    """The steps of those who were not asked for."""
     facts: Mapping[UUID, ProfileFacts]
     kit: Kit
     until: int
@@ -155,12 +154,23 @@ def links_of(graphs: Iterable[Graph]) -> LinksWanted:
     return LinksWanted(channel="email", purposes=sorted(purposes))
 
 
-def _needs_facts(participant: Participant, compiled: Compiled, now: int, known_until: int) -> bool:
-    """Whether the participant gets to a node that asks; what is missed is in the store, so who
-    waits for an event is asked for as well."""
-    position = participant.position
-    stopped = take(compiled, position, participant.way, None, now, known_until=known_until).position
-    return stopped.state == "due" or (stopped is position and position.state == "waiting")
+def _steps_without_facts(
+    claimed: Sequence[Participant], moves: Moves, now: int, known_until: int
+) -> dict[UUID, Step]:
+    """The steps of those who get to no node that asks, by participant.
+
+    What is missed is in the store, so who waits for an event is asked for as well.
+    """
+    found = {}
+    for each in claimed:
+        if moves.concern(each):
+            continue
+        compiled, position = moves.graphs[each.version_id], each.position
+        step = take(compiled, position, each.way, None, now, known_until=known_until)
+        stays = step.position is position and position.state == "waiting"
+        if step.position.state != "due" and not stays:
+            found[each.id] = step
+    return found
 
 
 async def _advance(
@@ -181,6 +191,10 @@ async def _advance(
         reason = known.ending.get(participant.journey_id)
         if reason is not None:
             traces.record(participant, leave(participant.position, reason, now))
+            continue
+        step = known.alone.get(participant.id)
+        if step is not None and participant.id not in missed:
+            traces.record(participant, step)
             continue
         target = graphs[known.moves.target(participant.version_id)]
         truths = known_of(facts.get(participant.profile_id), target.graph)

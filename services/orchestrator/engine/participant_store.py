@@ -16,11 +16,18 @@ from services.orchestrator.journeys.position import Position
 from services.orchestrator.times import from_ms, to_ms
 
 _COLUMNS = """id, journey_id, version_id, profile_id, instance_key, ledger_key, rotation, state,
-    node, visit, arrived_at, due_at, best, entered_at, trigger, exit_reason, fence, context"""
+    node, visit, arrived_at, due_at, best, entered_at, CAST(trigger AS text) AS trigger,
+    exit_reason, fence, CAST(context AS text) AS context"""
 
 
 def _json(value: Any) -> str:
     return msgspec.json.encode(value).decode()
+
+
+def _object(text: str) -> dict[str, Any]:
+    # The driver's own decoding took as long as everything else about a participant.
+    found: dict[str, Any] = msgspec.json.decode(text)
+    return found
 
 
 def _participant(row: Any) -> Participant:
@@ -36,10 +43,10 @@ def _participant(row: Any) -> Participant:
             row.state, row.node, row.visit, to_ms(row.arrived_at), to_ms(row.due_at), row.best
         ),
         entered_at=to_ms(row.entered_at),
-        trigger=row.trigger,
+        trigger=_object(row.trigger),
         exit_reason=row.exit_reason,
         fence=row.fence,
-        context=row.context,
+        context=_object(row.context),
     )
 
 

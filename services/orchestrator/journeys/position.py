@@ -72,7 +72,8 @@ def leave(position: Position, reason: str, at: int) -> Step:
 
 
 def park(step: Step, due_at: int) -> None:
-    step.position = replace(step.position, state="waiting", due_at=due_at)
+    at = step.position
+    step.position = Position("waiting", at.node, at.visit, at.arrived_at, due_at, at.best)
 
 
 def then(step: Step, outcome: str, target: str, *, at: int) -> None:
