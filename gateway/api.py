@@ -3,7 +3,7 @@ messages bring a token of their own, which their service checks."""
 
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from gateway import body
+from gateway import body, ingestion, write_key
 from gateway.context import Context
 from gateway.errors import InvalidKey, WrongKindOfKey
 from gateway.keys.store import KeyRecord
@@ -53,6 +53,31 @@ async def serve_link(
         (b"x-request-id", request_id.encode()),
     ]
     await _pass_on(scope, receive, send, service, context, headers)
+
+
+async def serve_front(
+    scope: Scope, receive: Receive, send: Send, service: str, context: Context, request_id: str
+) -> None:
+    """The write key says in whose workspace; who is there ``service`` knows by its own token."""
+    found = write_key.outside_body(dict(scope["headers"]), scope["query_string"])
+    if found is None:
+        raise InvalidKey("A write key is needed, in X-Write-Key or the query's writeKey.")
+    record = await ingestion.check(context, found.key)
+    token = context.signer.token(
+        service,
+        kind="user",
+        subject=f"key:{record.id}",
+        workspace_id=record.workspace_id,
+        scopes=("front",),
+        source_id=str(record.source_id),
+    )
+    headers: Headers = [
+        *request_headers(scope["headers"]),
+        (b"authorization", b"Bearer " + token.encode()),
+        (b"x-request-id", request_id.encode()),
+    ]
+    plain = {**scope, "query_string": write_key.without_key(scope["query_string"])}
+    await _pass_on(plain, receive, send, service, context, headers)
 
 
 async def _pass_on(

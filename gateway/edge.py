@@ -16,7 +16,7 @@ from gateway.body import ClientGone
 from gateway.context import Context
 from gateway.errors import NotFound, UnknownCall
 from gateway.refusals import refuse_ambiguous
-from gateway.routing import Api, Ingestion, Link, Open, Target, route
+from gateway.routing import Api, Front, Ingestion, Link, Open, Target, route
 from services.kit.app import new_request_id
 from services.kit.problems import Problem, refusal, render
 
@@ -78,6 +78,8 @@ class Edge:
                 await self._serve_any_page(scope, receive, send, request_id)
             case Link(service):
                 await self._serve_link(scope, receive, send, service, request_id)
+            case Front(service):
+                await self._serve_front(scope, receive, send, service, request_id)
             case Api(service):
                 await api.serve(scope, receive, send, service, context, request_id, self._app)
             case None if scope["path"].startswith(_CLIENTS):
@@ -107,6 +109,16 @@ class Edge:
             await ingestion.preflight(send, headers, b"GET, POST, OPTIONS")
             return
         await api.serve_link(scope, receive, send, service, scope["state"]["edge"], request_id)
+
+    async def _serve_front(
+        self, scope: Scope, receive: Receive, send: Send, service: str, request_id: str
+    ) -> None:
+        headers: dict[bytes, bytes] = dict(scope["headers"])
+        send = ingestion.with_cors(send, headers)
+        if scope["method"] == "OPTIONS":
+            await ingestion.preflight(send, headers, b"GET, POST, OPTIONS")
+            return
+        await api.serve_front(scope, receive, send, service, scope["state"]["edge"], request_id)
 
 
 def _anonymous(scope: Scope, request_id: str) -> Scope:

@@ -5,7 +5,7 @@ from collections import Counter
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from gateway.routing import INGESTION, Api, Ingestion, Link, Open, route
+from gateway.routing import INGESTION, Api, Front, Ingestion, Link, Open, route
 
 Document = dict[str, Any]
 
@@ -100,7 +100,7 @@ def _is_public(path: str, service: str) -> bool:
             return service == "tracking" and len(path.rpartition("/")[2]) > 1
         case Open():
             return service == "gateway"
-        case Api(owner) | Link(owner) if owner == service:
+        case Api(owner) | Link(owner) | Front(owner) if owner == service:
             return True
     if path.startswith(("/api/", "/v1/")):
         raise NotRouted(f"{service} documents {path}, which the gateway routes to {target}")
@@ -115,7 +115,8 @@ def _operations(paths: Document) -> Iterator[tuple[str, str, Document]]:
 
 
 def _dress(path: str, method: str, operation: Document) -> None:
-    operation["security"] = _INGESTION_SECURITY if path in INGESTION else _API_SECURITY
+    keyed = path in INGESTION or isinstance(route(path), Front)
+    operation["security"] = _INGESTION_SECURITY if keyed else _API_SECURITY
     if isinstance(route(path), Open | Link):
         operation["security"] = []
         return

@@ -100,6 +100,7 @@ _SERVICES = {
         "channels",
         "devices",
         "messages",
+        "suppressed-contacts",
         "tasks",
         "inbox",
         "policies",
@@ -139,6 +140,10 @@ _FAMILIES: dict[str, Family] = {
 _KEYED_WEBHOOK = re.compile(r"/v1/webhooks/(?P<key>[^/]{1,200})/?")
 # Links in messages: no key, no login; the token in the path says who may do what.
 _LINKS = re.compile(r"(?P<shown>/v1/(?:unsubscribe|preferences|confirm)/)[^/]{1,1000}")
+# The pixel and the redirects of mails, whose tokens hold the address they lead to; and where
+# providers say what became of messages.
+_TRACKED = re.compile(r"(?P<shown>/v1/(?:[oc]|callbacks)/)[^/]{1,4000}")
+_FRONT = re.compile(r"/v1/inbox(?:/[^/]{1,64}){0,2}")
 _SERVER_SIDE = ("/api/s/s2s/", "/api/v1/s2s/")
 _OPEN = re.compile(
     r"(?P<settings>(?:/v1)?/projects/)[^/]+/settings/?"
@@ -190,7 +195,15 @@ class Api:
     service: str
 
 
-Target = Ingestion | Open | Link | Api | None
+@dataclass(frozen=True, slots=True)
+class Front:
+    """A call of a front end that ``service`` answers: a write key says which workspace, and a token
+    that the service checks who."""
+
+    service: str
+
+
+Target = Ingestion | Open | Link | Front | Api | None
 
 
 def route(path: str) -> Target:
@@ -203,6 +216,10 @@ def route(path: str) -> Target:
         return Ingestion("/v1/webhooks", "webhook", key=found["key"], shown="/v1/webhooks/…")
     if (found := _LINKS.fullmatch(path)) is not None:
         return Link("profile", f"{found['shown']}…")
+    if (found := _TRACKED.fullmatch(path)) is not None:
+        return Link("orchestrator", f"{found['shown']}…")
+    if _FRONT.fullmatch(path) is not None:
+        return Front("orchestrator")
     if (found := _OPEN.fullmatch(path)) is not None:
         keyed = found["settings"] or found["array"]
         return Open(f"{keyed}…" if keyed else path)

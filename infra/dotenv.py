@@ -22,7 +22,8 @@ def secrets_for(site: str) -> dict[str, str]:
         values[f"{prefix}_SIGNING_KEY"] = each.signing_key
         values[f"{prefix}_OWNER_PASSWORD"] = each.owner_password
         values[f"{prefix}_APP_PASSWORD"] = each.app_password
-    values["PROFILE_LINK_KEY"] = keys["profile"].hash_key
+    for service in ("profile", "orchestrator"):
+        values[f"{service.upper()}_LINK_KEY"] = keys[service].hash_key
     for service in ("tracking", "profile"):
         values[f"{service.upper()}_ERASURE_KEY"] = keys[service].hash_key
     for name in ("POSTGRES_PASSWORD", "CLICKHOUSE_PASSWORD", "CLICKHOUSE_READER_PASSWORD"):

@@ -78,7 +78,10 @@ def plan(
             "ERASURE_KEY": keys["tracking"].hash_key,
         },
         "profile": {"LINK_KEY": keys["profile"].hash_key, "ERASURE_KEY": keys["profile"].hash_key},
-        "orchestrator": {"PUBLIC_URL": f"http://{LOOPBACK}:{port}"},
+        "orchestrator": {
+            "PUBLIC_URL": f"http://{LOOPBACK}:{port}",
+            "LINK_KEY": keys["orchestrator"].hash_key,
+        },
     }
 
     def child(name: str, service: str, number: int, **fixed: str) -> ChildSpec:

@@ -16,6 +16,13 @@ OutcomeName = Literal[
     "Message Failed",
     "Message Unknown",
     "Message Skipped",
+    "Message Delivered",
+    "Message Opened",
+    "Message Clicked",
+    "Message Bounced",
+    "Message Complained",
+    "Message Unsubscribed",
+    "Message Undelivered",
 ]
 """Names of ``contracts.events.Outcome`` that the orchestrator tells."""
 
@@ -71,6 +78,16 @@ class MessageOutcome(BaseModel):
     channel_type: str = Field(description="The kind of the channel.", examples=["email"])
     purpose: Literal["marketing", "transactional"]
     reason: str | None = Field(description="Why it was skipped, failed or is unknown.")
+
+
+class ReceiptOutcome(MessageOutcome):
+    """`properties` of what became of a message after it was sent: `Message Delivered`, `Opened`,
+    `Clicked`, `Bounced`, `Complained`, `Unsubscribed`, `Undelivered`; each told the first time."""
+
+    automated: bool = Field(description="A program did it, as far as can be told.")
+    by: str | None = Field(None, description="Of an automated one: what gave it away.")
+    link: int | None = Field(None, description="Of a click: which link, counted from 0.")
+    url: str | None = Field(None, description="Of a click: where it led.")
 
 
 class ImpactRequest(BaseModel):

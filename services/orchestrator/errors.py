@@ -103,6 +103,34 @@ class MessageStateConflict(Problem):
     status = HTTPStatus.CONFLICT
 
 
+class LinkNotValid(Problem):
+    """The link was changed on its way, or is of another kind."""
+
+    type = "/problems/link-not-valid"
+    title = "The link is not valid"
+    status = HTTPStatus.NOT_FOUND
+
+
+class CallbackNotVerified(Problem):
+    """Nothing of it was written."""
+
+    type = "/problems/callback-not-verified"
+    title = "The callback is not the provider's, or too old"
+    status = HTTPStatus.UNAUTHORIZED
+
+
+class InboxItemNotFound(Problem):
+    type = "/problems/inbox-item-not-found"
+    title = "No such message in this inbox"
+    status = HTTPStatus.NOT_FOUND
+
+
+class PersonNotFound(Problem):
+    type = "/problems/profile-not-found"
+    title = "No such profile"
+    status = HTTPStatus.NOT_FOUND
+
+
 class TaskNotFound(Problem):
     type = "/problems/task-not-found"
     title = "No such task"

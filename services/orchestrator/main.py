@@ -4,9 +4,11 @@ import asyncio
 import contextlib
 import os
 import signal
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from functools import partial
 from typing import TypedDict
+from uuid import UUID
 
 import structlog
 from fastapi import FastAPI, Request
@@ -14,7 +16,7 @@ from fastapi import FastAPI, Request
 from services.kit import app as kit
 from services.kit import postgres
 from services.kit.auth import TokenSigner
-from services.kit.feeds import FeedClient
+from services.kit.feeds import Bell, FeedClient
 from services.kit.guard import webhook_client
 from services.kit.http import ServiceClient
 from services.orchestrator.channels import routes as channels
@@ -28,6 +30,7 @@ from services.orchestrator.erasure import routes as erasure
 from services.orchestrator.experiments import routes as experiments
 from services.orchestrator.holdouts import routes as holdouts
 from services.orchestrator.impact import routes as impact
+from services.orchestrator.inbox import routes as inbox
 from services.orchestrator.journey_files import routes as journey_files
 from services.orchestrator.journeys import routes as journeys
 from services.orchestrator.journeys.registering import Neighbours
@@ -36,9 +39,15 @@ from services.orchestrator.message_templates import routes as message_templates
 from services.orchestrator.messages import gate_routes as gate
 from services.orchestrator.messages import routes as messages
 from services.orchestrator.policies import routes as policies
+from services.orchestrator.receipts import callback_routes as callbacks
+from services.orchestrator.receipts import routes as receipts
+from services.orchestrator.receipts import tracking_routes as tracked_links
+from services.orchestrator.receipts.recorder import Recorder
+from services.orchestrator.receipts.tokens import TokenKey, callback_url
 from services.orchestrator.replay import routes as replays
 from services.orchestrator.replay.run import Replayer
 from services.orchestrator.settings import OrchestratorSettings
+from services.orchestrator.suppressions import routes as suppressions
 from services.orchestrator.tasks import routes as tasks
 from services.orchestrator.times import Clock, system_clock
 from services.orchestrator.workers import Engine, Workers
@@ -60,6 +69,9 @@ class State(TypedDict):
     tracking: ServiceClient
     neighbours: Neighbours
     workers: Workers
+    tokens: TokenKey
+    recorder: Recorder
+    inbox_bell: Bell
 
 
 def create_app(
@@ -82,10 +94,13 @@ def create_app(
         assessment = ServiceClient("assessment", settings.assessment_url, signer)
         webhooks = webhook_client(allow_private=settings.allow_private_webhooks)
         library = Library()
+        tokens = TokenKey(settings.link_key.get_secret_value())
+        recorder = Recorder(maker)
+        inbox_bell = Bell()
         sender = Sender(
             maker,
             clock,
-            Tools(webhooks, settings.smtp_concurrency),
+            Tools(webhooks, settings.smtp_concurrency, _callback_url(settings, tokens), inbox_bell),
             library,
             expire_after_ms=1_000 * settings.message_expiry_seconds,
         )
@@ -94,7 +109,7 @@ def create_app(
             clock=clock,
             feed=FeedClient(profile, "/internal/v1/feed"),
             executor=Executor(
-                maker, profile, library, settings.public_url, settings.block_participants
+                maker, profile, library, settings.public_url, tokens, settings.block_participants
             ),
             sender=sender,
             tracking_ingest=ingest,
@@ -103,8 +118,12 @@ def create_app(
             wait_grace_ms=int(1_000 * settings.wait_grace_seconds),
         )
         workers = Workers(engine, settings.discovery_seconds)
-        task = asyncio.create_task(workers.run()) if background else None
-        if task is not None:
+        tasks_running = (
+            [asyncio.create_task(workers.run()), asyncio.create_task(recorder.run())]
+            if background
+            else []
+        )
+        for task in tasks_running:
             task.add_done_callback(_end_with)
         try:
             yield {
@@ -114,9 +133,13 @@ def create_app(
                 "tracking": store,
                 "neighbours": Neighbours(profile, assessment),
                 "workers": workers,
+                "tokens": tokens,
+                "recorder": recorder,
+                # The runner closes every bell it finds here before it stops the server.
+                "inbox_bell": inbox_bell,
             }
         finally:
-            if task is not None:
+            for task in tasks_running:
                 task.cancel()
                 with contextlib.suppress(asyncio.CancelledError):
                     await task
@@ -138,9 +161,21 @@ def create_app(
         *(journeys, replays, message_templates, channels, messages, gate, maps),
         *(entries, tasks, impact, erasure, devices, journey_files, experiments),
         *(policies, holdouts),
+        *(receipts, tracked_links, callbacks, suppressions),
     ):
         app.include_router(routes.router)
+    for router in (inbox.token_router, inbox.router):
+        app.include_router(router)
     return app
+
+
+def _callback_url(
+    settings: OrchestratorSettings, tokens: TokenKey
+) -> Callable[[UUID, UUID], str] | None:
+    """Providers refuse addresses that are not on the web."""
+    if not settings.public_url.startswith("https://"):
+        return None
+    return partial(callback_url, settings.public_url, tokens)
 
 
 async def _postgres(request: Request) -> None:

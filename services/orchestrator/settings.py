@@ -1,6 +1,6 @@
 """Settings of the orchestrator, prefix ``ORCHESTRATOR_``."""
 
-from pydantic import Field
+from pydantic import Field, SecretStr
 from pydantic_settings import SettingsConfigDict
 
 from services.kit.settings import PostgresSettings
@@ -18,6 +18,11 @@ class OrchestratorSettings(PostgresSettings):
         description="Where people reach the gateway: the start of the links in messages, without a "
         "slash at its end.",
         examples=["https://cx.example.org"],
+    )
+    link_key: SecretStr = Field(
+        min_length=16,
+        description="Secret that signs the pixel and the links of mails. Never change it and keep "
+        "a copy: with another key the links of mails already sent are dead.",
     )
     allow_private_webhooks: bool = Field(
         False,

@@ -16,6 +16,34 @@ def test_a_link_is_profiles_and_its_token_is_not_for_logs(kind: str) -> None:
     assert route(f"/v1/{kind}/{TOKEN}") == Link("profile", f"/v1/{kind}/…")
 
 
+@pytest.mark.parametrize("kind", ["o", "c"])
+def test_pixels_and_links_of_mails_are_the_orchestrators(kind: str) -> None:
+    assert route(f"/v1/{kind}/{TOKEN}") == Link("orchestrator", f"/v1/{kind}/…")
+    assert route(f"/v1/{kind}/{'a' * 4_000}") == Link("orchestrator", f"/v1/{kind}/…")
+    assert route(f"/v1/{kind}/{'a' * 4_001}") is None
+    assert route(f"/v1/{kind}") is None
+
+
+async def test_a_providers_callback_keeps_its_body_and_signature(platform: Platform) -> None:
+    path = f"/v1/callbacks/{TOKEN}?message_id=1"
+    answer = await platform.client.post(path, content=b"a=%20", headers={"svix-id": "msg_1"})
+    assert answer.status_code == 200
+    [seen] = platform.services["orchestrator"].seen
+    assert (seen.method, seen.target, seen.body) == ("POST", path, b"a=%20")
+    assert seen.header("svix-id") == "msg_1"
+
+
+async def test_whoever_follows_a_link_is_known_by_its_program_only(platform: Platform) -> None:
+    headers = {"User-Agent": "Mozilla/5.0", "Sec-Purpose": "prefetch", "Cookie": "a=b"}
+    answer = await platform.client.head(f"/v1/c/{TOKEN}", headers=headers)
+    assert answer.status_code == 200
+    [seen] = platform.services["orchestrator"].seen
+    assert (seen.method, seen.target) == ("HEAD", f"/v1/c/{TOKEN}")
+    assert seen.header("user-agent") == "Mozilla/5.0"
+    assert seen.header("sec-purpose") == "prefetch"
+    assert seen.header("cookie") is None
+
+
 @pytest.mark.parametrize("path", ["", "/", f"/{TOKEN}/", f"/{TOKEN}/x", f"/{'a' * 1001}"])
 def test_what_is_no_token_is_no_link(path: str) -> None:
     assert route(f"/v1/unsubscribe{path}") is None

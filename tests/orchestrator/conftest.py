@@ -18,6 +18,7 @@ from services.contracts.changes import Change
 from services.kit.postgres import workspace_tx
 from services.orchestrator import workers
 from services.orchestrator.main import create_app
+from services.orchestrator.receipts.recorder import Recorder
 from services.orchestrator.settings import OrchestratorSettings
 from tests.orchestrator.mailbox import Mailbox
 from tests.orchestrator.neighbours import Neighbours
@@ -73,6 +74,7 @@ def settings(database: Database, url: str, **more: Any) -> OrchestratorSettings:
         profile_url=url,
         assessment_url=url,
         public_url="https://cx.example.org",
+        link_key=SecretStr("a key of this test run"),
         **{"allow_private_webhooks": True, "replay_batch": 50, "wait_grace_seconds": 0, **more},
     )
 
@@ -87,6 +89,7 @@ class World:
     clock: FakeClock
     engine: workers.Engine
     workspace: workers.Workspace
+    recorder: Recorder
     serial: int = 0
     ids: dict[str, str] = field(default_factory=dict)
 
@@ -256,7 +259,8 @@ async def world(
         async with client_of(app, shared, headers) as client:
             engine = shared["workers"].engine
             workspace = workers.Workspace(workspace_id)
-            yield World(client, neighbours, mailbox, clock, engine, workspace)
+            recorder = shared["recorder"]
+            yield World(client, neighbours, mailbox, clock, engine, workspace, recorder)
 
 
 def client_of(app: FastAPI, state: dict[str, Any], headers: dict[str, str]) -> httpx2.AsyncClient:

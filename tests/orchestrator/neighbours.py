@@ -52,6 +52,8 @@ class Neighbours:
     outcomes: list[Outcome] = field(default_factory=list)
     calls: list[dict[str, Any]] = field(default_factory=list)
     """Calls that were said in tracking's log, each message id once."""
+    unsubscribed: list[str] = field(default_factory=list)
+    """Tokens of links that were followed."""
     lists: dict[str, list[str]] = field(default_factory=dict)
     """People on each list."""
     past: list[tuple[str, str, str, int, str, str]] = field(default_factory=list)
@@ -166,6 +168,11 @@ class Neighbours:
                 elif body.action == "add" and each not in people:
                     people.append(each)
             return {"changed": len(body.profile_ids)}
+
+        @app.post("/v1/unsubscribe/{token}")
+        async def unsubscribe(token: str) -> Response:
+            self.unsubscribed.append(token)
+            return Response(status_code=200)
 
         @app.post(f"{tracking}/events")
         async def said(body: dict[str, list[dict[str, Any]]], source_id: str) -> SaidAccepted:

@@ -16,12 +16,14 @@ from services.orchestrator.devices import tables as devices
 from services.orchestrator.engine import tables as engine
 from services.orchestrator.experiments import tables as experiments
 from services.orchestrator.holdouts import tables as holdouts
+from services.orchestrator.inbox import tables as inbox
 from services.orchestrator.journeys import tables as journeys
 from services.orchestrator.journeys.graph import Graph
 from services.orchestrator.journeys.nodes import Wait
 from services.orchestrator.maps import tables as maps
 from services.orchestrator.message_templates import tables as templates
 from services.orchestrator.messages import tables as messages
+from services.orchestrator.receipts import tables as receipts
 from services.orchestrator.replay import tables as replay
 from services.orchestrator.schedules import tables as schedules
 from services.orchestrator.tables import Table
@@ -38,10 +40,12 @@ DECLARED = (
     engine,
     experiments,
     holdouts,
+    inbox,
     journeys,
     maps,
     templates,
     messages,
+    receipts,
     replay,
     schedules,
     tasks,

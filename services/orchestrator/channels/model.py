@@ -33,6 +33,12 @@ class ChannelBase(BaseModel):
     type: str
     name: str
     sink: bool
+    callback_url: str | None = Field(
+        None,
+        description="Where the provider says what became of messages: give it this address, and "
+        "the channel the secret it signs with. Null where this kind of channel is told nothing.",
+        examples=["https://cx.example.org/v1/callbacks/ksQQ…"],
+    )
     created_at: datetime
     updated_at: datetime
 
@@ -62,9 +68,10 @@ else:
 _CHANNEL: TypeAdapter[ChannelBase] = TypeAdapter(Channel)
 
 
-def channel(row: Any) -> ChannelBase:
-    """What may be shown of a stored channel."""
-    values = {**row.config, **row._mapping}
+def channel(row: Any, callback_url: str) -> ChannelBase:
+    """What may be shown of a stored channel. ``callback_url``: where its kind is told anything."""
+    told = KINDS[row.type].callbacks is not None
+    values = {**row.config, **row._mapping, "callback_url": callback_url if told else None}
     return _CHANNEL.validate_python({k: v for k, v in values.items() if k != "config"})
 
 

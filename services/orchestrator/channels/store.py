@@ -31,6 +31,8 @@ class Target:
     sink: bool
     config: dict[str, Any]
     secrets: dict[str, Any]
+    callback_url: str | None = None
+    """Where its provider says what became of messages; None where it cannot reach us."""
 
 
 async def add(session: AsyncSession, workspace_id: UUID, values: dict[str, Any]) -> bool:

@@ -4,14 +4,17 @@ A new kind is one file in `kinds`, one line in `registry.py` and one table of te
 """
 
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Annotated, Any, Literal, Protocol
+from uuid import UUID
 
 import httpx2
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr
 
 from services.contracts.profile import ProfileFacts
+from services.kit.feeds import Bell
 from services.orchestrator.channels.store import Target
+from services.orchestrator.delivery.callbacks import Callbacks
 from services.orchestrator.delivery.result import Result
 from services.orchestrator.messages.model import Claimed
 
@@ -52,6 +55,17 @@ class MailFrom(Strict):
         max_length=254, pattern=r"^[^@\s<>\",;:]+@[A-Za-z0-9.-]+$", examples=["news@example.com"]
     )
     from_name: str | None = Field(None, max_length=200, pattern=r"^[^\r\n]*$")
+    track_opens: bool | None = Field(
+        None,
+        description="Put a pixel into html mails, whose loading counts as an open. Where it is not "
+        "said: in marketing only.",
+    )
+    track_clicks: bool | None = Field(
+        None,
+        description="Lead the links of mails through this platform, so that clicks are counted; "
+        "links to unsubscribe and to preferences are left alone. Where it is not said: in "
+        "marketing only.",
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +74,11 @@ class Tools:
 
     client: httpx2.AsyncClient
     smtp_concurrency: int = 8
+    callback_url: Callable[[UUID, UUID], str] | None = None
+    """Where a channel's provider says what became of messages, by workspace and channel; None where
+    nobody outside reaches us."""
+    inbox: Bell = field(default_factory=Bell)
+    """Rings for whoever follows an inbox."""
 
 
 class Way(Protocol):
@@ -96,6 +115,8 @@ class Kind:
     one, where it would be `unknown` otherwise."""
     max_attempts: int = 12
     """Tries after which what is temporary counts as failed; rate limits use up none."""
+    callbacks: Callbacks | None = None
+    """How what the provider says afterwards is verified and read."""
 
 
 def latest(namespace: str) -> Address:

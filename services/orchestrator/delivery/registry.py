@@ -1,12 +1,13 @@
 """All kinds of channels there are."""
 
-from services.orchestrator.delivery.kinds import email, resend, sendgrid, twilio, webhook
+from services.orchestrator.delivery.kinds import email, inbox, resend, sendgrid, twilio, webhook
 from services.orchestrator.delivery.port import Kind
 
 KINDS: dict[str, Kind] = {
     kind.type: kind
     for kind in (
         email.KIND,
+        inbox.KIND,
         resend.KIND,
         sendgrid.KIND,
         twilio.KIND,

@@ -16,6 +16,7 @@ from services.orchestrator.channels import store as channels
 from services.orchestrator.channels.store import Target
 from services.orchestrator.delivery import gate, store
 from services.orchestrator.delivery.grouped import Grouped
+from services.orchestrator.delivery.kinds.inbox import TYPE as INBOX
 from services.orchestrator.delivery.port import HandOver, Tools, Way
 from services.orchestrator.delivery.registry import IDEMPOTENT, KINDS
 from services.orchestrator.delivery.result import DEAD_ADDRESS, Result
@@ -24,11 +25,16 @@ from services.orchestrator.devices.store import Reach
 from services.orchestrator.engine import answers, trace_store
 from services.orchestrator.engine.answers import Answer
 from services.orchestrator.engine.library import Library
+from services.orchestrator.inbox import store as inbox
+from services.orchestrator.inbox.service import bell as inbox_bell
 from services.orchestrator.messages import tell
 from services.orchestrator.messages.model import Claimed
 from services.orchestrator.policies import store as policies
 from services.orchestrator.policies.apply import hold_back
 from services.orchestrator.policies.model import PoliciesDocument
+from services.orchestrator.receipts import service as receipts
+from services.orchestrator.suppressions import store as suppressions
+from services.orchestrator.suppressions.model import SuppressionReason
 from services.orchestrator.times import Clock
 
 log = structlog.get_logger(__name__)
@@ -104,6 +110,7 @@ class Sender:
         async with workspace_tx(self._maker, workspace_id) as session:
             rows = await store.give_up_lost(session, workspace_id, now, idempotent=IDEMPOTENT)
             await trace_store.queue_outcomes(session, workspace_id, tell.outcomes(rows, now))
+            await _settle_told(session, workspace_id, rows, now)
 
     def stop(self) -> None:
         """From now on nothing more is handed over; what is on its way is finished."""
@@ -130,6 +137,11 @@ class Sender:
             await self._fail(session, workspace_id, skipped, now)
             claims = await store.claim(session, workspace_id, ids, now=now, lease_ms=LEASE_MS)
             targets = await channels.targets(session, {claim.channel_id for claim in claims})
+            if self._tools.callback_url is not None:
+                targets = {
+                    each: replace(target, callback_url=self._tools.callback_url(workspace_id, each))
+                    for each, target in targets.items()
+                }
             claims = await self._with_devices(session, claims)
         return ids, claims, targets
 
@@ -213,6 +225,7 @@ class Sender:
             if result.kind in ("accepted", "failed", "unknown")
         ]
         awaited = [(claim, result) for claim, result in batch if "capture" in claim.content]
+        items: list[tuple[Row[Any], Mapping[str, Any]]] = []
         async with workspace_tx(self._maker, workspace_id) as session:
             ids = [claim.participant_id for claim, _ in awaited]
             waiting = await answers.lock(session, workspace_id, ids) if ids else {}
@@ -227,18 +240,53 @@ class Sender:
                 unsent = [policies.Freed.of(row) for row in rows if row.state == "failed"]
                 await policies.give_back(session, workspace_id, unsent)
                 await trace_store.queue_outcomes(session, workspace_id, tell.outcomes(rows, now))
+                await _settle_told(session, workspace_id, rows, now)
+                items = _inbox_items(batch, rows)
+                await inbox.add(session, workspace_id, items, now)
                 if waiting:
                     captured = {claim.id: result.captured for claim, result in awaited}
                     found = [_answer(row, captured[row.id]) for row in rows if row.id in captured]
                     await answers.resume(session, workspace_id, self._library, waiting, found, now)
+            await suppressions.add(session, workspace_id, _dead_contacts(batch), now)
             if gone := list(_dead_devices(batch)):
                 await devices.remove_dead(session, workspace_id, gone)
+        for row, _ in items:
+            self._tools.inbox.ring(inbox_bell(workspace_id, row.profile_id))
         return [None] * len(batch)
+
+
+async def _settle_told(
+    session: AsyncSession, workspace_id: UUID, rows: Sequence[Row[Any]], now: int
+) -> None:
+    """Of some that nobody knows the provider may have told before we gave up."""
+    lost = {row.id: False for row in rows if row.state == "unknown"}
+    await receipts.settle(session, workspace_id, lost, now)
 
 
 def _answer(row: Row[Any], captured: Mapping[str, Any]) -> Answer:
     outcome: Literal["answered", "failed"] = "answered" if row.state == "accepted" else "failed"
     return Answer(row.participant_id, row.node, row.visit, outcome, captured)
+
+
+def _inbox_items(
+    batch: Sequence[tuple[Claimed, Result]], rows: Sequence[Row[Any]]
+) -> list[tuple[Row[Any], Mapping[str, Any]]]:
+    """What is delivered by being settled. Replays are for nobody's eyes."""
+    contents = {claim.id: claim.content for claim, _ in batch}
+    return [
+        (row, contents[row.id])
+        for row in rows
+        if (row.channel_type, row.state, row.replay_id) == (INBOX, "accepted", None)
+    ]
+
+
+def _dead_contacts(batch: Sequence[tuple[Claimed, Result]]) -> dict[str, SuppressionReason]:
+    return {
+        claim.contact: "dead_address"
+        for claim, result in batch
+        if claim.contact and claim.device_id is None
+        if (result.reason or "").startswith(DEAD_ADDRESS)
+    }
 
 
 def _dead_devices(batch: Sequence[tuple[Claimed, Result]]) -> Iterator[Reach]:

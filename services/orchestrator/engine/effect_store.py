@@ -1,8 +1,9 @@
 """Effects that other services carry out: queued with the step, told in order, each once.
 
 Kinds: ``call`` (``call``: a track or identify call for tracking's log; ``refused``: the outcome to
-tell should it be refused) and ``list`` (``segment_id``, ``action``: a list of profile's). Both may
-be told again after a crash: calls carry a message id, lists hold a person once.
+tell should it be refused), ``list`` (``segment_id``, ``action``: a list of profile's) and
+``unsubscribe`` (``token``: of a mail's link). All may be told again after a crash: calls carry a
+message id, lists hold a person once, and who has unsubscribed stays so.
 """
 
 from collections.abc import Sequence
@@ -14,7 +15,7 @@ import msgspec
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncSession
 
-Kind = Literal["call", "list"]
+Kind = Literal["call", "list", "unsubscribe"]
 
 
 @dataclass(frozen=True, slots=True)

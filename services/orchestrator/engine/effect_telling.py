@@ -31,6 +31,9 @@ async def carry_out(
     refused: list[tuple[Queued, str]] = []
     if block[0].kind == "call":
         refused = await _call(tracking_ingest, workspace_id, block)
+    elif block[0].kind == "unsubscribe":
+        block = block[:1]
+        await _unsubscribe(profile, workspace_id, block[0])
     else:
         block = _alike(block)
         await _move(profile, workspace_id, block)
@@ -69,6 +72,16 @@ def _alike(block: Sequence[Queued]) -> list[Queued]:
     first = block[0].data
     end = next((n for n, each in enumerate(block) if each.data != first), len(block))
     return list(block[:end])
+
+
+async def _unsubscribe(profile: ServiceClient, workspace_id: UUID, effect: Queued) -> None:
+    """As if the person had followed the link."""
+    response = await profile.request("POST", f"/v1/unsubscribe/{effect.data['token']}")
+    if response.status_code in (404, 422):
+        # The person is gone, and their consents with them.
+        log.warning("nobody_unsubscribed", workspace_id=str(workspace_id))
+        return
+    response.raise_for_status()
 
 
 async def _move(profile: ServiceClient, workspace_id: UUID, block: Sequence[Queued]) -> None:

@@ -34,6 +34,8 @@ from services.orchestrator.journeys.timing import Person
 from services.orchestrator.journeys.zones import zone_of
 from services.orchestrator.message_templates import store as templates
 from services.orchestrator.messages.compose import Kit
+from services.orchestrator.receipts.links import Tracker
+from services.orchestrator.receipts.tokens import TokenKey
 
 LEASE_MS = 15_000
 """Longer than profile may take to answer for a block; a killed process holds people up so long."""
@@ -47,6 +49,7 @@ class Executor:
     profile: ServiceClient
     library: Library
     public_url: str
+    tokens: TokenKey
     block: int = 2_000
 
 
@@ -71,6 +74,8 @@ async def execute(executor: Executor, workspace_id: UUID, *, now: int, known_unt
         moves = await load_moves(session, executor.library, claimed)
         ending = await journeys.ending(session, {p.journey_id for p in claimed})
         kit = await load_kit(session, moves.graphs, executor.public_url)
+    tracker = Tracker(workspace_id, executor.tokens, executor.public_url)
+    kit = replace(kit, tracker=tracker)
     alone = _steps_without_facts(claimed, moves, now, known_until)
     asking = [p for p in claimed if p.id not in alone]
     try:

@@ -18,6 +18,7 @@ from services.orchestrator.engine import (
 )
 from services.orchestrator.engine.library import Library
 from services.orchestrator.engine.participants import Participant, Traces
+from services.orchestrator.inbox import store as inbox
 from services.orchestrator.journeys.position import leave
 from services.orchestrator.messages import gate_store
 from services.orchestrator.policies import store as policies
@@ -90,6 +91,7 @@ async def merge(
         await merge_store.move(session, workspace_id, inherit)
         await gate_store.merge(session, workspace_id, inherit)
         await policies.merge(session, workspace_id, inherit)
+        await inbox.move(session, workspace_id, inherit)
 
 
 def doubled(live: Iterable[Participant], inherit: dict[UUID, UUID]) -> list[Participant]:

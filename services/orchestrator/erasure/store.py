@@ -37,11 +37,13 @@ from services.orchestrator.holdouts.tables import (
     HoldoutMembershipRow,
     HoldoutRow,
 )
+from services.orchestrator.inbox.tables import InboxItemRow
 from services.orchestrator.journeys.tables import JourneyRow, JourneyVersionRow
 from services.orchestrator.maps.tables import JourneyMapRow
 from services.orchestrator.message_templates.tables import MessageTemplateRow
 from services.orchestrator.messages.tables import MessageRow, SendGateRow
 from services.orchestrator.policies.tables import CapUseRow, PolicyRow, QuietQueueRow
+from services.orchestrator.receipts.tables import ReceiptRow
 from services.orchestrator.replay.tables import ReplayRow
 from services.orchestrator.schedules.tables import ScheduleRow
 from services.orchestrator.sweeps.tables import SweepRow
@@ -57,13 +59,14 @@ PERSONAL: tuple[type[Table], ...] = (
     *(MissedEventRow, ParticipantRow, EntryRow, AnchorRow, MessageRow, SendGateRow, OutboxRow),
     *(TaskRow, EffectRow, ConversionRow, DeviceRow, ExposureRow, CapUseRow),
     *(HoldoutArmRow, HoldoutGoalRow),
+    *(ReceiptRow, InboxItemRow),
 )
 """In the order in which they are left: what hangs on a participant goes first."""
 
 _DELETED: tuple[Any, ...] = (
     *(MissedEventRow, EntryRow, AnchorRow, TaskRow, EffectRow, DeviceRow),
     # Without their goals they would count as people who reached none.
-    *(ExposureRow, HoldoutArmRow, HoldoutGoalRow),
+    *(ExposureRow, HoldoutArmRow, HoldoutGoalRow, InboxItemRow),
 )
 _ON_ITS_WAY = ("claimed", "handed_over")
 
@@ -115,6 +118,7 @@ async def remove(session: AsyncSession, person: Person) -> dict[str, int]:
         .where(*_theirs(ConversionRow, person))
         .values(profile_id=func.gen_random_uuid()),
     )
+    gone[ReceiptRow.__tablename__] = await _forget_receipts(session, person)
     gone[MessageRow.__tablename__] = await _count(
         session,
         update(MessageRow)
@@ -142,6 +146,18 @@ async def remove(session: AsyncSession, person: Person) -> dict[str, int]:
     )
     gone[OutboxRow.__tablename__] = await _clean_outbox(session, person)
     return gone
+
+
+async def _forget_receipts(session: AsyncSession, person: Person) -> int:
+    """Locks the messages first: their receipts wait, and then find that there is no person."""
+    statement = select(MessageRow.id).where(*_messages(person))
+    ids = (await session.scalars(statement.order_by(MessageRow.id).with_for_update())).all()
+    return await _count(
+        session,
+        delete(ReceiptRow).where(
+            ReceiptRow.workspace_id == person.workspace_id, ReceiptRow.message_id.in_(ids)
+        ),
+    )
 
 
 async def left(session: AsyncSession, person: Person) -> dict[str, int]:
@@ -187,6 +203,8 @@ def _theirs(row: Any, person: Person) -> tuple[Any, ...]:
     if row is MissedEventRow:
         participants = select(ParticipantRow.id).where(*_theirs(ParticipantRow, person))
         return own, table.c.participant_id.in_(participants)
+    if row is ReceiptRow:
+        return own, table.c.message_id.in_(select(MessageRow.id).where(*_messages(person)))
     if row in (SendGateRow, CapUseRow):
         return own, table.c.subject.in_(person.gates)
     return own, table.c.profile_id.in_(person.profile_ids)

@@ -21,6 +21,7 @@ from services.orchestrator.message_templates.render import (
     render_payload,
 )
 from services.orchestrator.messages.model import NewMessage
+from services.orchestrator.receipts.links import Tracker, wanted
 from services.orchestrator.times import from_ms
 
 
@@ -36,6 +37,8 @@ class Kit:
     """What is public of the channels, by id."""
     devices: Mapping[Place, UUID] = field(default_factory=dict)
     """Devices of the people the messages go to."""
+    tracker: Tracker | None = None
+    """Makes opens and clicks of mails known; None for what nobody receives."""
 
 
 def compose(
@@ -95,8 +98,8 @@ def compose(
             message.skipped = "no_unsubscribe_link"
         else:
             message.content = content_of(kind, source, variables)
-            if kind.content == "mail" and message.required:
-                message.content["unsubscribe_url"] = links["unsubscribe_url"]
+            if kind.content == "mail":
+                finish_mail(message, links["unsubscribe_url"], kit)
     except TemplateInvalid as error:
         message.skipped = "template_error"
         message.content = {"error": str(error)}
@@ -119,6 +122,20 @@ def address(kind: Kind, channel_id: UUID, facts: ProfileFacts, kit: Kit) -> str 
         device = kit.devices.get((facts.asked_id, kind.device, app))
         return None if device is None else str(device)
     return None if kind.address is None else kind.address(facts, config)
+
+
+def finish_mail(message: NewMessage, unsubscribe_url: str | None, kit: Kit) -> None:
+    """The pixel and redirects that the channel asks for, and the link of RFC 8058."""
+    if kit.tracker is not None:
+        config = kit.configs.get(message.channel_id, {})
+        message.content = kit.tracker.track(
+            message.id,
+            message.content,
+            opens=wanted(config, "track_opens", message.purpose),
+            clicks=wanted(config, "track_clicks", message.purpose),
+        )
+    if message.required:
+        message.content["unsubscribe_url"] = unsubscribe_url
 
 
 def has_provider_template(source: Parts) -> bool:

@@ -7,6 +7,8 @@ from uuid import UUID
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from services.kit.ids import uuid7
+
 MessageState = Literal[
     "queued", "held", "claimed", "handed_over", "accepted", "failed", "unknown", "skipped"
 ]
@@ -41,6 +43,7 @@ class NewMessage:
     tags: list[str] = field(default_factory=list)
     priority: int = 50
     expires_after_seconds: int | None = None
+    id: UUID = field(default_factory=uuid7)
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,7 +8,6 @@ import msgspec
 from sqlalchemy import Row, func, select, text, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from services.kit.ids import uuid7
 from services.orchestrator.messages.model import NewMessage
 from services.orchestrator.messages.tables import MessageRow
 from services.orchestrator.times import from_ms
@@ -87,9 +86,8 @@ async def add(
         """  # noqa: S608 - names of this file
     )
     values: dict[str, Any] = {
-        name: [getattr(message, name) for message in messages] for name in _NEW if name != "id"
+        name: [getattr(message, name) for message in messages] for name in _NEW
     }
-    values["id"] = [uuid7() for _ in messages]
     for name in ("required", "presumed", "tags"):
         # Arrays of arrays of unequal length are none; no purpose or tag has a line break.
         values[name] = ["\n".join(getattr(message, name)) for message in messages]

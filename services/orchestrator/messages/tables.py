@@ -86,6 +86,14 @@ class SendGateRow(Table):
     """
 
     __tablename__ = "send_gate"
+    __table_args__ = (
+        Index(
+            "ix_send_gate_suppressed",
+            "workspace_id",
+            "subject",
+            postgresql_where=text("state = 'suppressed'"),
+        ),
+    )
 
     workspace_id: Mapped[UUID] = mapped_column(primary_key=True)
     subject: Mapped[str] = mapped_column(primary_key=True)
@@ -93,4 +101,6 @@ class SendGateRow(Table):
     channel: Mapped[str] = mapped_column(primary_key=True)
     contact_point: Mapped[str] = mapped_column(primary_key=True)
     state: Mapped[str]
+    reason: Mapped[str | None]
+    """Why it is suppressed."""
     at: Mapped[datetime]

@@ -17,6 +17,21 @@ _NAMES: dict[str, OutcomeName] = {
 }
 
 
+def properties(row: Row[Any]) -> dict[str, Any]:
+    """What every outcome of a message says of it."""
+    return {
+        "message_id": str(row.id),
+        "journey_id": str(row.journey_id),
+        "version_id": str(row.version_id) if row.version_id else None,
+        "participant_id": str(row.participant_id),
+        "node": row.node,
+        "channel_id": str(row.channel_id),
+        "channel_type": row.channel_type,
+        "purpose": row.purpose,
+        "reason": row.reason,
+    }
+
+
 def outcomes(rows: Iterable[Row[Any]], now: int) -> list[Outcome]:
     """One outcome per message that reached one of the told states. Replays tell nothing: what did
     not happen to a person is not on their timeline."""
@@ -26,19 +41,7 @@ def outcomes(rows: Iterable[Row[Any]], now: int) -> list[Outcome]:
             event=_NAMES[row.state],
             profile_id=str(row.profile_id),
             occurred_at=now,
-            properties=msgspec.json.encode(
-                {
-                    "message_id": str(row.id),
-                    "journey_id": str(row.journey_id),
-                    "version_id": str(row.version_id) if row.version_id else None,
-                    "participant_id": str(row.participant_id),
-                    "node": row.node,
-                    "channel_id": str(row.channel_id),
-                    "channel_type": row.channel_type,
-                    "purpose": row.purpose,
-                    "reason": row.reason,
-                }
-            ).decode(),
+            properties=msgspec.json.encode(properties(row)).decode(),
         )
         for row in rows
         if row.replay_id is None

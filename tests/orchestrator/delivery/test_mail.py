@@ -221,6 +221,7 @@ async def test_an_unreachable_server_is_tried_until_the_message_expires(world: W
 
 async def test_a_mail_of_text_and_html_escapes_what_people_wrote(world: World) -> None:
     graph = await world.mail_graph()
+    graph["nodes"][0]["channel_id"] = await world.email_channel(track_opens=False)
     graph["nodes"][0]["template_id"] = await world.template(
         subject="Für {{ profile.traits.name }}\nBcc: all@example.com",
         html="<p>{{ profile.traits.name }}</p>",

@@ -1,16 +1,42 @@
 """Email by SendGrid. It honours no key: what it took without our hearing of it is `unknown`.
 
-Sources: the SendGrid v3 API reference, "Mail Send", "Status codes and errors", "Rate limits".
+Sources: the SendGrid v3 API reference, "Mail Send", "Status codes and errors", "Rate limits"; of
+what it says afterwards "Event Webhook Reference" and "Getting Started with the Event Webhook
+Security Features": ECDSA on P-256 with SHA-256 over the timestamp and the body as it came.
 """
 
-from pydantic import AnyHttpUrl, Field
+import base64
+import binascii
+from collections.abc import Mapping
+from typing import Any
+from uuid import UUID
+
+from cryptography.exceptions import InvalidSignature
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.serialization import load_der_public_key
+from pydantic import AnyHttpUrl, Field, SecretStr, field_validator
 
 from services.orchestrator.channels.store import Target
 from services.orchestrator.delivery import provider
+from services.orchestrator.delivery.callbacks import (
+    Callback,
+    Callbacks,
+    Said,
+    fresh,
+    message_of,
+    objects,
+    receipt,
+    time_of,
+)
 from services.orchestrator.delivery.kinds.email import one_click_headers
 from services.orchestrator.delivery.port import HandOver, Key, Kind, MailFrom, Strict, Tools, latest
 from services.orchestrator.delivery.result import Result
 from services.orchestrator.messages.model import Claimed
+from services.orchestrator.receipts.model import NewReceipt
+
+_SIGNATURE = "x-twilio-email-event-webhook-signature"
+_TIMESTAMP = "x-twilio-email-event-webhook-timestamp"
 
 
 class Config(MailFrom):
@@ -23,6 +49,20 @@ class Config(MailFrom):
 
 class Secrets(Strict):
     api_key: Key = Field(description="Never shown again.", examples=["SG.the-api-key"])
+    webhook_public_key: SecretStr | None = Field(
+        None,
+        max_length=1_000,
+        description="The verification key of the event webhook that points to the channel's "
+        "`callback_url`, as SendGrid shows it (base64): without it what SendGrid says afterwards "
+        "is not believed.",
+    )
+
+    @field_validator("webhook_public_key")
+    @classmethod
+    def _is_key(cls, key: SecretStr | None) -> SecretStr | None:
+        if key is not None:
+            public_key(key.get_secret_value())
+        return key
 
 
 class Sendgrid:
@@ -76,6 +116,71 @@ class Sendgrid:
         """Nothing of its own is open."""
 
 
+def public_key(text: str) -> ec.EllipticCurvePublicKey:
+    """``ValueError`` for anything but a key on P-256."""
+    try:
+        key = load_der_public_key(base64.b64decode(text, validate=True))
+    except (binascii.Error, ValueError, TypeError) as error:
+        raise ValueError("a verification key is base64 of a public key in DER") from error
+    if not isinstance(key, ec.EllipticCurvePublicKey) or not isinstance(key.curve, ec.SECP256R1):
+        raise ValueError("the verification key is on the curve P-256")
+    return key
+
+
+def _verify(callback: Callback, secrets: Mapping[str, Any], now: int) -> bool:
+    known, timestamp = secrets.get("webhook_public_key"), callback.headers.get(_TIMESTAMP, "")
+    if not known or not fresh(timestamp, now):
+        return False
+    try:
+        given = base64.b64decode(callback.headers.get(_SIGNATURE, ""), validate=True)
+        signed = timestamp.encode() + callback.body
+        public_key(known).verify(given, signed, ec.ECDSA(hashes.SHA256()))
+    except (binascii.Error, ValueError, InvalidSignature):
+        return False
+    return True
+
+
+def _read(callback: Callback, now: int) -> Said:
+    said = Said()
+    for event in objects(callback.body):
+        message_id = message_of(event.get("message_id"))
+        if message_id is None:
+            continue
+        found = _receipt(event, message_id, time_of(event.get("timestamp"), now))
+        if found is not None:
+            said.receipts.append(found)
+        elif event.get("event") in ("processed", "deferred"):
+            said.taken.add(message_id)
+    return said
+
+
+def _receipt(event: Mapping[str, Any], message_id: UUID, at: int) -> NewReceipt | None:
+    reason, event_id = event.get("reason"), str(event.get("sg_event_id", ""))
+    match event.get("event"):
+        case "delivered":
+            return receipt("delivered", message_id, at)
+        case "open":
+            machine = event.get("sg_machine_open") is True
+            return receipt("opened", message_id, at, automated=machine)
+        case "click":
+            return receipt("clicked", message_id, at, url=event.get("url"))
+        case "bounce":
+            # `blocked`: refused for now, for a reason that is none of the address.
+            hard = event.get("type") != "blocked"
+            return receipt("bounced", message_id, at, reason=reason, hard=hard, event_id=event_id)
+        case "spamreport":
+            return receipt("complained", message_id, at)
+        case "unsubscribe" | "group_unsubscribe":
+            return receipt("unsubscribed", message_id, at)
+        case "dropped":
+            # It did not even try, as the address bounced before.
+            if reason == "Bounced Address":
+                return receipt("bounced", message_id, at, reason=reason, hard=True)
+            return receipt("failed", message_id, at, reason=reason)
+        case _:
+            return None
+
+
 KIND = Kind(
     type="sendgrid",
     medium="email",
@@ -85,4 +190,5 @@ KIND = Kind(
     content="mail",
     address=latest("email"),
     open=Sendgrid,
+    callbacks=Callbacks(_verify, _read),
 )

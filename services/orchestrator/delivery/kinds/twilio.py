@@ -1,16 +1,31 @@
 """SMS by Twilio. It honours no key for messages.
 
 Sources: Twilio docs "Messages resource", "Twilio's request to your application: Twilio API
-responses", and the "Error and Warning Dictionary" for the codes below.
+responses", and the "Error and Warning Dictionary" for the codes below; of what it says afterwards
+"Track outbound message status" and "Security: validating requests" (HMAC-SHA1 over the address and
+the sorted fields; it signs no time, so a replay is known by what it says alone). The message is
+named in the address Twilio is given, which it signs.
 """
 
+import hashlib
+import hmac
 from base64 import b64encode
-from urllib.parse import quote, urlencode
+from collections.abc import Mapping
+from typing import Any
+from urllib.parse import parse_qs, parse_qsl, quote, urlencode, urlsplit
 
 from pydantic import AnyHttpUrl, Field, model_validator
 
 from services.orchestrator.channels.store import Target
 from services.orchestrator.delivery import provider
+from services.orchestrator.delivery.callbacks import (
+    Callback,
+    Callbacks,
+    Said,
+    message_of,
+    receipt,
+    same,
+)
 from services.orchestrator.delivery.port import HandOver, Key, Kind, Strict, Tools, latest
 from services.orchestrator.delivery.result import Result, dead
 from services.orchestrator.messages.model import Claimed
@@ -21,6 +36,14 @@ _DEAD = {
 }
 _QUEUE_FULL = 21611  # This 'From' number has exceeded the maximum number of queued messages.
 _TOO_MANY = 20429
+_NO_SUCH_PHONE = {
+    "30005",  # Unknown destination handset.
+    "30006",  # Landline or unreachable carrier.
+}
+_AWAY = "30003"  # Unreachable destination handset: switched off, out of reach.
+_STOPPED = "21610"  # Attempt to send to unsubscribed recipient.
+_TAKEN = {"accepted", "scheduled", "queued", "sending", "sent"}
+_MAX_FIELDS = 200
 
 
 class Config(Strict):
@@ -74,6 +97,8 @@ class Twilio:
             form["MessagingServiceSid"] = config["messaging_service_sid"]
         else:
             form["From"] = config["from_number"]
+        if self._target.callback_url is not None:
+            form["StatusCallback"] = f"{self._target.callback_url}?message_id={claim.id}"
         login = b64encode(f"{sid}:{self._target.secrets['auth_token']}".encode()).decode()
         return provider.Request(
             "POST",
@@ -89,6 +114,46 @@ class Twilio:
         """Nothing of its own is open."""
 
 
+def _verify(callback: Callback, secrets: Mapping[str, Any], now: int) -> bool:
+    try:
+        fields = parse_qsl(
+            callback.body.decode(), keep_blank_values=True, max_num_fields=_MAX_FIELDS
+        )
+    except ValueError:
+        return False
+    signed = callback.url + "".join(name + value for name, value in sorted(set(fields)))
+    key = secrets["auth_token"].encode()
+    expected = b64encode(hmac.new(key, signed.encode(), hashlib.sha1).digest()).decode()
+    return same(expected, callback.headers.get("x-twilio-signature", ""))
+
+
+def _read(callback: Callback, now: int) -> Said:
+    said = Said()
+    query = parse_qs(urlsplit(callback.url).query)
+    message_id = message_of(query.get("message_id", [None])[0])
+    if message_id is None:
+        return said
+    fields = dict(parse_qsl(callback.body.decode(), max_num_fields=_MAX_FIELDS))
+    status, code = fields.get("MessageStatus", ""), fields.get("ErrorCode", "")
+    reason = f"{status} {code}".strip()
+    match status:
+        case "delivered":
+            said.receipts.append(receipt("delivered", message_id, now))
+        case "read":
+            said.receipts.append(receipt("opened", message_id, now))
+        case "undelivered" | "failed" if code in _NO_SUCH_PHONE:
+            said.receipts.append(receipt("bounced", message_id, now, reason=reason, hard=True))
+        case "undelivered" | "failed" if code == _AWAY:
+            said.receipts.append(receipt("bounced", message_id, now, reason=reason, hard=False))
+        case "undelivered" | "failed":
+            said.receipts.append(receipt("failed", message_id, now, reason=reason))
+            if code == _STOPPED:
+                said.receipts.append(receipt("unsubscribed", message_id, now))
+        case _ if status in _TAKEN:
+            said.taken.add(message_id)
+    return said
+
+
 KIND = Kind(
     type="twilio",
     medium="sms",
@@ -98,4 +163,5 @@ KIND = Kind(
     content="text",
     address=latest("phone"),
     open=Twilio,
+    callbacks=Callbacks(_verify, _read),
 )

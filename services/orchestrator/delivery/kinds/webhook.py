@@ -1,18 +1,46 @@
 """Signed requests as Standard Webhooks says; the message's id is the receiver's idempotency key.
 
-Source: the Standard Webhooks specification 1.0.0, "Webhook headers" and "Idempotency".
+Source: the Standard Webhooks specification 1.0.0, "Webhook headers" and "Idempotency". What
+receivers say afterwards they sign in the same way with the same secret: an object, or a list of
+them, each with `message_id`, `type` (a kind of receipt), and where they know them `occurred_at`
+(ISO 8601), `reason`, of a bounce `bounce` (`hard` or `soft`), of a click `url`.
 """
 
+from collections.abc import Mapping
+from typing import Annotated, Any, get_args
+
 import msgspec
-from pydantic import AnyHttpUrl, Field, SecretStr, field_validator
+from pydantic import AfterValidator, AnyHttpUrl, Field, SecretStr
 
 from services.kit.signature import key_of, signature
 from services.orchestrator.channels.store import Target
 from services.orchestrator.delivery import provider
+from services.orchestrator.delivery.callbacks import (
+    Callback,
+    Callbacks,
+    Said,
+    message_of,
+    objects,
+    receipt,
+    standard_webhook,
+    time_of,
+)
 from services.orchestrator.delivery.capture import capture
 from services.orchestrator.delivery.port import HandOver, Kind, Strict, Tools
 from services.orchestrator.delivery.result import Result
 from services.orchestrator.messages.model import Claimed
+from services.orchestrator.receipts.model import ReceiptKind
+
+
+def _strong(secret: SecretStr) -> SecretStr:
+    key_of(secret.get_secret_value())
+    return secret
+
+
+SigningSecret = Annotated[SecretStr, AfterValidator(_strong)]
+"""A secret of Standard Webhooks."""
+
+_KINDS: dict[str, ReceiptKind] = {each: each for each in get_args(ReceiptKind)}
 
 
 class Config(Strict):
@@ -24,16 +52,10 @@ class Config(Strict):
 
 
 class Secrets(Strict):
-    secret: SecretStr = Field(
+    secret: SigningSecret = Field(
         description="`whsec_` and 24 to 64 random bytes in base64. Never shown again.",
         examples=["whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"],
     )
-
-    @field_validator("secret")
-    @classmethod
-    def _strong(cls, secret: SecretStr) -> SecretStr:
-        key_of(secret.get_secret_value())
-        return secret
 
 
 class Webhook:
@@ -68,6 +90,31 @@ class Webhook:
         """Nothing of its own is open."""
 
 
+def _verify(callback: Callback, secrets: Mapping[str, Any], now: int) -> bool:
+    return standard_webhook(callback, secrets["secret"], now, "webhook")
+
+
+def _read(callback: Callback, now: int) -> Said:
+    said = Said()
+    for each in objects(callback.body):
+        message_id = message_of(each.get("message_id"))
+        kind = _KINDS.get(str(each.get("type")))
+        if message_id is None or kind is None:
+            continue
+        said.receipts.append(
+            receipt(
+                kind,
+                message_id,
+                time_of(each.get("occurred_at"), now),
+                reason=each.get("reason"),
+                hard=each.get("bounce") == "hard" if kind == "bounced" else None,
+                event_id=callback.headers["webhook-id"],
+                url=each.get("url"),
+            )
+        )
+    return said
+
+
 KIND = Kind(
     type="webhook",
     medium="webhook",
@@ -78,4 +125,5 @@ KIND = Kind(
     open=Webhook,
     idempotent=True,
     max_attempts=8,
+    callbacks=Callbacks(_verify, _read),
 )

@@ -1,0 +1,1 @@
+"""Contact points to which nothing is sent any more."""
