@@ -132,10 +132,13 @@ class Sender:
             document = await policies.current(session, workspace_id)
             oldest = self._oldest(document, now)
             skipped = await gate.skip_barred(session, workspace_id, ids, now=now, oldest=oldest)
-            skipped += await hold_back(session, workspace_id, ids, document, skipped, now)
+            more, reserved = await hold_back(session, workspace_id, ids, document, skipped, now)
+            skipped += more
             await trace_store.queue_outcomes(session, workspace_id, tell.outcomes(skipped, now))
             await self._fail(session, workspace_id, skipped, now)
-            claims = await store.claim(session, workspace_id, ids, now=now, lease_ms=LEASE_MS)
+            claims = await store.claim(
+                session, workspace_id, ids, now=now, lease_ms=LEASE_MS, reserved=reserved
+            )
             targets = await channels.targets(session, {claim.channel_id for claim in claims})
             if self._tools.callback_url is not None:
                 targets = {

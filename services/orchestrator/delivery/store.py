@@ -1,6 +1,6 @@
 """SQL of sending: every change of a message's state is fenced by its lease."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 from uuid import UUID
 
@@ -11,6 +11,8 @@ from services.orchestrator.messages.model import Claimed
 from services.orchestrator.messages.store import told
 from services.orchestrator.messages.tables import MessageRow
 from services.orchestrator.times import from_ms, to_ms
+
+NOTHING_RESERVED: Mapping[UUID, Sequence[str]] = {}
 
 
 async def lock_due(
@@ -30,14 +32,23 @@ async def lock_due(
 
 
 async def claim(
-    session: AsyncSession, workspace_id: UUID, ids: Sequence[UUID], *, now: int, lease_ms: int
+    session: AsyncSession,
+    workspace_id: UUID,
+    ids: Sequence[UUID],
+    *,
+    now: int,
+    lease_ms: int,
+    reserved: Mapping[UUID, Sequence[str]] = NOTHING_RESERVED,
 ) -> list[Claimed]:
-    """Lease those of these locked messages that were neither skipped nor held."""
+    """Lease those of these locked messages that were neither skipped nor held; ``reserved``: where
+    caps count them."""
     statement = text(
         """
         UPDATE message m SET state = 'claimed', fence = m.fence + 1, attempts = m.attempts + 1,
-            run_at = :lease, updated_at = :now
-        WHERE m.workspace_id = :ws AND m.id = ANY(CAST(:ids AS uuid[]))
+            run_at = :lease, updated_at = :now,
+            reserved = coalesce(string_to_array(u.keys, E'\\n'), m.reserved)
+        FROM unnest(CAST(:ids AS uuid[]), CAST(:keys AS text[])) AS u (id, keys)
+        WHERE m.workspace_id = :ws AND m.id = u.id
             AND m.state IN ('queued', 'held', 'claimed') AND m.run_at <= :now
         RETURNING m.id, m.fence, m.channel_id, m.channel_type, m.purpose, m.contact, m.content,
             m.attempts, m.created_at, m.profile_id, m.participant_id
@@ -48,6 +59,8 @@ async def claim(
         {
             "ws": workspace_id,
             "ids": ids,
+            # Arrays of arrays of unequal length are none; no address has a line break.
+            "keys": ["\n".join(reserved[id]) if id in reserved else None for id in ids],
             "now": from_ms(now),
             "lease": from_ms(now + lease_ms),
         },

@@ -4,7 +4,7 @@ What the gate bars or what is too old is skipped before. Caps come last, so that
 now is counted; what waited is judged anew when its time comes (semantics QH-4).
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 from uuid import UUID
@@ -17,6 +17,9 @@ from services.orchestrator.policies.claim_store import Opening
 from services.orchestrator.policies.judge import Counted, Waiting
 from services.orchestrator.policies.model import Arbiter, PoliciesDocument, QuietHours
 from services.orchestrator.policies.store import Freed
+
+Reserved = Mapping[UUID, Sequence[str]]
+"""Where messages are counted from now on, as the ledger keeps it."""
 
 
 @dataclass(slots=True)
@@ -39,23 +42,24 @@ async def hold_back(
     document: PoliciesDocument | None,
     barred: Sequence[Row[Any]],
     now: int,
-) -> list[Row[Any]]:
-    """Of these locked messages, hold or skip what policies say, and count the rest; the skipped.
+) -> tuple[list[Row[Any]], Reserved]:
+    """Of these locked messages, hold or skip what policies say, and count the rest.
 
-    ``barred`` are those of them that were skipped already: they count no longer.
+    The skipped, and what is to be written of the rest when they are claimed. ``barred`` are those
+    that were skipped already: they count no longer.
     """
     freed = [Freed.of(row) for row in barred]
     if document is None or document.idle:
         await store.give_back(session, workspace_id, freed)
-        return []
+        return [], {}
     block = Block(await claim_store.waiting(session, workspace_id, ids))
     if document.arbiter is not None:
         await _arbitrate(session, workspace_id, block, document.arbiter, now)
     if document.quiet_hours is not None:
         await _keep_quiet(session, workspace_id, block, document, document.quiet_hours, now)
-    await _reserve(session, workspace_id, block, document, freed, now)
+    reserved = await _reserve(session, workspace_id, block, document, freed, now)
     await claim_store.hold(session, workspace_id, block.held, now)
-    return await claim_store.skip(session, workspace_id, block.skipped, now)
+    return await claim_store.skip(session, workspace_id, block.skipped, now), reserved
 
 
 async def _arbitrate(
@@ -116,7 +120,7 @@ async def _reserve(
     document: PoliciesDocument,
     freed: Sequence[Counted],
     now: int,
-) -> None:
+) -> Reserved:
     """Locks all it counts in at once: two passes could deadlock with another sender."""
     asking = block.left()
     asked = {each.id for each in asking}
@@ -135,9 +139,7 @@ async def _reserve(
     changed |= found.changed
     kept = {key: judge.kept(uses[key], now) for key in sorted(changed)}
     await store.put_uses(session, workspace_id, kept)
-    counted = {
-        each.id: found.granted[each.id]
-        for each in asking
-        if each.id in found.granted and found.granted[each.id] != list(each.reserved)
+    return {
+        message_id: [store.name_of(key) for key in keys]
+        for message_id, keys in found.granted.items()
     }
-    await claim_store.mark_counted(session, workspace_id, counted)

@@ -9,8 +9,8 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from services.orchestrator.delivery.registry import IDEMPOTENT, MEDIA
 from services.orchestrator.messages.store import told
-from services.orchestrator.policies.judge import Key, Rival, Waiting
-from services.orchestrator.policies.store import counted_in, name_of
+from services.orchestrator.policies.judge import Rival, Waiting
+from services.orchestrator.policies.store import counted_in
 from services.orchestrator.times import from_ms, to_ms
 
 Opening = tuple[UUID, int]
@@ -135,27 +135,6 @@ async def queue_up(
     )
     taken = {(row.channel_id, to_ms(row.opens_at)): row.taken for row in rows}
     return {opening: taken[opening] - size for opening, size in sizes.items()}
-
-
-async def mark_counted(
-    session: AsyncSession, workspace_id: UUID, counted: Mapping[UUID, Collection[Key]]
-) -> None:
-    """Write where each of these messages is counted."""
-    if not counted:
-        return
-    await session.execute(
-        text(
-            "UPDATE message m SET reserved = string_to_array(u.keys, E'\\n') "
-            "FROM unnest(CAST(:ids AS uuid[]), CAST(:keys AS text[])) AS u (id, keys) "
-            "WHERE m.workspace_id = :ws AND m.id = u.id"
-        ),
-        {
-            "ws": workspace_id,
-            "ids": list(counted),
-            # Arrays of arrays of unequal length are none; no address has a line break.
-            "keys": ["\n".join(map(name_of, keys)) for keys in counted.values()],
-        },
-    )
 
 
 async def hold(

@@ -87,11 +87,16 @@ async def lock_uses(
         ),
         values,
     )
+    # Look-ups in the order of the arrays, whatever statistics say.
     rows = await session.execute(
         text(
-            "SELECT subject, cap, uses FROM cap_use WHERE workspace_id = :ws "
-            "AND (subject, cap) IN (SELECT * FROM unnest(CAST(:subjects AS text[]), "
-            "CAST(:caps AS text[]))) ORDER BY subject, cap FOR UPDATE"
+            """
+            SELECT u.subject, u.cap, found.uses
+            FROM unnest(CAST(:subjects AS text[]), CAST(:caps AS text[])) AS u (subject, cap)
+            CROSS JOIN LATERAL (
+                SELECT c.uses FROM cap_use c WHERE c.workspace_id = :ws
+                    AND c.subject = u.subject AND c.cap = u.cap FOR UPDATE) AS found
+            """
         ),
         values,
     )
@@ -164,7 +169,7 @@ async def merge(session: AsyncSession, workspace_id: UUID, heirs: Mapping[UUID, 
         text(
             "SELECT 1 FROM cap_use WHERE workspace_id = :ws "
             "AND subject = ANY(CAST(:merged AS text[]) || CAST(:heirs AS text[])) "
-            "ORDER BY subject, cap FOR UPDATE"
+            'ORDER BY subject COLLATE "C", cap COLLATE "C" FOR UPDATE'
         ),
         values,
     )
