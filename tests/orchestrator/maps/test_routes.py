@@ -29,6 +29,7 @@ async def api(database: NewDatabase, neighbours: Neighbours) -> AsyncIterator[ht
     settings = OrchestratorSettings.model_validate(
         {
             "public_url": "https://cx.example.org",
+            "link_key": "a key of this test run",
             "postgres_dsn": database("orchestrator").app_dsn,
             "signing_key": signing_key("orchestrator"),
             "trusted_keys": trusted_keys(),
