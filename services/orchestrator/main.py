@@ -100,7 +100,13 @@ def create_app(
         sender = Sender(
             maker,
             clock,
-            Tools(webhooks, settings.smtp_concurrency, _callback_url(settings, tokens), inbox_bell),
+            Tools(
+                webhooks,
+                settings.smtp_concurrency,
+                _callback_url(settings, tokens),
+                inbox_bell,
+                settings.allow_private_webhooks,
+            ),
             library,
             expire_after_ms=1_000 * settings.message_expiry_seconds,
         )

@@ -1,7 +1,7 @@
 """One local server that stands for any provider: it keeps what it is asked and answers as told."""
 
 import json
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any
@@ -45,6 +45,8 @@ class Provider:
 
     replies: dict[str, list[Reply]] = field(default_factory=dict)
     requests: list[Asked] = field(default_factory=list)
+    refuses: Callable[[Asked], Reply | None] = lambda _: None
+    """What the provider checks of each request; its answer to one that it does not let in."""
     url: str = ""
 
     def says(self, path: str, *replies: Reply) -> None:
@@ -62,9 +64,9 @@ class Provider:
         query = {k: v[0] for k, v in parse_qs(scope["query_string"].decode()).items()}
         headers = {k.decode(): v.decode() for k, v in scope["headers"]}
         path = urlsplit(scope["path"]).path
-        self.requests.append(Asked(scope["method"], path, query, headers, body))
-        known = self.replies.get(path, [Reply(404)])
-        reply = known.pop(0) if len(known) > 1 else known[0]
+        asked = Asked(scope["method"], path, query, headers, body)
+        self.requests.append(asked)
+        reply = self.refuses(asked) or self._next(path)
         content = b"" if reply.body is None else json.dumps(reply.body).encode()
         # uvicorn cuts the connection of an app that sends less than it said.
         length = len(content) + (1 if reply.lost else 0)
@@ -72,6 +74,10 @@ class Provider:
         raw = [(k.encode(), v.encode()) for k, v in {**found, **reply.headers}.items()]
         await send({"type": "http.response.start", "status": reply.status, "headers": raw})
         await send({"type": "http.response.body", "body": content})
+
+    def _next(self, path: str) -> Reply:
+        known = self.replies.get(path, [Reply(404)])
+        return known.pop(0) if len(known) > 1 else known[0]
 
     @asynccontextmanager
     async def serving(self) -> AsyncIterator[None]:

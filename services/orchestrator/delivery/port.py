@@ -68,6 +68,17 @@ class MailFrom(Strict):
     )
 
 
+class App(Strict):
+    """Of pushes: which devices of a person they go to."""
+
+    app: str = Field(
+        "default",
+        max_length=200,
+        pattern=r"^[A-Za-z0-9._-]+$",
+        description="The `app` of the devices it reaches: of each person the one seen last.",
+    )
+
+
 @dataclass(frozen=True, slots=True)
 class Tools:
     """What every kind may use. The client refuses private addresses unless settings allow them."""
@@ -79,6 +90,8 @@ class Tools:
     nobody outside reaches us."""
     inbox: Bell = field(default_factory=Bell)
     """Rings for whoever follows an inbox."""
+    allow_private: bool = False
+    """What the client does about private addresses, for kinds that judge an address themselves."""
 
 
 class Way(Protocol):

@@ -69,6 +69,16 @@ async def deliver(
     """The provider's answer, or what there is to say without one."""
     if not await hand_over(claim):
         return Result("lost_lease")
+    return await exchange(client, request, idempotent=idempotent)
+
+
+async def exchange(
+    client: httpx2.AsyncClient, request: Request, *, idempotent: bool = False
+) -> Answer | Result:
+    """``deliver`` of a message that is handed over already.
+
+    ``idempotent``: nothing happens twice when it is asked twice, as for a token.
+    """
     try:
         return await ask(client, request)
     except _NEVER_SENT as error:
