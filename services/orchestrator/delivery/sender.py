@@ -240,7 +240,7 @@ class Sender:
                 failed = [c for c, r in batch if r.kind == "failed"]
                 await store.hand_over(session, workspace_id, failed, now)
                 rows = await store.settle(session, workspace_id, final, now)
-                unsent = [policies.Freed.of(row) for row in rows if row.state == "failed"]
+                unsent = [row for row in rows if row.state == "failed"]
                 await policies.give_back(session, workspace_id, unsent)
                 await trace_store.queue_outcomes(session, workspace_id, tell.outcomes(rows, now))
                 await _settle_told(session, workspace_id, rows, now)

@@ -81,7 +81,7 @@ async def _withdraw(session: AsyncSession, workspace_id: UUID, traces: Traces, n
     ended = {who.id: each.reason for who, each in traces.effects if isinstance(each, Withdrawn)}
     if ended:
         rows = await messages.withdraw(session, workspace_id, ended, now)
-        await policies.give_back(session, workspace_id, map(policies.Freed.of, rows))
+        await policies.give_back(session, workspace_id, rows)
         traces.outcomes += tell.outcomes(rows, now)
 
 

@@ -32,7 +32,7 @@ async def resolve(
             state=before.state,
         )
     if state == "failed":
-        await policies.give_back(session, workspace_id, [policies.Freed.of(settled)])
+        await policies.give_back(session, workspace_id, [settled])
     now = system_clock()
     await trace_store.queue_outcomes(session, workspace_id, tell.outcomes([settled], now))
     return await get(session, message_id)

@@ -48,15 +48,15 @@ async def hold_back(
     The skipped, and what is to be written of the rest when they are claimed. ``barred`` are those
     that were skipped already: they count no longer.
     """
-    freed = [Freed.of(row) for row in barred]
     if document is None or document.idle:
-        await store.give_back(session, workspace_id, freed)
+        await store.give_back(session, workspace_id, barred)
         return [], {}
     block = Block(await claim_store.waiting(session, workspace_id, ids))
     if document.arbiter is not None:
         await _arbitrate(session, workspace_id, block, document.arbiter, now)
     if document.quiet_hours is not None:
         await _keep_quiet(session, workspace_id, block, document, document.quiet_hours, now)
+    freed = [Freed.of(row) for row in barred]
     reserved = await _reserve(session, workspace_id, block, document, freed, now)
     await claim_store.hold(session, workspace_id, block.held, now)
     return await claim_store.skip(session, workspace_id, block.skipped, now), reserved

@@ -12,7 +12,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from services.orchestrator.delivery.registry import IDEMPOTENT
 from services.orchestrator.policies import judge
-from services.orchestrator.policies.judge import Counted, Key, Uses
+from services.orchestrator.policies.judge import Key, Uses
 from services.orchestrator.policies.model import PoliciesDocument
 
 
@@ -149,9 +149,10 @@ def counted_in(names: Iterable[str]) -> tuple[Key, ...]:
     return tuple((subject, cap) for cap, _, subject in parts)
 
 
-async def give_back(session: AsyncSession, workspace_id: UUID, rows: Iterable[Counted]) -> None:
-    """Messages that are known not to have been sent count no longer (semantics FC-1)."""
-    freed = list(rows)
+async def give_back(session: AsyncSession, workspace_id: UUID, rows: Iterable[Row[Any]]) -> None:
+    """Messages of the ledger (``told``) that are known not to have been sent count no longer
+    (semantics FC-1)."""
+    freed = [Freed.of(row) for row in rows]
     uses = await lock_uses(session, workspace_id, (key for each in freed for key in each.reserved))
     changed = judge.give_back(freed, uses)
     await put_uses(session, workspace_id, {key: uses[key] for key in sorted(changed)})

@@ -15,11 +15,12 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from sqlalchemy import text
 
-from services.kit.postgres import SET_WORKSPACE
+from services.kit.postgres import SET_WORKSPACE, workspace_tx
 from services.kit.signature import signature
 from services.orchestrator.receipts.tokens import TokenKey
 from services.orchestrator.times import from_ms
 from tests.orchestrator.conftest import START, World
+from tests.orchestrator.policies.test_sending import cap, put
 from tests.orchestrator.providers import Provider, Reply
 from tests.orchestrator.receipts.says import (
     PERMANENT,
@@ -202,9 +203,11 @@ async def test_what_is_not_the_providers_writes_nothing(
 async def test_a_receipt_settles_what_nobody_knew(
     world: World, provider: Provider, name: str, says: str, state: str
 ) -> None:
+    await put(world, caps=cap(1))
     kind, found = KINDS[name], await sent(world, provider, name, Reply(lost=True))
     [message] = await world.messages()
     assert message["state"] == "unknown"
+    assert await counted(world) == 1
     body = getattr(kind, says)(found.message_id)
     headers = kind.sign(found.url, body, START // 1_000)
     assert await call(world, found.url, body, headers) == 204
@@ -213,6 +216,14 @@ async def test_a_receipt_settles_what_nobody_knew(
     await world.tell()
     name_told = {"accepted": "Message Sent", "failed": "Message Failed"}[state]
     assert [each.event for each in world.neighbours.outcomes].count(name_told) == 1
+    assert await counted(world) == (state == "accepted")
+
+
+async def counted(world: World) -> int:
+    """How many messages caps count."""
+    async with workspace_tx(world.engine.maker, world.workspace_id) as session:
+        found = await session.scalars(text("SELECT uses FROM cap_use"))
+        return sum(map(len, found))
 
 
 async def test_a_receipt_that_comes_before_the_answer_is_lost_settles_it_too(
