@@ -1,4 +1,5 @@
-"""Moves due participants on, a block at a time: claim, ask once, step, write."""
+"""Moves due participants on, a block at a time: lock, step and write whom nobody need be asked
+about; lease the others, ask once, step, write."""
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -34,7 +35,6 @@ from services.orchestrator.journeys.timing import Person
 from services.orchestrator.journeys.zones import zone_of
 from services.orchestrator.message_templates import store as templates
 from services.orchestrator.messages.compose import Kit
-from services.orchestrator.receipts.links import Tracker
 from services.orchestrator.receipts.tokens import TokenKey
 
 LEASE_MS = 15_000
@@ -54,42 +54,42 @@ class Executor:
 
 
 async def execute(executor: Executor, workspace_id: UUID, *, now: int, known_until: int) -> int:
-    """Run one block; the number of participants claimed.
+    """Run one block; the number of participants that were due.
 
     ``known_until``: the feed was read to its end at this time, so no event that happened before is
     still to come. Raises ``Unavailable`` while profile does not answer; the block is given back.
     """
     async with workspace_tx(executor.maker, workspace_id) as session:
-        claimed = await participant_store.claim(
-            session,
-            workspace_id,
-            now=now,
-            known_until=known_until,
-            lease_ms=LEASE_MS,
-            limit=executor.block,
+        due = await participant_store.lock_due(
+            session, workspace_id, now=now, known_until=known_until, limit=executor.block
         )
-        if not claimed:
+        if not due:
             return 0
         position = await position_store.position(session, workspace_id)
-        moves = await load_moves(session, executor.library, claimed)
-        ending = await journeys.ending(session, {p.journey_id for p in claimed})
+        moves = await load_moves(session, executor.library, due)
+        ending = await journeys.ending(session, {p.journey_id for p in due})
         kit = await load_kit(session, moves.graphs, executor.public_url)
-    tracker = Tracker(workspace_id, executor.tokens, executor.public_url)
-    kit = replace(kit, tracker=tracker)
-    alone = _steps_without_facts(claimed, moves, now, known_until)
-    asking = [p for p in claimed if p.id not in alone]
+        alone = _steps_without_facts(due, moves, ending, now, known_until)
+        asking = [p for p in due if p.id not in alone]
+        await participant_store.lease(session, workspace_id, asking, now + LEASE_MS)
+        # Whom nobody need be asked about goes on at once: one write instead of two.
+        at_once = [p for p in due if p.id in alone]
+        known = _Known(moves, ending, alone, {}, kit, known_until)
+        await _advance(session, executor, workspace_id, at_once, known, now)
+    if not asking:
+        return len(due)
     try:
         facts = await ask(executor.profile, workspace_id, asking, moves, position)
     except (Problem, httpx2.HTTPError):
         async with workspace_tx(executor.maker, workspace_id) as session:
-            await participant_store.give_back(session, workspace_id, claimed, now + RETRY_MS)
+            await participant_store.give_back(session, workspace_id, asking, now + RETRY_MS)
         raise
     async with workspace_tx(executor.maker, workspace_id) as session:
-        held = await participant_store.lock_claimed(session, workspace_id, claimed)
-        block = [p for p in claimed if p.id in held]
-        known = _Known(moves, ending, alone, facts, kit, known_until)
+        held = await participant_store.lock_claimed(session, workspace_id, asking)
+        block = [p for p in asking if p.id in held]
+        known = _Known(moves, ending, {}, facts, kit, known_until)
         await _advance(session, executor, workspace_id, block, known, now)
-    return len(claimed)
+    return len(due)
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,7 +100,7 @@ class _Known:
     ending: Mapping[UUID, str]
     """Journeys that let everybody out, with the reason."""
     alone: Mapping[UUID, Step]
-    """The steps of those who were not asked for."""
+    """The steps of those whom nobody need be asked about."""
     facts: Mapping[UUID, ProfileFacts]
     kit: Kit
     until: int
@@ -160,17 +160,25 @@ def links_of(graphs: Iterable[Graph]) -> LinksWanted:
 
 
 def _steps_without_facts(
-    claimed: Sequence[Participant], moves: Moves, now: int, known_until: int
+    due: Sequence[Participant],
+    moves: Moves,
+    ending: Mapping[UUID, str],
+    now: int,
+    known_until: int,
 ) -> dict[UUID, Step]:
-    """The steps of those who get to no node that asks, by participant.
+    """The steps of those who get to no node that asks, and out of journeys that end, with the
+    reason in ``ending``.
 
     What is missed is in the store, so who waits for an event is asked for as well.
     """
     found = {}
-    for each in claimed:
+    for each in due:
+        compiled, position = moves.graphs[each.version_id], each.position
+        if each.journey_id in ending:
+            found[each.id] = leave(position, ending[each.journey_id], now)
+            continue
         if moves.concern(each):
             continue
-        compiled, position = moves.graphs[each.version_id], each.position
         step = take(compiled, position, each.way, None, now, known_until=known_until)
         stays = step.position is position and position.state == "waiting"
         if step.position.state != "due" and not stays:
@@ -193,12 +201,10 @@ async def _advance(
     traces = Traces()
     consumed: list[tuple[UUID, str]] = []
     for participant in block:
-        reason = known.ending.get(participant.journey_id)
-        if reason is not None:
-            traces.record(participant, leave(participant.position, reason, now))
-            continue
         step = known.alone.get(participant.id)
-        if step is not None and participant.id not in missed:
+        if step is not None and (
+            participant.id not in missed or participant.journey_id in known.ending
+        ):
             traces.record(participant, step)
             continue
         target = graphs[known.moves.target(participant.version_id)]

@@ -164,30 +164,20 @@ async def update(
     )
 
 
-async def claim(
-    session: AsyncSession,
-    workspace_id: UUID,
-    *,
-    now: int,
-    known_until: int,
-    lease_ms: int,
-    limit: int,
+async def lock_due(
+    session: AsyncSession, workspace_id: UUID, *, now: int, known_until: int, limit: int
 ) -> list[Participant]:
-    """Lease the participants due first. Journeys paused on hold rest; waits whose end is later
-    than what is known of the feed are left alone."""
+    """Lock the participants due first; other executors pass them by. Journeys paused on hold rest;
+    waits whose end is later than what is known of the feed are left alone."""
     statement = text(
         f"""
-        WITH due AS (
-            SELECT p.id FROM participant p
-            WHERE p.workspace_id = :ws AND p.run_at <= :now
-                AND (NOT p.awaits OR p.due_at <= :known_until)
-                AND NOT EXISTS (SELECT FROM journey j
-                    WHERE j.id = p.journey_id
-                        AND (j.state = 'paused' AND NOT j.discarding OR j.releasing))
-            ORDER BY p.run_at LIMIT :limit FOR UPDATE OF p SKIP LOCKED)
-        UPDATE participant SET fence = fence + 1, run_at = :lease
-        WHERE id IN (SELECT id FROM due)
-        RETURNING {_COLUMNS}
+        SELECT {_COLUMNS} FROM participant p
+        WHERE p.workspace_id = :ws AND p.run_at <= :now
+            AND (NOT p.awaits OR p.due_at <= :known_until)
+            AND NOT EXISTS (SELECT FROM journey j
+                WHERE j.id = p.journey_id
+                    AND (j.state = 'paused' AND NOT j.discarding OR j.releasing))
+        ORDER BY p.run_at LIMIT :limit FOR UPDATE OF p SKIP LOCKED
         """  # noqa: S608 - a constant of this file
     )
     rows = await session.execute(
@@ -196,11 +186,27 @@ async def claim(
             "ws": workspace_id,
             "now": from_ms(now),
             "known_until": from_ms(known_until),
-            "lease": from_ms(now + lease_ms),
             "limit": limit,
         },
     )
     return [_participant(row) for row in rows]
+
+
+async def lease(
+    session: AsyncSession, workspace_id: UUID, locked: Sequence[Participant], until: int
+) -> None:
+    """Keep these locked participants to us beyond the transaction, up to ``until`` (ms)."""
+    if not locked:
+        return
+    await session.execute(
+        text(
+            "UPDATE participant SET fence = fence + 1, run_at = :until "
+            "WHERE workspace_id = :ws AND id = ANY(CAST(:ids AS uuid[]))"
+        ),
+        {"ws": workspace_id, "ids": [p.id for p in locked], "until": from_ms(until)},
+    )
+    for each in locked:
+        each.fence += 1
 
 
 async def lock_claimed(
