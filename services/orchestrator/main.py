@@ -31,6 +31,7 @@ from services.orchestrator.experiments import routes as experiments
 from services.orchestrator.holdouts import routes as holdouts
 from services.orchestrator.impact import routes as impact
 from services.orchestrator.inbox import routes as inbox
+from services.orchestrator.interventions import routes as interventions
 from services.orchestrator.journey_files import routes as journey_files
 from services.orchestrator.journeys import routes as journeys
 from services.orchestrator.journeys.registering import Neighbours
@@ -166,7 +167,7 @@ def create_app(
     for routes in (
         *(journeys, replays, message_templates, channels, messages, gate, maps),
         *(entries, tasks, impact, erasure, devices, journey_files, experiments),
-        *(policies, holdouts),
+        *(policies, holdouts, interventions),
         *(receipts, tracked_links, callbacks, suppressions),
     ):
         app.include_router(routes.router)

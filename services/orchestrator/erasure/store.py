@@ -38,6 +38,7 @@ from services.orchestrator.holdouts.tables import (
     HoldoutRow,
 )
 from services.orchestrator.inbox.tables import InboxItemRow
+from services.orchestrator.interventions.tables import InterventionRow
 from services.orchestrator.journeys.tables import JourneyRow, JourneyVersionRow
 from services.orchestrator.maps.tables import JourneyMapRow
 from services.orchestrator.message_templates.tables import MessageTemplateRow
@@ -54,6 +55,7 @@ IMPERSONAL: tuple[type[Table], ...] = (
     *(WorkspaceRow, FeedPositionRow, FlowRow, ChannelRow, JourneyRow, JourneyVersionRow),
     *(JourneyMapRow, MessageTemplateRow, ReplayRow, EntryCountRow, ScheduleRow, SweepRow),
     *(ExperimentRow, PolicyRow, QuietQueueRow, HoldoutRow, HoldoutMembershipRow),
+    InterventionRow,
 )
 PERSONAL: tuple[type[Table], ...] = (
     *(MissedEventRow, ParticipantRow, EntryRow, AnchorRow, MessageRow, SendGateRow, OutboxRow),
