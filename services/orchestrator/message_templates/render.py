@@ -122,7 +122,8 @@ class Parts:
     """The source of a message, or what became of it."""
 
     subject: str
-    text: str
+    text: str | None
+    """None of a source: what the html says."""
     html: str | None
     extras: Mapping[str, Any] | None = None
 
@@ -159,7 +160,7 @@ def render(source: Parts, variables: Mapping[str, Any]) -> Parts:
     return Parts(
         # A line break in a subject would start a header of the attacker's choice.
         subject=" ".join(subject.split()),
-        text=render_text("text", source.text, variables),
+        text=None if source.text is None else render_text("text", source.text, variables),
         html=None if source.html is None else render_text("html", source.html, variables),
     )
 

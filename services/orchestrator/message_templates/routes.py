@@ -1,11 +1,11 @@
 """Message templates over HTTP."""
 
 from http import HTTPStatus
-from typing import Annotated, Any
+from typing import Annotated, Any, Self
 from uuid import UUID
 
 from fastapi import APIRouter, Response
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 from sqlalchemy import func
 
 from services.kit.auth import Forbidden, Unauthenticated, UserCaller
@@ -17,6 +17,7 @@ from services.kit.strict import StrictRoute
 from services.orchestrator.errors import MessageTemplateNotFound
 from services.orchestrator.message_templates import render, store
 from services.orchestrator.message_templates.extras import Extras, check_extras
+from services.orchestrator.message_templates.mail import compile_mjml, render_mail
 from services.orchestrator.message_templates.store import MessageTemplate
 from services.orchestrator.paging import after_id, page_of
 
@@ -51,9 +52,28 @@ class MessageTemplateCreate(BaseModel):
 
     name: str = Field(min_length=1, max_length=200)
     subject: str = Field(min_length=1, max_length=2_000)
-    text: Source
-    html: Source | None = Field(None, description="Values are HTML-escaped unless `| safe`.")
+    text: Source | None = Field(
+        None, description="Left out, it is what the html says, links as `words (address)`."
+    )
+    html: Source | None = Field(
+        None,
+        description="Values are HTML-escaped unless `| safe`. Rules of `<style>` are written into "
+        "the elements as it is sent.",
+    )
+    mjml: Source | None = Field(
+        None,
+        description="Instead of `html`: MJML, Liquid and all, compiled as it is saved. It names no "
+        "files (`mj-include`).",
+    )
     extras: Extras | None = Field(None, description="What only some kinds of channels read.")
+
+    @model_validator(mode="after")
+    def _says_something(self) -> Self:
+        if self.html is not None and self.mjml is not None:
+            raise ValueError("`html` is made from `mjml`: give one of them")
+        if self.text is None and self.html is None and self.mjml is None:
+            raise ValueError("give `text`, `html` or `mjml`")
+        return self
 
 
 class PreviewRequest(BaseModel):
@@ -80,16 +100,28 @@ class Preview(BaseModel):
     html: str | None
 
 
-def _check(body: MessageTemplateCreate) -> None:
+def _checked(body: MessageTemplateCreate) -> dict[str, Any]:
+    """What is stored of it; raises ``InvalidRequest``."""
+    stored = body.model_dump()
     try:
         for part in ("subject", "text", "html"):
-            source = getattr(body, part)
-            if source is not None:
-                render.check(part, source)
+            if stored[part] is not None:
+                render.check(part, stored[part])
+        if body.mjml is not None:
+            stored["html"] = compile_mjml(body.mjml)
+            _check_compiled(stored["html"])
         if body.extras is not None:
             check_extras(body.extras.model_dump())
     except render.TemplateInvalid as error:
         raise InvalidRequest.at(f"#/{error.part}", error.detail) from error
+    return stored
+
+
+def _check_compiled(html: str) -> None:
+    try:
+        render.check("html", html)
+    except render.TemplateInvalid as error:
+        raise render.TemplateInvalid("mjml", error.detail) from error
 
 
 async def _find(session: Session, template_id: UUID) -> MessageTemplate:
@@ -104,8 +136,8 @@ async def create_message_template(
     body: MessageTemplateCreate, new_id: NewId, caller: UserCaller, session: Session
 ) -> MessageTemplate:
     """The Liquid sources are checked as they are saved."""
-    _check(body)
-    return await store.add(session, caller.workspace_id, {"id": new_id, **body.model_dump()})
+    values = {"id": new_id, **_checked(body)}
+    return await store.add(session, caller.workspace_id, values)
 
 
 @router.get("", summary="List message templates, newest first")
@@ -134,9 +166,9 @@ async def replace_message_template(
     template_id: UUID, body: MessageTemplateCreate, session: Session
 ) -> MessageTemplate:
     """Messages that were already rendered go out as they are."""
-    _check(body)
+    values = _checked(body)
     await _find(session, template_id)
-    found = await store.change(session, template_id, body.model_dump())
+    found = await store.change(session, template_id, values)
     assert found is not None
     return found
 
@@ -166,7 +198,7 @@ async def preview_message_template(
     found = await _find(session, template_id)
     source = render.Parts(found.subject, found.text, found.html)
     try:
-        parts = render.render(source, body.model_dump())
+        parts = render_mail(source, body.model_dump())
     except render.TemplateInvalid as error:
         raise InvalidRequest.at(f"#/{error.part}", error.detail) from error
-    return Preview(subject=parts.subject, text=parts.text, html=parts.html)
+    return Preview(subject=parts.subject, text=parts.text or "", html=parts.html)

@@ -20,6 +20,7 @@ COLUMNS = (
     MessageTemplateRow.subject,
     MessageTemplateRow.text,
     MessageTemplateRow.html,
+    MessageTemplateRow.mjml,
     MessageTemplateRow.extras,
     MessageTemplateRow.created_at,
     MessageTemplateRow.updated_at,
@@ -30,8 +31,9 @@ class MessageTemplate(BaseModel):
     id: UUID
     name: str = Field(examples=["Offer reminder"])
     subject: str = Field(examples=["{{ profile.traits.first_name | default: 'Hello' }}, still on"])
-    text: str
-    html: str | None
+    text: str | None = Field(description="Null: made from the html, for each message.")
+    html: str | None = Field(description="Of MJML, what it was compiled to.")
+    mjml: str | None
     extras: Extras | None
     created_at: datetime
     updated_at: datetime

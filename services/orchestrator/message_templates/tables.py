@@ -18,8 +18,11 @@ class MessageTemplateRow(Table):
     workspace_id: Mapped[UUID]
     name: Mapped[str]
     subject: Mapped[str]
-    text: Mapped[str]
+    text: Mapped[str | None]
+    """None: made from what the html says."""
     html: Mapped[str | None]
+    mjml: Mapped[str | None]
+    """What the html was compiled from."""
     extras: Mapped[dict[str, Any] | None]
     """What only some kinds of channels read: a provider's template, its variables, a link."""
     archived_at: Mapped[datetime | None]

@@ -14,12 +14,8 @@ from services.orchestrator.journeys.effects import Send
 from services.orchestrator.journeys.graph import Graph, required_consents
 from services.orchestrator.journeys.zones import known_zone
 from services.orchestrator.message_templates.extras import render_extras
-from services.orchestrator.message_templates.render import (
-    Parts,
-    TemplateInvalid,
-    render,
-    render_payload,
-)
+from services.orchestrator.message_templates.mail import render_mail
+from services.orchestrator.message_templates.render import Parts, TemplateInvalid, render_payload
 from services.orchestrator.messages.model import NewMessage
 from services.orchestrator.receipts.links import Tracker, wanted
 from services.orchestrator.times import from_ms
@@ -145,12 +141,13 @@ def has_provider_template(source: Parts) -> bool:
 def content_of(kind: Kind, source: Parts, variables: Mapping[str, Any]) -> dict[str, Any]:
     """What a channel of this kind sends; parts that it does not send are not rendered."""
     if kind.content == "mail":
-        parts = render(source, variables)
+        parts = render_mail(source, variables)
         return {"subject": parts.subject, "text": parts.text, "html": parts.html}
     extras = render_extras(source.extras or {}, variables)
     if kind.content == "provider_template":
         return extras
-    parts = render(Parts(source.subject, source.text, None), variables)
+    words = source if source.text is None else Parts(source.subject, source.text, None)
+    parts = render_mail(words, variables)
     if kind.content == "text":
         return {"text": parts.text}
     return {"subject": parts.subject, "text": parts.text, **extras}
