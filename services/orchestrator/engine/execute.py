@@ -35,6 +35,7 @@ from services.orchestrator.journeys.timing import Person
 from services.orchestrator.journeys.zones import zone_of
 from services.orchestrator.message_templates import store as templates
 from services.orchestrator.messages.compose import Kit
+from services.orchestrator.receipts.links import Tracker
 from services.orchestrator.receipts.tokens import TokenKey
 
 LEASE_MS = 15_000
@@ -68,7 +69,9 @@ async def execute(executor: Executor, workspace_id: UUID, *, now: int, known_unt
         position = await position_store.position(session, workspace_id)
         moves = await load_moves(session, executor.library, due)
         ending = await journeys.ending(session, {p.journey_id for p in due})
+        tracker = Tracker(workspace_id, executor.tokens, executor.public_url)
         kit = await load_kit(session, moves.graphs, executor.public_url)
+        kit = replace(kit, tracker=tracker)
         alone = _steps_without_facts(due, moves, ending, now, known_until)
         asking = [p for p in due if p.id not in alone]
         await participant_store.lease(session, workspace_id, asking, now + LEASE_MS)
